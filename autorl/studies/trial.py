@@ -1,0 +1,96 @@
+"""What is known of one trial: plain data, the same in the record, in Python and in ``autorl show --json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from autorl.outer.protocol import Candidate, Status
+
+Arm = Literal["method", "random", "default"]
+"""Who proposed it: the study's own method, the random-search baseline, or nobody (the default configuration)."""
+Phase = Literal["search", "finalists", "test"]
+"""Search seeds, fresh tuning seeds, untouched test seeds: three disjoint sets."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Work spent, one account for all methods. Seconds are wall seconds; a population's are shared equally by its lanes."""
+
+    train_env_steps: int = 0
+    evaluation_env_steps: int = 0
+    updates: int = 0
+    compile_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(
+            self.train_env_steps + other.train_env_steps,
+            self.evaluation_env_steps + other.evaluation_env_steps,
+            self.updates + other.updates,
+            self.compile_seconds + other.compile_seconds,
+            self.wall_seconds + other.wall_seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a plan: train ``candidate`` until ``until`` environment steps (cumulative)."""
+
+    until: int
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Evaluation during one training: mean return (or normalised score) at cumulative env steps."""
+
+    environment: int
+    seed: int
+    env_steps: tuple[int, ...]
+    scores: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate (or one schedule), trained for one budget on its seeds.
+
+    Attributes:
+        arm, phase, number: Together the key. ``number`` counts from 0 within (arm, phase).
+        candidate: What was trained; for a schedule, its last stage's candidate.
+        env_steps: Environment steps of this trial's own training, each seed.
+        parent: Trial (same arm and phase) whose trained state it continued from.
+        generation, origin: Lineage, as proposed by the method.
+        schedule: The stages, where the plan has more than one.
+        source: For finalists and test trials, the number of the search trial they come from.
+        seeds: Training seeds.
+        status: How it ended.
+        scores: [environments][seeds] raw final scores, None where that training failed.
+        score: Mean over environments and seeds; None unless completed.
+        curves: Learning curves.
+        ledger: Work spent.
+        message: Why it failed, in one line.
+        told: Position in the order of telling (from 0); None until told. Resume replays in this order.
+    """
+
+    arm: Arm
+    phase: Phase
+    number: int
+    candidate: Candidate
+    env_steps: int
+    parent: int | None = None
+    generation: int = 0
+    origin: str = "sample"
+    schedule: tuple[Stage, ...] | None = None
+    source: int | None = None
+    seeds: tuple[int, ...] = ()
+    status: Status = Status.RUNNING
+    scores: tuple[tuple[float | None, ...], ...] = ()
+    score: float | None = None
+    curves: tuple[Curve, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+    message: str = ""
+    told: int | None = None
+
+
+Json = dict[str, Any]
