@@ -1,0 +1,15 @@
+"""The registry of learning algorithms. A new algorithm is one new file and one line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autorl.registry import Registry
+
+ALGORITHMS: Registry[Any] = Registry(
+    "learner",
+    {
+        "ppo": "autorl.inner.ppo:PPO",
+        "dqn": "autorl.inner.dqn:DQN",
+    },
+)

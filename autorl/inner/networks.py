@@ -1,0 +1,115 @@
+"""Networks of the agents: plain multilayer perceptrons (flax.linen), built from the static hyperparameters alone.
+
+Observations of any rank are flattened first, images ([H, W, C], as in MinAtar) too: at MinAtar's 10 x 10 cells a
+perceptron over the flat binary planes learns the games, and costs a CPU far less than a convolution.
+
+Hidden layers start orthogonal with gain sqrt(2) and zero bias, output layers with the gain of their role
+(Huang et al., 2022, "The 37 implementation details of PPO", detail 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from autorl.environments.protocol import Box, Discrete
+
+Activation = Literal["tanh", "relu"]
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": nn.relu}
+Parameters = Any
+"""A pytree of float32 arrays, as `flax.linen.Module.init` returns it (the ``params`` collection alone)."""
+
+
+def action_outputs(space: Discrete | Box) -> int:
+    """Return how many numbers a policy puts out for ``space``: logits, or one mean for each action dimension."""
+    return space.n if isinstance(space, Discrete) else math.prod(space.shape)
+
+
+def flatten_observations(observations: Array, shape: tuple[int, ...]) -> Array:
+    """Return float32 [..., prod(shape)] for ``observations`` [..., *shape]."""
+    lead = observations.shape[: observations.ndim - len(shape)]
+    return observations.astype(jnp.float32).reshape(*lead, math.prod(shape))
+
+
+class MLP(nn.Module):
+    """``n_layers`` hidden layers of ``hidden_size`` and a linear output layer, over flat inputs [..., D].
+
+    Attributes:
+        outputs: Width of the output layer.
+        hidden_size: Width of every hidden layer.
+        n_layers: Number of hidden layers (0: a linear map).
+        activation: ``tanh`` or ``relu``.
+        output_scale: Gain of the output layer's orthogonal initial weights.
+    """
+
+    outputs: int
+    hidden_size: int = 64
+    n_layers: int = 2
+    activation: str = "tanh"
+    output_scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Return [..., outputs]."""
+        for _ in range(self.n_layers):
+            x = nn.Dense(self.hidden_size, kernel_init=nn.initializers.orthogonal(math.sqrt(2.0)))(x)
+            x = ACTIVATIONS[self.activation](x)
+        return nn.Dense(self.outputs, kernel_init=nn.initializers.orthogonal(self.output_scale))(x)
+
+
+class QNetwork(nn.Module):
+    """Action values of a discrete action space: observations [..., *observation_shape] -> [..., actions]."""
+
+    actions: int
+    observation_shape: tuple[int, ...]
+    hidden_size: int = 64
+    n_layers: int = 2
+    activation: str = "tanh"
+
+    @nn.compact
+    def __call__(self, observations: Array) -> Array:
+        """Return float32 [..., actions]."""
+        x = flatten_observations(observations, self.observation_shape)
+        return MLP(self.actions, self.hidden_size, self.n_layers, self.activation)(x)
+
+
+class ActorCritic(nn.Module):
+    """Separate actor and critic (no shared layer), and the log standard deviation of a Gaussian policy.
+
+    Attributes:
+        outputs: Logits of a discrete policy, or means of a Gaussian one (`action_outputs`).
+        continuous: Whether there is a state-independent ``log_std`` [outputs], zero at first.
+        hidden_size: Width of the hidden layers of both.
+        n_layers: Number of hidden layers of both.
+        activation: ``tanh`` or ``relu``.
+    """
+
+    outputs: int
+    continuous: bool
+    hidden_size: int = 64
+    n_layers: int = 2
+    activation: str = "tanh"
+
+    def setup(self) -> None:
+        """Declare both networks; the actor starts near uniform (gain 0.01), the critic with gain 1."""
+        self.actor = MLP(self.outputs, self.hidden_size, self.n_layers, self.activation, 0.01)
+        self.critic = MLP(1, self.hidden_size, self.n_layers, self.activation, 1.0)
+        if self.continuous:
+            self.log_std = self.param("log_std", nn.initializers.zeros, (self.outputs,))
+
+    def policy(self, x: Array) -> Array:
+        """Return logits or means [..., outputs] for flat observations [..., D]."""
+        return self.actor(x)
+
+    def value(self, x: Array) -> Array:
+        """Return state values [...] for flat observations [..., D]."""
+        return self.critic(x)[..., 0]
+
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """Return (policy outputs [..., outputs], values [...])."""
+        return self.policy(x), self.value(x)
