@@ -1,0 +1,119 @@
+"""From jobs to lanes: what each lane trains, in which segments, and which lanes share a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from autorl.outer.protocol import Status
+from autorl.studies.trial import Stage
+
+Tree = Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: one plan with one seed in one environment.
+
+    Attributes:
+        trial: Number of the trial it belongs to, for messages and for the order of results.
+        environment: Index into the study's environments.
+        seed: Training seed.
+        plan: Stages, cumulative; the last ``until`` is where the training ends.
+        start: Nominal env steps trained before (0, or where the parent ended).
+        parent_state: Trained state on the host to continue from, without a lane axis; None starts from scratch.
+        points: Cumulative env steps at which to evaluate; the last one is the end.
+    """
+
+    trial: int
+    environment: int
+    seed: int
+    plan: tuple[Stage, ...]
+    points: tuple[int, ...]
+    start: int = 0
+    parent_state: Tree = None
+
+
+@dataclass
+class Outcome:
+    """What became of a job. ``score`` is the last evaluation's mean return, None unless completed."""
+
+    status: Status = Status.RUNNING
+    score: float | None = None
+    env_steps: tuple[int, ...] = ()
+    returns: tuple[float | None, ...] = ()
+    train_env_steps: int = 0
+    evaluation_env_steps: int = 0
+    updates: int = 0
+    compile_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    message: str = ""
+    state: Tree = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Train until ``until`` with the hyperparameters of stage ``stage``, then evaluate if ``evaluate``."""
+
+    until: int
+    stage: int
+    evaluate: bool
+
+
+def segments(job: Job) -> tuple[Segment, ...]:
+    """Return the segments of a job: cut wherever it is evaluated and wherever the plan changes."""
+    end = job.plan[-1].until
+    cuts = sorted(
+        {p for p in job.points if job.start < p <= end} | {s.until for s in job.plan if job.start < s.until <= end}
+    )
+    return tuple(
+        Segment(cut, next(i for i, stage in enumerate(job.plan) if cut <= stage.until), cut in job.points)
+        for cut in cuts
+    )
+
+
+def evaluation_points(start: int, end: int, horizon: int, points: int) -> tuple[int, ...]:
+    """Return where a training from ``start`` to ``end`` is evaluated: ``points`` over a whole horizon, always at its end."""
+    count = max(1, round(points * (end - start) / horizon))
+    return tuple(start + (end - start) * (i + 1) // count for i in range(count))
+
+
+def static_groups(keys: Sequence[Any]) -> list[list[int]]:
+    """Return indices grouped by equal key (environment and static signature), in order of first appearance."""
+    groups: dict[Any, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def spread(count: int, lanes: int, devices: int) -> np.ndarray:
+    """Return the lane of each of ``count`` jobs, dealt out over the devices so that each has its share of the work."""
+    index = np.arange(count)
+    return (index % devices) * (lanes // devices) + index // devices
+
+
+def stack(trees: Sequence[Tree], where: np.ndarray, lanes: int) -> Tree:
+    """Stack one tree a job into one tree with a leading axis of ``lanes``; empty lanes repeat the first job's values."""
+    source = np.zeros(lanes, np.int64)
+    source[where] = np.arange(len(trees))
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves])[source], *trees)
+
+
+def lane(tree: Tree, index: int) -> Tree:
+    """Return one lane of a stacked tree, copied (a view would keep the whole population alive)."""
+    return jax.tree.map(lambda x: np.array(x[index]), tree)
+
+
+def flatten(tree: Tree) -> dict[str, np.ndarray]:
+    """Return the leaves of a host tree by name, for a checkpoint. The structure itself comes from code."""
+    return {f"leaf-{i:04d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+
+
+def unflatten(like: Tree, arrays: Mapping[str, np.ndarray], prefix: str = "leaf-") -> Tree:
+    """Undo `flatten` with the structure of ``like``."""
+    leaves, structure = jax.tree.flatten(like)
+    return jax.tree.unflatten(structure, [arrays[f"{prefix}{i:04d}"] for i in range(len(leaves))])

@@ -1,0 +1,146 @@
+"""One compiled program for a whole population: lanes, sharded over devices, mapped inside each.
+
+A lane is one training: one candidate with one seed in one environment. On a CPU the lanes of a device run one after another
+(``lax.map``), as fast there as a vmap; so the bits of a lane depend on nothing but its own inputs, a branch is a real branch, and an
+empty lane costs nothing. On an accelerator the same function is vmapped, in chunks that fit into its memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from autorl.inner.protocol import Evaluation, Learner, LearnerState
+
+Tree = Any
+Vectorise = Literal["map", "vmap"]
+MEMORY_SHARE = 0.8
+"""Part of an accelerator's memory that one chunk of lanes may take."""
+
+
+def lanes_for(need: int, devices: int) -> int:
+    """Return the power of two of lanes that holds ``need`` with at least two on each device.
+
+    One lane on a device would let XLA drop the loop over lanes and fuse differently: a lane's bits would depend on their number.
+    """
+    return max(2 * devices, 1 << max(0, need - 1).bit_length())
+
+
+@dataclass
+class PopulationProgram:
+    """The compiled ``init``, ``train`` and ``evaluate`` of one static signature at one number of lanes.
+
+    Attributes:
+        learner: One algorithm in one environment.
+        lanes: Number of lanes, a multiple of the number of devices.
+        devices: Devices the lanes are sharded over.
+        episodes: Episodes of an evaluation.
+        vectorise: ``map`` runs the lanes of a device one by one, ``vmap`` together.
+        traces: How often each function was traced; the retrace guard holds it at one.
+        compile_seconds: Wall seconds spent tracing and compiling so far.
+    """
+
+    learner: Learner
+    lanes: int
+    devices: Sequence[Any]
+    episodes: int
+    vectorise: Vectorise
+    traces: dict[str, int] = field(default_factory=dict)
+    compile_seconds: float = 0.0
+    _compiled: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._mesh = Mesh(np.asarray(self.devices), ("lanes",))
+        self.sharding = NamedSharding(self._mesh, PartitionSpec("lanes"))
+
+    def init(self, seeds: np.ndarray, hp: Tree, tasks: Tree) -> LearnerState:
+        """Return fresh states. ``seeds`` is uint32 [lanes]; every leaf of ``hp`` and ``tasks`` has a leading lane axis."""
+        return self._call("init", self._init, (seeds, hp, tasks))
+
+    def train(self, states: Tree, hp: Tree, tasks: Tree, until: np.ndarray, horizon: np.ndarray) -> LearnerState:
+        """Train each lane until its own ``until`` env steps (int32 [lanes]); lanes already there do nothing. Donates ``states``."""
+        return self._call("train", self.learner.train, (states, hp, tasks, until, horizon), donate=(0,))
+
+    def evaluate(self, states: Tree, hp: Tree, tasks: Tree, seeds: np.ndarray, active: np.ndarray) -> Evaluation:
+        """Evaluate the lanes where ``active`` (bool [lanes]); the others return zeros and cost nothing on a CPU."""
+        result: Evaluation = self._call("evaluate", self._evaluate, (states, hp, tasks, seeds, active))
+        return result
+
+    def to_host(self, states: LearnerState) -> LearnerState:
+        """Return ``states`` as numpy arrays with the lane axis first; random keys become their raw data."""
+        return jax.tree.map(lambda x: np.asarray(jax.random.key_data(x) if _is_key(x) else x), states)
+
+    def from_host(self, states: LearnerState, hp: Tree, tasks: Tree) -> LearnerState:
+        """Undo `to_host`, on this program's devices."""
+        seeds = np.zeros(self.lanes, np.uint32)
+        template = jax.eval_shape(jax.vmap(self._init), seeds, hp, tasks)
+        return jax.tree.map(self._from_host, template, states)
+
+    def _from_host(self, template: Any, value: np.ndarray) -> jax.Array:
+        if _is_key(template):
+            return jax.device_put(jax.random.wrap_key_data(jnp.asarray(value)), self.sharding)
+        return jax.device_put(value, self.sharding)
+
+    def _init(self, seed: Any, hp: Tree, task: Tree) -> LearnerState:
+        return self.learner.init(jax.random.key(seed), hp, task)
+
+    def _evaluate(self, state: Tree, hp: Tree, task: Tree, seed: Any, active: Any) -> Evaluation:
+        run = partial(self.learner.evaluate, state, hp, task, jax.random.key(seed), self.episodes)
+        shapes = jax.eval_shape(run)
+
+        def skip() -> Evaluation:
+            skipped: Evaluation = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+            return skipped
+
+        result: Evaluation = jax.lax.cond(active, run, skip)
+        return result
+
+    def _call(
+        self, name: str, function: Callable[..., Tree], arguments: tuple[Tree, ...], donate: tuple[int, ...] = ()
+    ) -> Tree:
+        if name not in self._compiled:
+            started = time.perf_counter()
+            self._compiled[name] = self._compile(name, function, arguments, donate)
+            self.compile_seconds += time.perf_counter() - started
+        return self._compiled[name](*arguments)
+
+    def _compile(
+        self, name: str, function: Callable[..., Tree], arguments: tuple[Tree, ...], donate: tuple[int, ...]
+    ) -> Any:
+        """Compile ahead of time: a compiled program never retraces, it refuses arguments of another shape."""
+        chunk = self.lanes // len(self.devices)
+        while True:
+            compiled = self._jit(name, function, chunk, donate).lower(*arguments).compile()
+            self.traces[name] = self.traces.get(name, 0) + 1
+            if self.vectorise == "map" or chunk == 1 or _fits(compiled, self.devices[0]):
+                return compiled
+            chunk //= 2  # the lane count is a power of two, so every chunk divides it
+
+    def _jit(self, name: str, function: Callable[..., Tree], chunk: int, donate: tuple[int, ...]) -> Any:
+        def over_lanes(*arguments: Tree) -> Tree:
+            batch = chunk if self.vectorise == "vmap" else None
+            return jax.lax.map(lambda lane: function(*lane), arguments, batch_size=batch)
+
+        spec = PartitionSpec("lanes")
+        sharded = jax.shard_map(over_lanes, mesh=self._mesh, in_specs=spec, out_specs=spec, check_vma=False)
+        return jax.jit(sharded, in_shardings=self.sharding, out_shardings=self.sharding, donate_argnums=donate)
+
+
+def _is_key(x: Any) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jax.dtypes.prng_key))
+
+
+def _fits(compiled: Any, device: Any) -> bool:
+    statistics = device.memory_stats()
+    if not statistics or "bytes_limit" not in statistics:
+        return True
+    needed: int = compiled.memory_analysis().temp_size_in_bytes
+    return needed <= MEMORY_SHARE * statistics["bytes_limit"]
