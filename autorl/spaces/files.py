@@ -1,0 +1,151 @@
+"""Search spaces as data: one YAML file, or the same mapping written inside an experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autorl.errors import UsageError, suggestion
+from autorl.spaces.dimensions import KINDS, Dimension
+from autorl.spaces.hyperparameters import Condition, HyperparameterSpace
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
+_LARGEST_FILE = 1_000_000
+
+
+def load_space(reference: str | Mapping[str, Any]) -> HyperparameterSpace:
+    """Return the space of that name in the catalogue, in the ``.yaml`` file of that path, or written inline.
+
+    Args:
+        reference: ``ppo_arlbench``; a path that ends in ``.yaml``; or ``{name, learner, source, dimensions}`` (name, learner and
+            source may be left out).
+
+    Raises:
+        UnknownNameError: No such space.
+        UsageError: Listing all problems of the file, each with its dimension, value and remedy.
+    """
+    if isinstance(reference, Mapping):
+        return parse_space(reference, default_name="inline")
+    from autorl import catalogue
+
+    path = catalogue.find("search_spaces", reference)
+    return parse_space(_read_yaml(path), default_name=path.stem)
+
+
+def parse_space(data: Mapping[str, Any], default_name: str) -> HyperparameterSpace:
+    """Return the space that ``data`` describes; raise `UsageError` that lists everything wrong with it."""
+    name = data.get("name", default_name)
+    prefix = f"search space {name!r}: "
+    known = ("name", "learner", "source", "dimensions")
+    wrong = [f"unknown field {key!r}.{suggestion(str(key), known)}" for key in data if key not in known]
+    wrong += [
+        f"{key}: expected text, got {data[key]!r}" for key in known[:3] if not isinstance(data.get(key) or "", str)
+    ]
+    entries = data.get("dimensions")
+    if not isinstance(entries, Mapping) or not entries:
+        wrong.append(f"dimensions: expected a mapping of names to dimensions, got {entries!r}")
+        entries = {}
+    dimensions: dict[str, Dimension] = {}
+    conditions: dict[str, Condition] = {}
+    for key, entry in entries.items():
+        try:
+            dimensions[str(key)], condition = _parse_dimension(str(key), entry)
+        except UsageError as error:
+            wrong.append(f"dimension {key!r}: {error}")
+            continue
+        if condition is not None:
+            conditions[str(key)] = condition
+    if wrong:
+        raise UsageError("; ".join(prefix + problem for problem in wrong))
+    return HyperparameterSpace(name, dimensions, conditions, data.get("learner"), data.get("source") or "")
+
+
+def _parse_dimension(name: str, entry: Any) -> tuple[Dimension, Condition | None]:
+    if not name.isidentifier():
+        raise UsageError("names are letters, digits and underscores")
+    if not isinstance(entry, Mapping):
+        raise UsageError(f"expected a mapping such as {{type: float, low: 0, high: 1}}, got {entry!r}")
+    kind = entry.get("type")
+    if kind not in KINDS:
+        raise UsageError(f"type must be one of {', '.join(KINDS)}, got {kind!r}.{suggestion(str(kind), KINDS)}")
+    make = KINDS[kind]
+    fields = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(make)}  # type: ignore[arg-type]
+    given = {key: value for key, value in entry.items() if key not in ("type", "when")}
+    for key in given:
+        if key not in fields:
+            raise UsageError(f"unknown field {key!r} of type {kind}.{suggestion(str(key), [*fields, 'type', 'when'])}")
+    for key, needed in fields.items():
+        if needed and key not in given:
+            raise UsageError(f"type {kind} needs {key!r}")
+    if kind == "categorical" and not isinstance(given["choices"], list | tuple):
+        raise UsageError(f"choices must be a list, got {given['choices']!r}")
+    if kind in ("float", "int"):  # an inline mapping may come from a YAML reader to which 1e-6 is text
+        given |= {key: _number(given[key]) for key in ("low", "high")}
+    return make(**given), _parse_condition(entry["when"]) if "when" in entry else None
+
+
+def _parse_condition(when: Any) -> Condition:
+    if not isinstance(when, Mapping) or len(when) != 1:
+        raise UsageError(f"when must name one dimension and its value or list of values, got {when!r}")
+    ((parent, values),) = when.items()
+    return Condition(str(parent), tuple(values) if isinstance(values, list | tuple) else (values,))
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) and _NUMBER.match(value) else value
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read one YAML mapping: YAML 1.2 scalars (1e-6 is a number, ``on`` is text), no duplicate keys, tags or anchors."""
+    import yaml
+
+    if path.stat().st_size > _LARGEST_FILE:
+        raise UsageError(f"{path.name}: larger than {_LARGEST_FILE} bytes, this is no search space")
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
+            if getattr(event, "anchor", None) or getattr(event, "tag", None):
+                raise UsageError(
+                    f"{_place(path, event)}: tags, anchors and aliases are not allowed. Remedy: write it out"
+                )
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name}: not a YAML file: {' '.join(str(error).split())}") from error
+    data = _plain(path, root)
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{path.name}: expected a mapping with 'dimensions', got {data!r}")
+    return data
+
+
+def _plain(path: Path, node: Any) -> Any:
+    kind = node.id if node is not None else "scalar"
+    if kind == "sequence":
+        return [_plain(path, item) for item in node.value]
+    if kind == "scalar":
+        return _scalar(node.value, node.style) if node is not None else None
+    made: dict[str, Any] = {}
+    for key, value in node.value:
+        if key.id != "scalar":
+            raise UsageError(f"{_place(path, key)}: keys must be plain names")
+        if key.value in made:
+            raise UsageError(f"{_place(path, key)}: duplicate key {key.value!r}. Remedy: keep one of them")
+        made[key.value] = _plain(path, value)
+    return made
+
+
+def _scalar(text: str, style: str | None) -> Any:
+    if style:  # quoted or block text is always text
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    if text in ("", "null", "~"):
+        return None
+    if re.fullmatch(r"[-+]?\d+", text):
+        return int(text)
+    return float(text) if _NUMBER.match(text) else text
+
+
+def _place(path: Path, mark: Any) -> str:
+    return f"{path.name}:{mark.start_mark.line + 1}:{mark.start_mark.column + 1}"
