@@ -1,0 +1,127 @@
+"""Every environment by its id: the built-in ones by a literal table, a user's own as ``module:attribute``.
+
+Listing imports neither jax nor gymnax (gymnax alone takes about two seconds); making an environment does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from autorl.errors import UnknownNameError, UsageError
+from autorl.registry import Registry, load_attribute
+
+if TYPE_CHECKING:
+    from autorl.environments.protocol import Environment
+
+GYMNAX_IDS = (
+    "CartPole-v1",
+    "Pendulum-v1",
+    "Acrobot-v1",
+    "MountainCar-v0",
+    "MountainCarContinuous-v0",
+    "Asterix-MinAtar",
+    "Breakout-MinAtar",
+    "Freeway-MinAtar",
+    "Seaquest-MinAtar",
+    "SpaceInvaders-MinAtar",
+    "Catch-bsuite",
+    "DeepSea-bsuite",
+    "MemoryChain-bsuite",
+    "UmbrellaChain-bsuite",
+    "DiscountingChain-bsuite",
+    "SimpleBandit-bsuite",
+    "FourRooms-misc",
+    "MetaMaze-misc",
+    "PointRobot-misc",
+    "BernoulliBandit-misc",
+    "GaussianBandit-misc",
+    "Reacher-misc",
+    "Swimmer-misc",
+    "Pong-misc",
+    "FrozenLake-misc",
+)
+"""What gymnax 1.0 offers (a test compares), without `EXCLUDED`."""
+
+EXCLUDED = {"gymnax:MNISTBandit-bsuite": "making it downloads the MNIST data set"}
+"""Environments of gymnax that are left out, and why."""
+
+ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
+    "environment",
+    {
+        **{f"gymnax:{name}": "autorl.environments.gymnax_adapter:gymnax_environment" for name in GYMNAX_IDS},
+        "probe:constant_reward": "autorl.environments.probes:ConstantReward",
+        "probe:observation_reward": "autorl.environments.probes:ObservationReward",
+        "probe:two_step": "autorl.environments.probes:TwoStep",
+        "probe:action_reward": "autorl.environments.probes:ActionReward",
+        "probe:observation_action_reward": "autorl.environments.probes:ObservationActionReward",
+        "probe:continuous_action": "autorl.environments.probes:ContinuousAction",
+        "probe:truncation": "autorl.environments.probes:Truncation",
+        "probe:nan_reward": "autorl.environments.probes:NanReward",
+    },
+)
+"""Id -> factory, called with the id. Adding an environment is one line here; the contract tests then cover it."""
+
+_PREFIXES = ("gymnax", "probe")
+
+
+def environment_names() -> tuple[str, ...]:
+    """Return the ids of all built-in environments."""
+    return tuple(ENVIRONMENTS)
+
+
+def check_environment_id(id: str) -> None:
+    """Check ``id`` without importing anything: a built-in id, or the form ``module:attribute``.
+
+    Raises:
+        UnknownNameError: Neither a built-in id nor ``module:attribute``; the message suggests a name.
+        UsageError: The environment is one of `EXCLUDED`.
+    """
+    if id in EXCLUDED:
+        raise UsageError(f"environment {id!r} is left out: {EXCLUDED[id]}")
+    prefix, separator, attribute = id.partition(":")
+    own = bool(separator and attribute) and prefix not in _PREFIXES
+    if id not in ENVIRONMENTS and not (own and all(part.isidentifier() for part in prefix.split("."))):
+        raise UnknownNameError("environment", id, ENVIRONMENTS)
+
+
+def make_environment(id: str) -> Environment:
+    """Return the environment called ``id``.
+
+    Args:
+        id: A built-in id (`environment_names`), or ``module:attribute`` naming an instance, a class or a zero-argument
+            factory of an `Environment` or of a ``gymnax.environments.environment.Environment`` (which is adapted).
+
+    Raises:
+        UnknownNameError: No such built-in environment.
+        UsageError: The module or attribute does not exist, or what it gives does not satisfy the protocol;
+            the message lists every member that is missing or wrong.
+    """
+    check_environment_id(id)
+    if id in ENVIRONMENTS:
+        return ENVIRONMENTS.load(id)(id)
+    made = _instance(id, load_attribute(id))
+    # a gymnax environment can only exist where gymnax is loaded already: no need to import it to find out
+    gymnax = sys.modules.get("gymnax.environments.environment")
+    if gymnax is not None and isinstance(made, gymnax.Environment):
+        from autorl.environments.gymnax_adapter import adapt
+
+        return adapt(id, made)
+    from autorl.environments.check import check_environment
+
+    return check_environment(made, id)
+
+
+def _instance(id: str, found: object) -> object:
+    """Return ``found``, called first where it is a class or a factory."""
+    if not isinstance(found, type) and hasattr(found, "reset") and hasattr(found, "step"):
+        return found
+    if not callable(found):
+        return found  # the check says what it lacks
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise UsageError(f"environment {id!r}: the factory must be callable without arguments ({error})") from error
+    return found()
