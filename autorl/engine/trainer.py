@@ -75,6 +75,11 @@ class Trainer:
         """Return the learner's hyperparameters for plain ``values``."""
         return type(self.learners[environment]).prepare(values, self.horizon, self.upper_bounds)
 
+    def state_like(self, environment: int, values: Mapping[str, Any]) -> Tree:
+        """Return the shapes of one trained state (no lane axis)."""
+        learner, hp = self.learners[environment], self.hyperparameters(environment, values)
+        return jax.eval_shape(learner.init, jax.random.key(0), hp, self.tasks[environment])
+
     def run(
         self,
         jobs: Sequence[Job],

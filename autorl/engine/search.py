@@ -1,0 +1,140 @@
+"""The outer loop over the inner one: ask, train, record, tell; and the same again after any interruption.
+
+Whatever is asked for is written down before it is trained, and told in the order of asking, a batch at a time. A batch is a function of the
+study's seed and the batches told before, so a study that was killed anywhere asks again for exactly what it was training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autorl.engine.generations import GenerationStore
+from autorl.engine.progress import Meter
+from autorl.engine.session import Session
+from autorl.engine.trials import run_trials
+from autorl.errors import StudyError
+from autorl.outer.protocol import Proposal, Result, SearchMethod, Status
+from autorl.spaces import Space
+from autorl.studies.trial import Arm, Trial
+
+
+def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
+    """Run (or go on with) the search of one arm to the end of its budget; return all its trials."""
+    method, space = session.method(arm), session.space
+    assert space is not None
+    record, seeds = session.record, session.seeds("search")
+    trials = record.trials(arm, "search")
+    told = sorted((t for t in trials if t.told is not None), key=lambda t: t.told or 0)
+    state = method.tell(method.init(), [result_of(t, space) for t in told]) if told else method.init()
+    store = GenerationStore(session, arm) if method.continues else None
+    meter = _meter(session, phase_name, method, trials)
+    while not method.finished(state):
+        session.stopper.check()
+        proposals = method.ask(state, _batch(session, method, state))
+        batch = _recorded(session, arm, [trial_of(p, space, arm, seeds) for p in proposals])
+        ended = _train(session, arm, batch, told, store, meter)
+        if not told and all(t.status is Status.CRASHED for t in ended):
+            raise StudyError(f"every trial of the first batch crashed: {ended[0].message}")
+        record.tell([(t.arm, t.phase, t.number) for t in ended])
+        told += ended
+        state = method.tell(state, [result_of(t, space) for t in ended])
+        if store is not None:
+            store.prune(len(told))
+    return record.trials(arm, "search")
+
+
+def result_of(trial: Trial, space: Space) -> Result:
+    """Return a recorded trial as a search method wants to be told it."""
+    proposal = Proposal(
+        number=trial.number,
+        candidate=space.from_json(trial.candidate),
+        env_steps=trial.env_steps,
+        parent=trial.parent,
+        generation=trial.generation,
+        origin=trial.origin,
+    )
+    return Result(proposal, trial.status, trial.score)
+
+
+def trial_of(proposal: Proposal, space: Space, arm: Arm, seeds: Sequence[int]) -> Trial:
+    """Return a proposal as a running trial of the record."""
+    return Trial(
+        arm=arm,
+        phase="search",
+        number=proposal.number,
+        candidate=space.to_json(proposal.candidate),
+        env_steps=proposal.env_steps,
+        parent=proposal.parent,
+        generation=proposal.generation,
+        origin=proposal.origin,
+        seeds=tuple(seeds),
+    )
+
+
+def _batch(session: Session, method: SearchMethod[Any], state: Any) -> int:
+    """Return how many trials to ask for; a method whose generation cannot be cut overrides the wish."""
+    search = session.specification.search
+    available = method.available(state)
+    if available < 1:
+        raise StudyError(f"search method {method.name!r} has not finished but asks for nothing")
+    wish = search.batch if search is not None else None
+    return available if wish is None or method.continues else min(wish, available)
+
+
+def _recorded(session: Session, arm: Arm, batch: list[Trial]) -> list[Trial]:
+    """Write the batch down, or return it as an earlier run of this study left it."""
+    known = {t.number: t for t in session.record.trials(arm, "search") if t.told is None}
+    if known and sorted(known) != [t.number for t in batch]:
+        raise StudyError(
+            f"the record holds unfinished trials {sorted(known)} where {[t.number for t in batch]} are due; "
+            "it was written by another version or another specification"
+        )
+    for trial in batch if known else []:
+        if known[trial.number].candidate != trial.candidate:
+            raise StudyError(
+                f"trial {trial.number} of the record is not the one this study asks for; were versions or the specification changed?"
+            )
+    if not known:
+        session.record.add(batch)
+        return batch
+    return [known[t.number] for t in batch]
+
+
+def _train(
+    session: Session,
+    arm: Arm,
+    batch: list[Trial],
+    told: Sequence[Trial],
+    store: GenerationStore | None,
+    meter: Meter,
+) -> list[Trial]:
+    """Train what of the batch has not ended yet; return the whole batch, ended."""
+    if store is None:
+        ended = {t.number: t for t in batch if t.status is not Status.RUNNING}
+        running = [t for t in batch if t.number not in ended]
+        fresh, _ = run_trials(session, running, meter, finished=session.record.finish)
+        ended |= {t.number: t for t in fresh}
+        return [ended[t.number] for t in batch]
+    if all(t.status is not Status.RUNNING for t in batch):
+        return batch  # finished and saved, not yet told
+    starts = {t.number: store.nominal(t.parent, told) for t in batch}
+    fresh, states = run_trials(
+        session, batch, meter, starts=starts, parents=store.load(len(told), batch), keep_states=True
+    )
+    # the states first: a record that knows a generation can always continue from it
+    store.save(len(told) + len(fresh), fresh, states)
+    session.record.finish(fresh)
+    return fresh
+
+
+def _meter(session: Session, name: str, method: SearchMethod[Any], trials: Sequence[Trial]) -> Meter:
+    budget, seeds = session.specification.budget, session.specification.seeds.search
+    work = budget.trainings * budget.env_steps * seeds * len(session.environments)
+    meter = Meter(name, method.trials, work, session.report)
+    ended = [t for t in trials if t.status is not Status.RUNNING]
+    if ended:
+        scores = [t.score for t in ended if t.score is not None]
+        steps = sum(t.ledger.train_env_steps for t in ended)
+        meter.already(len(ended), len(ended) - len(scores), steps, max(scores, default=None))
+    return meter

@@ -1,0 +1,68 @@
+"""Who gets to the end: finalists from search scores, the winner from fresh tuning seeds. Test seeds play no part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from autorl.outer.lineage import final_generation, schedule
+from autorl.outer.protocol import Candidate, Status
+from autorl.studies.trial import Stage, Trial
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """What a finalist trains: a candidate, or a schedule of candidates, and the search trial it comes from."""
+
+    candidate: Candidate
+    schedule: tuple[Stage, ...] | None
+    source: int
+
+
+def choose_finalists(trials: Sequence[Trial], count: int, *, continues: bool) -> list[Finalist]:
+    """Return the best ``count`` distinct finalists of a search, best first; fewer if fewer completed.
+
+    Args:
+        trials: Search trials of one arm.
+        count: How many.
+        continues: Whether trials continued from parents. Then a finalist is a member of the last generation, with the schedule of
+            candidates that its lineage trained with, so that it can be trained again from scratch.
+    """
+    pool = list(final_generation(trials)) if continues else list(trials)
+    ranked = sorted(
+        (t for t in pool if t.status is Status.COMPLETED and t.score is not None),
+        key=lambda t: (-(t.score or 0.0), t.number),
+    )
+    chosen: dict[str, Finalist] = {}
+    for trial in ranked:
+        plan = schedule(trials, trial.number) if continues else ()
+        stages = tuple(Stage(until, candidate) for until, candidate in plan) if len(plan) > 1 else None
+        identity = json.dumps([trial.candidate, [[s.until, s.candidate] for s in stages or ()]], sort_keys=True)
+        chosen.setdefault(identity, Finalist(trial.candidate, stages, trial.number))
+    return list(chosen.values())[: max(count, 1)]
+
+
+def pick_winner(finalists: Sequence[Trial]) -> Trial | None:
+    """Return the finalist with the highest interquartile mean over its tuning seeds; None if there is none.
+
+    A failed training counts as the worst score that any finalist reached. All failed: the first finalist.
+    """
+    if not finalists:
+        return None
+    known = [s for t in finalists for row in t.scores for s in row if s is not None]
+    worst = min(known, default=0.0)
+
+    def value(trial: Trial) -> tuple[float, int]:
+        scores = [worst if s is None else s for row in trial.scores for s in row]
+        return (interquartile_mean(scores) if scores else -np.inf, -trial.number)
+
+    return max(finalists, key=value)
+
+
+def interquartile_mean(scores: Sequence[float]) -> float:
+    """Return the mean of the middle half of ``scores`` (Agarwal et al., 2021)."""
+    return float(stats.trim_mean(np.asarray(scores, np.float64), 0.25))

@@ -1,0 +1,235 @@
+"""A study that is being run: its specification made into objects, its record, and how it stops."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import FrameType, TracebackType
+from typing import Any
+
+from autorl.engine.progress import Reporter, silent
+from autorl.engine.trainer import Trainer
+from autorl.errors import IncompatibleError, StudyInterrupted, UsageError
+from autorl.keys import derive, training_seeds
+from autorl.outer.methods import METHODS, make_method
+from autorl.outer.protocol import Budget, SearchMethod
+from autorl.spaces import Space, load_space
+from autorl.studies.folder import StudyFolder
+from autorl.studies.record import Record
+from autorl.studies.specification import EnvironmentChoice, Specification
+from autorl.studies.trial import Arm
+
+
+class Stopper:
+    """Turns Ctrl-C (or SIGTERM) into a stop between two segments; a second one stops at once.
+
+    Outside the main thread signals cannot be caught, and the study is stopped by `request`.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
+        self._signal: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Stopper:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._caught)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def request(self) -> None:
+        """Ask for a stop at the next opportunity, as Ctrl-C does."""
+        self._signal = signal.SIGINT
+
+    def check(self) -> None:
+        """Raise `StudyInterrupted` if a stop was asked for."""
+        if self._signal is not None:
+            error = StudyInterrupted(f"stopped, everything is saved. {self._remedy}")
+            error.exit_code = 128 + self._signal
+            raise error
+
+
+@dataclass
+class Session:
+    """What the phases of one study share while it runs. Holds the study's only writer.
+
+    Attributes:
+        specification: The resolved experiment.
+        folder: The study on disk.
+        record: Its open record.
+        devices: Devices to train on.
+        report: Told the progress.
+        stopper: Knows whether to stop.
+    """
+
+    specification: Specification
+    folder: StudyFolder
+    record: Record
+    devices: list[Any]
+    report: Reporter = silent
+    stopper: Stopper = field(default_factory=lambda: Stopper(""))
+
+    @property
+    def environments(self) -> list[EnvironmentChoice]:
+        """The environments of the study, at least one."""
+        return environments(self.specification)
+
+    @cached_property
+    def space(self) -> Space | None:
+        """The space searched, if anything is."""
+        search = self.specification.search
+        return None if search is None else load_space(search.space)
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """The trainer of the study; its programs live as long as the session."""
+        learners, tasks = make_learners(self.specification)
+        bounds = self.space.upper_bounds() if self.space is not None else {}
+        return Trainer(
+            learners=learners,
+            tasks=tasks,
+            horizon=self.specification.budget.env_steps,
+            episodes=self.specification.evaluation.episodes,
+            upper_bounds=bounds,
+            devices=self.devices,
+            check=self.stopper.check,
+        )
+
+    def method(self, arm: Arm) -> SearchMethod[Any]:
+        """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""
+        return method_of(self.specification, arm)
+
+    def seeds(self, role: Any) -> tuple[int, ...]:
+        """Return the training seeds of a role (``search``, ``tuning``, ``test``)."""
+        seeds = self.specification.seeds
+        return training_seeds(seeds.study, role, getattr(seeds, role))
+
+    def values(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all hyperparameters of a candidate: the learner's fixed ones and the candidate's own."""
+        learner = self.specification.learner
+        return {**(learner.hyperparameters if learner is not None else {}), **candidate}
+
+
+def environments(self) -> list[EnvironmentChoice]:
+        """The environments of the study, at least one."""
+        return environments(self.specification)
+
+    @cached_property
+    def space(self) -> Space | None:
+        """The space searched, if anything is."""
+        search = self.specification.search
+        return None if search is None else load_space(search.space)
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """The trainer of the study; its programs live as long as the session."""
+        learners, tasks = make_learners(self.specification)
+        bounds = self.space.upper_bounds() if self.space is not None else {}
+        return Trainer(
+            learners=learners,
+            tasks=tasks,
+            horizon=self.specification.budget.env_steps,
+            episodes=self.specification.evaluation.episodes,
+            upper_bounds=bounds,
+            devices=self.devices,
+            check=self.stopper.check,
+        )
+
+    def method(self, arm: Arm) -> SearchMethod[Any]:
+        """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""
+        return method_of(self.specification, arm)
+
+    def seeds(self, role: Any) -> tuple[int, ...]:
+        """Return the training seeds of a role (``search``, ``tuning``, ``test``)."""
+        seeds = self.specification.seeds
+        return training_seeds(seeds.study, role, getattr(seeds, role))
+
+    def values(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all hyperparameters of a candidate: the learner's fixed ones and the candidate's own."""
+        learner = self.specification.learner
+        return {**(learner.hyperparameters if learner is not None else {}), **candidate}
+
+    def interval(self, generation_share: int) -> int:
+        """Return the number of evaluations of a trial that trains ``generation_share`` env steps."""
+        points, horizon = self.specification.evaluation.points, self.specification.budget.env_steps
+        return max(1, round(points * generation_share / horizon))
+
+
+def environments(specification: Specification) -> list[EnvironmentChoice]:
+    """Return the environments of a specification as a list."""
+    chosen = specification.environment
+    if chosen is None:
+        return []
+    return list(chosen) if isinstance(chosen, list | tuple) else [chosen]
+
+
+def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
+    """Return the search method of an arm of a study; see `Session.method`."""
+    search, budget = specification.search, specification.budget
+    if search is None:
+        raise UsageError("this experiment has no search: it trains one configuration")
+    granted = Budget(budget.trainings, budget.env_steps)
+    seed = derive(specification.seeds.study, "arm", arm)
+    if arm == "random":
+        return make_method("random", load_space(search.space), granted, seed, {})
+    return make_method(search.method, load_space(search.space), granted, seed, search.settings)
+
+
+def make_learners(specification: Specification) -> tuple[list[Any], list[Any]]:
+    """Return one learner and one task for each environment of ``specification``.
+
+    Raises:
+        UsageError: The experiment names no environment or no learner, or they do not fit together.
+    """
+    from autorl.environments.registry import make_environment
+    from autorl.environments.tasks import make_task
+    from autorl.inner.algorithms import ALGORITHMS
+
+    chosen = environments(specification)
+    if specification.learner is None or not chosen:
+        raise UsageError("this experiment has no learner or no environment: only ask and tell can drive it")
+    algorithm = ALGORITHMS.load(specification.learner.algorithm)
+    made = [make_environment(environment.id) for environment in chosen]
+    tasks = [make_task(environment, choice.task) for environment, choice in zip(made, chosen, strict=True)]
+    return [algorithm(environment) for environment in made], tasks
+
+
+def check_continuation(specification: Specification) -> None:
+    """Refuse a method that changes trained agents if the space shapes the program: the state would no longer fit.
+
+    Raises:
+        IncompatibleError: Naming the static dimensions and the methods that can search them.
+    """
+    from autorl.inner.algorithms import ALGORITHMS
+    from autorl.inner.protocol import is_traced
+
+    if specification.search is None or specification.learner is None:
+        return
+    space = load_space(specification.search.space)
+    method = method_of(specification, "method")
+    if not method.continues:
+        return
+    declared = ALGORITHMS.load(specification.learner.algorithm).Hyperparameters
+    searched = getattr(space, "dimensions", {})
+    static = sorted(n for n, d in searched.items() if type(d).__name__ != "Fixed" and not is_traced(declared, n))
+    if static:
+        fits = [n for n in METHODS if not METHODS.load(n).continues and space.features() <= METHODS.load(n).searches]
+        raise IncompatibleError(
+            f"search.method: {method.name!r} changes the hyperparameters of trained agents, but {', '.join(static)} "
+            f"of {specification.learner.algorithm} shape the agent and cannot change while it learns. "
+            f"Remedy: a space without them, or one of {', '.join(fits)}."
+        )

@@ -1,0 +1,134 @@
+"""The phases of a study: search, the random-search baseline at equal work, finalists on fresh seeds, the test.
+
+Every phase picks up what the record holds of it, so running a study and resuming it are the same call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autorl.engine.progress import Meter
+from autorl.engine.search import run_search
+from autorl.engine.selection import Finalist, choose_finalists, pick_winner
+from autorl.engine.session import Session, check_continuation
+from autorl.engine.trials import run_trials
+from autorl.errors import StudyError
+from autorl.outer.protocol import Status
+from autorl.studies.trial import Arm, Phase, Stage, Trial
+
+
+def run_study(session: Session) -> None:
+    """Run every phase that is not finished. The record then holds all that analysis needs.
+
+    Raises:
+        StudyInterrupted: Stopped on request, after saving.
+        IncompatibleError: The method cannot search this space with this learner; nothing has run.
+    """
+    check_continuation(session.specification)
+    winners: dict[Arm, Finalist] = {}
+    if session.specification.search is not None:
+        winners |= _search_and_select(session)
+    else:
+        winners["method"] = _given(session)
+    if session.specification.baselines.default:
+        winners["default"] = Finalist({}, None, -1)
+    _test(session, winners)
+
+
+def arms(session: Session) -> list[Arm]:
+    """Return the arms that search: the method's, and random search unless that is the method or not wanted."""
+    search = session.specification.search
+    assert search is not None
+    same = session.method("method").name == "random"
+    return ["method"] if same or not session.specification.baselines.random else ["method", "random"]
+
+
+def _search_and_select(session: Session) -> dict[Arm, Finalist]:
+    winners: dict[Arm, Finalist] = {}
+    finalists: dict[Arm, list[Finalist]] = {}
+    for arm in arms(session):
+        name = "search" if arm == "method" else "random search (baseline)"
+        trials = run_search(session, arm, name)
+        finalists[arm] = choose_finalists(
+            trials, session.specification.finalists, continues=session.method(arm).continues
+        )
+    seeds = session.seeds("tuning")
+    contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}
+    trials = [
+        _trial(arm, "finalists", number, finalist, session, seeds)
+        for arm, chosen in contested.items()
+        for number, finalist in enumerate(chosen)
+    ]
+    ended = _run_phase(session, "finalists", trials)
+    for arm, chosen in finalists.items():
+        best = pick_winner([t for t in ended if t.arm == arm])
+        if best is not None:
+            winners[arm] = chosen[best.number]
+        elif chosen:
+            winners[arm] = chosen[0]
+    return winners
+
+
+def _given(session: Session) -> Finalist:
+    """Return the one configuration (or schedule) of an experiment without a search."""
+    entries = session.specification.schedule
+    if not entries:
+        return Finalist({}, None, -1)
+    stages = tuple(Stage(entry.until, dict(entry.hyperparameters)) for entry in entries)
+    return Finalist(stages[-1].candidate, stages, -1)
+
+
+def _test(session: Session, winners: dict[Arm, Finalist]) -> None:
+    seeds = session.seeds("test")
+    trials = [_trial(arm, "test", 0, winner, session, seeds) for arm, winner in winners.items()]
+    plain = session.specification.search is None and session.specification.schedule is None
+    learner = session.specification.learner
+    if plain and learner is not None and not learner.hyperparameters:
+        trials = [t for t in trials if t.arm != "default"]  # the configuration is the default one
+    _run_phase(session, "test", trials)
+
+
+def _trial(arm: Arm, phase: Phase, number: int, finalist: Finalist, session: Session, seeds: Sequence[int]) -> Trial:
+    return Trial(
+        arm=arm,
+        phase=phase,
+        number=number,
+        candidate=finalist.candidate,
+        env_steps=session.specification.budget.env_steps,
+        origin="default" if arm == "default" else "finalist",
+        schedule=finalist.schedule,
+        source=None if finalist.source < 0 else finalist.source,
+        seeds=tuple(seeds),
+    )
+
+
+def _run_phase(session: Session, phase: Phase, due: Sequence[Trial]) -> list[Trial]:
+    """Train what the record does not hold yet of ``due``; return all of it, ended."""
+    if not due:
+        return []
+    known = {(t.arm, t.number): t for t in session.record.trials(phase=phase)}
+    for trial in due:
+        held = known.get((trial.arm, trial.number))
+        if held is not None and (held.candidate, held.schedule) != (trial.candidate, trial.schedule):
+            raise StudyError(
+                f"{phase} trial {trial.number} of the record is not the one that the search leads to; were versions changed?"
+            )
+    session.record.add([t for t in due if (t.arm, t.number) not in known])
+    running = [t for t in due if known.get((t.arm, t.number), t).status is Status.RUNNING]
+    work = sum(t.env_steps * len(t.seeds) for t in due) * len(session.environments)
+    meter = Meter(phase, len(due), work, session.report)
+    ended = [known[t.arm, t.number] for t in due if t not in running]
+    if ended:
+        failed = sum(t.score is None for t in ended)
+        meter.already(len(ended), failed, sum(t.ledger.train_env_steps for t in ended), None)
+    # trials of different arms may share a number; the engine only needs them apart
+    apart = [replace(t, number=i) for i, t in enumerate(running)]
+    numbers = {i: t.number for i, t in enumerate(running)}
+
+    def finished(trials: Sequence[Trial]) -> None:
+        session.record.finish([replace(t, number=numbers[t.number]) for t in trials])
+
+    run_trials(session, apart, meter, finished=finished)
+    wanted = {(t.arm, t.number) for t in due}
+    return [t for t in session.record.trials(phase=phase) if (t.arm, t.number) in wanted]
