@@ -68,7 +68,7 @@ class PopulationBasedTraining(SearchMethod[PopulationState]):
         population_size: int | None = None,
         intervals: int = 10,
         truncation: float = 0.25,
-        factors: Sequence[float] = (0.8, 1.2),
+        factors: tuple[float, float] | list[float] = (0.8, 1.2),
         resample_probability: float = 0.25,
     ) -> None:
         """Prepare a search.
@@ -99,7 +99,7 @@ class PopulationBasedTraining(SearchMethod[PopulationState]):
         self.intervals = whole_number(self.name, "intervals", intervals, 1)
         self.truncation = number(self.name, "truncation", truncation, 0.0, 0.5, above=True)
         self.resample_probability = number(self.name, "resample_probability", resample_probability, 0.0, 1.0)
-        if not isinstance(factors, Sequence) or isinstance(factors, str) or len(factors) != 2:
+        if not isinstance(factors, (tuple, list)) or len(factors) != 2:
             raise wrong_setting(self.name, "factors", factors, "two numbers above 0")
         low, high = (number(self.name, "factors", factor, 0.0, above=True) for factor in factors)
         self.factors = (low, high)

@@ -115,6 +115,4 @@ def finite_scores(results: Sequence[Result]) -> list[float]:
     if not completed:
         return [0.0] * len(results)
     worst = min(completed) - max(1.0, max(completed) - min(completed))
-    return [
-        r.score if r.status is Status.COMPLETED and r.score is not None else worst for r in results
-    ]
+    return [r.score if r.status is Status.COMPLETED and r.score is not None else worst for r in results]

@@ -16,21 +16,23 @@ def wrong_setting(method: str, name: str, value: Any, expected: str) -> UsageErr
 
 def whole_number(method: str, name: str, value: Any, low: int, high: int | None = None) -> int:
     """Return ``value`` if it is a whole number from ``low`` to ``high``; raise `UsageError` otherwise."""
-    fits = (
-        isinstance(value, Integral) and not isinstance(value, bool) and value >= low and (high is None or value <= high)
-    )
-    if not fits:
+    if not _is(value, Integral) or value < low or (high is not None and value > high):
         raise wrong_setting(method, name, value, f"a whole number {_range(low, high)}")
     return int(value)
 
 
 def number(method: str, name: str, value: Any, low: float, high: float | None = None, *, above: bool = False) -> float:
     """Return ``value`` as a float if it is finite and from ``low`` (excluded, if ``above``) to ``high``."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not fits or value < low or (above and value == low) or (high is not None and value > high):
-        edge = f"above {low:g}" + (f" and at most {high:g}" if high is not None else "") if above else _range(low, high)
+    outside = not _is(value, Real) or not math.isfinite(value) or value < low or (high is not None and value > high)
+    if outside or (above and value == low):
+        edge = f"above {low:g}" + ("" if high is None else f" and at most {high:g}") if above else _range(low, high)
         raise wrong_setting(method, name, value, f"a number {edge}")
     return float(value)
+
+
+def _is(value: Any, kind: type) -> bool:
+    # YAML's `true` is Python's 1: never a number here
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _range(low: float, high: float | None) -> str:
