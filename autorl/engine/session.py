@@ -119,54 +119,11 @@ class Session:
         return training_seeds(seeds.study, role, getattr(seeds, role))
 
     def values(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all hyperparameters of a candidate: the learner's fixed ones and the candidate's own."""
+        """Return the hyperparameters of a candidate; in a search the learner's fixed ones hold for all candidates."""
         learner = self.specification.learner
-        return {**(learner.hyperparameters if learner is not None else {}), **candidate}
-
-
-def environments(self) -> list[EnvironmentChoice]:
-        """The environments of the study, at least one."""
-        return environments(self.specification)
-
-    @cached_property
-    def space(self) -> Space | None:
-        """The space searched, if anything is."""
-        search = self.specification.search
-        return None if search is None else load_space(search.space)
-
-    @cached_property
-    def trainer(self) -> Trainer:
-        """The trainer of the study; its programs live as long as the session."""
-        learners, tasks = make_learners(self.specification)
-        bounds = self.space.upper_bounds() if self.space is not None else {}
-        return Trainer(
-            learners=learners,
-            tasks=tasks,
-            horizon=self.specification.budget.env_steps,
-            episodes=self.specification.evaluation.episodes,
-            upper_bounds=bounds,
-            devices=self.devices,
-            check=self.stopper.check,
-        )
-
-    def method(self, arm: Arm) -> SearchMethod[Any]:
-        """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""
-        return method_of(self.specification, arm)
-
-    def seeds(self, role: Any) -> tuple[int, ...]:
-        """Return the training seeds of a role (``search``, ``tuning``, ``test``)."""
-        seeds = self.specification.seeds
-        return training_seeds(seeds.study, role, getattr(seeds, role))
-
-    def values(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all hyperparameters of a candidate: the learner's fixed ones and the candidate's own."""
-        learner = self.specification.learner
-        return {**(learner.hyperparameters if learner is not None else {}), **candidate}
-
-    def interval(self, generation_share: int) -> int:
-        """Return the number of evaluations of a trial that trains ``generation_share`` env steps."""
-        points, horizon = self.specification.evaluation.points, self.specification.budget.env_steps
-        return max(1, round(points * generation_share / horizon))
+        if self.specification.search is None or learner is None:
+            return dict(candidate)
+        return {**learner.hyperparameters, **candidate}
 
 
 def environments(specification: Specification) -> list[EnvironmentChoice]:

@@ -72,10 +72,11 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
 
 def _given(session: Session) -> Finalist:
     """Return the one configuration (or schedule) of an experiment without a search."""
-    entries = session.specification.schedule
+    learner, entries = session.specification.learner, session.specification.schedule
+    fixed = dict(learner.hyperparameters) if learner is not None else {}
     if not entries:
-        return Finalist({}, None, -1)
-    stages = tuple(Stage(entry.until, dict(entry.hyperparameters)) for entry in entries)
+        return Finalist(fixed, None, -1)
+    stages = tuple(Stage(entry.until, {**fixed, **entry.hyperparameters}) for entry in entries)
     return Finalist(stages[-1].candidate, stages, -1)
 
 
