@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from autorl.environments.protocol import Box, Discrete
 
@@ -34,6 +35,44 @@ def flatten_observations(observations: Array, shape: tuple[int, ...]) -> Array:
     """Return float32 [..., prod(shape)] for ``observations`` [..., *shape]."""
     lead = observations.shape[: observations.ndim - len(shape)]
     return observations.astype(jnp.float32).reshape(*lead, math.prod(shape))
+
+
+@jax.custom_vjp
+def matmul(x: Array, kernel: Array) -> Array:
+    """Return ``x`` [..., D] times ``kernel`` [D, O]. Same numbers as ``x @ kernel``, with a faster gradient on a CPU.
+
+    The gradient of the kernel contracts over the batch, the leading axis of both its operands. XLA's CPU backend has no
+    fast kernel for that (measured: three times the time of the other two products); transposing one operand first gives it one.
+    """
+    return x @ kernel
+
+
+def _matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ kernel, (x, kernel)
+
+
+def _matmul_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    rows, columns = x.reshape(-1, kernel.shape[0]), gradient.reshape(-1, kernel.shape[1])
+    # the barrier keeps XLA from folding the transpose back into the product; the narrower operand is the one to copy
+    if kernel.shape[0] <= kernel.shape[1]:
+        kernel_gradient = lax.optimization_barrier(rows.T) @ columns
+    else:
+        kernel_gradient = (lax.optimization_barrier(columns.T) @ rows).T
+    return gradient @ kernel.T, kernel_gradient
+
+
+matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+def _dot_general(x: Array, kernel: Array, dimension_numbers: Any, **_: Any) -> Array:
+    """Stand in for `lax.dot_general` in `flax.linen.Dense`, which always contracts the last axis with the first."""
+    del dimension_numbers
+    return matmul(x, kernel)
+
+
+def _dense(features: int, gain: float) -> nn.Dense:
+    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(gain), dot_general=_dot_general)
 
 
 class MLP(nn.Module):
@@ -57,9 +96,8 @@ class MLP(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Return [..., outputs]."""
         for _ in range(self.n_layers):
-            x = nn.Dense(self.hidden_size, kernel_init=nn.initializers.orthogonal(math.sqrt(2.0)))(x)
-            x = ACTIVATIONS[self.activation](x)
-        return nn.Dense(self.outputs, kernel_init=nn.initializers.orthogonal(self.output_scale))(x)
+            x = ACTIVATIONS[self.activation](_dense(self.hidden_size, math.sqrt(2.0))(x))
+        return _dense(self.outputs, self.output_scale)(x)
 
 
 class QNetwork(nn.Module):

@@ -1,0 +1,283 @@
+"""Proximal policy optimisation (Schulman et al., 2017), every detail a hyperparameter, for one member of a population.
+
+One iteration: a rollout of ``n_steps`` in ``n_envs`` environments, then ``update_epochs`` passes over it in shuffled
+minibatches. Actor and critic are separate networks (Huang et al., 2022, "The 37 implementation details of PPO").
+
+Minibatches: a ``minibatch_size`` above the rollout means the whole rollout; one that does not divide it leaves out a
+remainder, another one in every epoch, since each epoch is shuffled anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from autorl.environments.protocol import Environment, Task
+from autorl.errors import UsageError
+from autorl.inner.evaluation import evaluate_policy
+from autorl.inner.gae import advantages, next_values
+from autorl.inner.networks import ActorCritic, action_outputs, flatten_observations
+from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
+from autorl.inner.optimiser import Adam, Layout, adam_step, clip_factor, initial_adam
+from autorl.inner.policies import Gaussian, Policy, make_policy
+from autorl.inner.ppo_loss import Losses, Samples, ppo_loss
+from autorl.inner.protocol import (
+    Evaluation,
+    Progress,
+    all_finite,
+    hyperparameters,
+    make_hyperparameters,
+    static,
+    traced,
+)
+from autorl.inner.rollout import Actors, Trajectory, average_return, collect, start_actors
+from autorl.inner.shuffle import permutation
+
+
+@hyperparameters
+class PPOHyperparameters:
+    """Of PPO, with defaults that learn CartPole, Acrobot and Pendulum."""
+
+    learning_rate: float = traced(1e-3, "Step size of Adam.", low=0.0)
+    anneal_learning_rate: bool = traced(False, "Let the learning rate fall linearly to 0 over the training.")
+    gamma: float = traced(0.99, "Discount.", low=0.0, high=1.0)
+    gae_lambda: float = traced(0.95, "Trace decay of generalised advantage estimation.", low=0.0, high=1.0)
+    clip_eps: float = traced(0.2, "Half-width of the range of the probability ratio.", low=0.0)
+    vf_clip_eps: float = traced(
+        1e6, "How far a value may move from the rollout's; the default is as good as no clipping.", low=0.0
+    )
+    vf_coef: float = traced(0.5, "Weight of the value loss.", low=0.0)
+    ent_coef: float = traced(0.0, "Weight of the entropy bonus.", low=0.0)
+    max_grad_norm: float = traced(0.5, "Norm to which gradients are clipped (0: no learning).", low=0.0)
+    normalize_advantage: bool = traced(True, "Normalise advantages in each minibatch.")
+    normalize_observations: bool = traced(False, "Normalise observations by their running mean and variance.")
+    adam_eps: float = traced(1e-5, "Added to Adam's denominator.", low=1e-12)
+    update_epochs: int = traced(10, "Passes over each rollout.", low=1)
+    n_envs: int = static(8, "Environments side by side.", low=1)
+    n_steps: int = static(128, "Steps of a rollout in each environment.", low=1)
+    minibatch_size: int = static(128, "Samples of one update; more than a rollout holds means all of it.", low=1)
+    hidden_size: int = static(64, "Width of the hidden layers.", low=1)
+    n_layers: int = static(2, "Hidden layers of the actor and of the critic.", low=0)
+    activation: str = static("tanh", "Of the hidden layers.", choices=("tanh", "relu"))
+
+
+class PPOState(NamedTuple):
+    """All that a training needs to go on.
+
+    Attributes:
+        progress: What is counted.
+        key: jax key; every iteration folds its env steps in, so it never changes.
+        adam: Parameters (flat, `PPO.layout`) and their optimiser.
+        moments: Of the observations.
+        actors: The environments under way.
+    """
+
+    progress: Progress
+    key: Array
+    adam: Adam
+    moments: Moments
+    actors: Actors
+
+
+class _Batch(NamedTuple):
+    """One rollout, flat: observation [N, D], action [N, A], samples [N]."""
+
+    observation: Array
+    action: Array
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class PPO:
+    """PPO in one environment. Methods are pure and for one member; see `autorl.inner.protocol.Learner`."""
+
+    environment: Environment
+    Hyperparameters: ClassVar[type] = PPOHyperparameters
+
+    @classmethod
+    def prepare(cls, values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> PPOHyperparameters:
+        """Return the hyperparameters of a training of ``horizon`` env steps; missing ones take their default.
+
+        Raises:
+            UsageError: Listing every unknown name and value out of range; or no single rollout fits into ``horizon``.
+        """
+        del upper_bounds  # nothing of PPO is allocated by the largest value of a search
+        hp = make_hyperparameters(PPOHyperparameters, values)
+        if hp.n_envs * hp.n_steps > horizon:
+            raise UsageError(
+                f"n_envs * n_steps: one rollout of {hp.n_envs} * {hp.n_steps} env steps does not fit into a training of "
+                f"{horizon}; make the budget's env_steps larger, or n_steps or n_envs smaller"
+            )
+        return hp
+
+    @property
+    def policy(self) -> Policy:
+        """How network outputs become actions."""
+        return make_policy(self.environment.action_space)
+
+    def network(self, hp: PPOHyperparameters) -> ActorCritic:
+        """Return the network of ``hp``."""
+        return ActorCritic(
+            outputs=action_outputs(self.environment.action_space),
+            continuous=isinstance(self.policy, Gaussian),
+            hidden_size=hp.hidden_size,
+            n_layers=hp.n_layers,
+            activation=hp.activation,
+        )
+
+    def layout(self, hp: PPOHyperparameters) -> Layout:
+        """Return how the network's parameters lie in ``state.adam.parameters``."""
+        observation = jnp.zeros((1, self._observation_size))
+        return Layout.of(jax.eval_shape(self.network(hp).init, jax.random.key(0), observation)["params"])
+
+    @property
+    def _observation_size(self) -> int:
+        size = 1
+        for n in self.environment.observation_shape:
+            size *= n
+        return size
+
+    def init(self, key: Array, hp: PPOHyperparameters, task: Task) -> PPOState:
+        """Return a fresh agent with its environments reset to ``task``."""
+        network_key, actor_key, train_key = jax.random.split(key, 3)
+        network = self.network(hp)
+        parameters = network.init(network_key, jnp.zeros((1, self._observation_size)))["params"]
+        zero = jnp.zeros((), jnp.float32)
+        progress = Progress(
+            env_steps=jnp.int32(0),
+            updates=jnp.int32(0),
+            diverged=jnp.zeros((), jnp.bool_),
+            train_return=jnp.float32(jnp.nan),
+            metrics={name: zero for name in (*Losses._fields, "gradient_norm_clipped", "learning_rate")},
+        )
+        return PPOState(
+            progress=progress,
+            key=train_key,
+            adam=initial_adam(Layout.of(parameters).pack(parameters)),
+            moments=initial_moments(self._observation_size),
+            actors=start_actors(self.environment, task, actor_key, hp.n_envs),
+        )
+
+    def train(self, state: PPOState, hp: PPOHyperparameters, task: Task, until: Array, horizon: Array) -> PPOState:
+        """Train while another whole iteration fits into ``until`` env steps (int32) and nothing diverged."""
+        size = hp.n_envs * hp.n_steps
+
+        def go_on(now: PPOState) -> Array:
+            return (now.progress.env_steps + size <= until) & ~now.progress.diverged
+
+        return lax.while_loop(go_on, lambda now: self._iterate(now, hp, task, horizon), state)
+
+    def evaluate(self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
+        """Run ``episodes`` whole episodes with the most likely actions."""
+        network, policy = self.network(hp), self.policy
+        parameters = self.layout(hp).unpack(state.adam.parameters)
+        normalise = normaliser(state.moments, hp.normalize_observations)
+
+        def act(observations: Array, _: Array) -> Array:
+            flat = normalise(flatten_observations(observations, self.environment.observation_shape))
+            outputs: Any = network.apply({"params": parameters}, flat, method="policy")
+            return policy.to_environment(policy.mode(outputs))
+
+        return evaluate_policy(self.environment, act, task, key, episodes)
+
+    def _iterate(self, state: PPOState, hp: PPOHyperparameters, task: Task, horizon: Array) -> PPOState:
+        """Return the state after one rollout and its updates; after a divergence the old one, with the flag set."""
+        before = state.progress
+        rollout_key, update_key = jax.random.split(jax.random.fold_in(state.key, before.env_steps))
+        actors, trajectory, batch = self._rollout(state, hp, task, rollout_key)
+        fraction = 1.0 - before.env_steps.astype(jnp.float32) / horizon.astype(jnp.float32)
+        rate = hp.learning_rate * jnp.where(hp.anneal_learning_rate, jnp.maximum(fraction, 0.0), 1.0)
+        adam, sums = self._update(state.adam, batch, hp, rate, update_key)
+
+        updates = adam.count - state.adam.count
+        means = sums / updates.astype(jnp.float32)
+        finite = all_finite(adam.parameters, adam.second, means, trajectory.reward, trajectory.observation)
+        observations = trajectory.observation.reshape(-1, self._observation_size)
+        progress = Progress(
+            env_steps=before.env_steps + hp.n_envs * hp.n_steps,
+            updates=before.updates + updates,
+            diverged=~finite,
+            train_return=jnp.where(finite, average_return(before.train_return, trajectory), before.train_return),
+            metrics=dict(zip(before.metrics, [*means, rate], strict=True)),
+        )
+        new = (adam, merge(state.moments, observations), actors)
+        old = (state.adam, state.moments, state.actors)
+        adam, moments, actors = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
+        return PPOState(progress, state.key, adam, moments, actors)
+
+    def _rollout(
+        self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array
+    ) -> tuple[Actors, Trajectory, _Batch]:
+        network, policy = self.network(hp), self.policy
+        tree = self.layout(hp).unpack(state.adam.parameters)
+        log_std = tree.get("log_std", jnp.zeros(0))
+        normalise = normaliser(state.moments, hp.normalize_observations)
+
+        def act(flat: Array, noise: Array) -> tuple[Array, Array]:
+            outputs: Any = network.apply({"params": tree}, normalise(flat), method="policy")
+            return policy.sample(outputs, log_std, noise), outputs
+
+        def values_of(flat: Array) -> Array:
+            """Return values [rows, B] of flat observations [rows, B, D], in one product for each layer."""
+            rows: Any = network.apply({"params": tree}, normalise(flat).reshape(-1, flat.shape[-1]), method="value")
+            return rows.reshape(flat.shape[:2])
+
+        noise_key, dynamics_key = jax.random.split(key)
+        noise = policy.noise(noise_key, (hp.n_steps, hp.n_envs))
+        actors, seen = collect(self.environment, task, state.actors, dynamics_key, noise, act, policy.to_environment)
+        # the critic is not needed while acting: one pass over the whole rollout is much cheaper than one each step
+        last = flatten_observations(actors.observation, self.environment.observation_shape)
+        values = values_of(jnp.concatenate([seen.observation, last[None]]))
+        final_values = lax.cond(
+            jnp.any(seen.truncated), values_of, lambda flat: jnp.zeros(flat.shape[:2]), seen.final_observation
+        )
+        done = seen.terminated | seen.truncated
+        following = next_values(values[:-1], values[-1], final_values, seen.terminated, seen.truncated)
+        advantage = advantages(seen.reward, values[:-1], following, done, hp.gamma, hp.gae_lambda)
+        samples = Samples(
+            log_prob=policy.log_prob(seen.outputs, log_std, seen.action),
+            value=values[:-1],
+            advantage=advantage,
+            target=advantage + values[:-1],
+        )
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (normalise(seen.observation), seen.action, samples))
+        return actors, seen, _Batch(*flat)
+
+    def _update(
+        self, adam: Adam, batch: _Batch, hp: PPOHyperparameters, learning_rate: Array, key: Array
+    ) -> tuple[Adam, Array]:
+        """Return the optimiser after all epochs, and the sums of the metrics over the updates."""
+        network, policy, layout = self.network(hp), self.policy, self.layout(hp)
+        total = batch.action.shape[0]
+        size = min(hp.minibatch_size, total)
+        count = total // size
+        layers, width = self._observation_size, policy.size
+        packed = jnp.concatenate([batch.observation, batch.action, jnp.stack(batch.samples, axis=1)], axis=1)
+
+        def loss(tree: Any, rows: Array) -> tuple[Array, Losses]:
+            observation, action = rows[:, :layers], rows[:, layers : layers + width]
+            samples = Samples(*(rows[:, layers + width + i] for i in range(len(Samples._fields))))
+            outputs, value = network.apply({"params": tree}, observation)
+            log_std = tree.get("log_std", jnp.zeros(0))
+            log_prob = policy.log_prob(outputs, log_std, action)
+            return ppo_loss(log_prob, value, policy.entropy(outputs, log_std), samples, hp)
+
+        def minibatch(carry: tuple[Adam, Array], rows: Array) -> tuple[tuple[Adam, Array], None]:
+            adam, sums = carry
+            gradient_tree, parts = jax.grad(loss, has_aux=True)(layout.unpack(adam.parameters), packed[rows])
+            gradient = layout.pack(gradient_tree)
+            factor = clip_factor(gradient, hp.max_grad_norm)
+            adam = adam_step(adam, gradient * factor, learning_rate, hp.adam_eps)
+            return (adam, sums + jnp.stack([*parts, (factor < 1.0).astype(jnp.float32)])), None
+
+        def epoch(i: Array, carry: tuple[Adam, Array]) -> tuple[Adam, Array]:
+            order = permutation(jax.random.fold_in(key, i), total)[: count * size].reshape(count, size)
+            return lax.scan(minibatch, carry, order)[0]
+
+        start = (adam, jnp.zeros(len(Losses._fields) + 1))
+        return lax.fori_loop(0, hp.update_epochs, epoch, start)

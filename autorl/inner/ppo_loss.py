@@ -1,0 +1,93 @@
+"""The clipped surrogate loss of PPO (Schulman et al., 2017), on one minibatch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import jax.numpy as jnp
+from jax import Array
+
+
+class LossCoefficients(Protocol):
+    """The hyperparameters that the loss reads. All scalars."""
+
+    @property
+    def clip_eps(self) -> Array:
+        """Half-width of the range in which the probability ratio counts."""
+
+    @property
+    def vf_clip_eps(self) -> Array:
+        """How far a value may move from the rollout's before its loss is taken as if clipped."""
+
+    @property
+    def vf_coef(self) -> Array:
+        """Weight of the value loss."""
+
+    @property
+    def ent_coef(self) -> Array:
+        """Weight of the entropy bonus."""
+
+    @property
+    def normalize_advantage(self) -> Array:
+        """Whether advantages are normalised within the minibatch."""
+
+
+class Samples(NamedTuple):
+    """What the rollout says of N samples; all float32 [N].
+
+    Attributes:
+        log_prob: Of the actions, under the policy that took them.
+        value: Of the critic before the updates.
+        advantage: Generalised advantages.
+        target: What values are fitted to (advantage + value).
+    """
+
+    log_prob: Array
+    value: Array
+    advantage: Array
+    target: Array
+
+
+class Losses(NamedTuple):
+    """Parts of the loss, and two diagnostics; float32 scalars."""
+
+    policy_loss: Array
+    value_loss: Array
+    entropy: Array
+    approximate_kl: Array
+    clip_fraction: Array
+
+
+def normalised(advantage: Array) -> Array:
+    """Return ``advantage`` [N] with mean 0 and (biased) standard deviation 1."""
+    centred = advantage - jnp.mean(advantage)
+    return centred / (jnp.sqrt(jnp.mean(jnp.square(centred))) + 1e-8)
+
+
+def policy_loss(ratio: Array, advantage: Array, clip_eps: Array) -> Array:
+    """Return minus the clipped surrogate, a scalar; ``ratio`` and ``advantage`` [N]."""
+    clipped = jnp.clip(ratio, 1.0 - clip_eps, 1.0 + clip_eps)
+    return -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+
+
+def value_loss(value: Array, old: Array, target: Array, vf_clip_eps: Array) -> Array:
+    """Return half the mean of the larger of the squared errors with and without clipping, a scalar; all [N]."""
+    clipped = old + jnp.clip(value - old, -vf_clip_eps, vf_clip_eps)
+    return 0.5 * jnp.mean(jnp.maximum(jnp.square(value - target), jnp.square(clipped - target)))
+
+
+def ppo_loss(
+    log_prob: Array, value: Array, entropy: Array, samples: Samples, hp: LossCoefficients
+) -> tuple[Array, Losses]:
+    """Return (loss, its parts) for the current policy's ``log_prob``, ``value`` and ``entropy``, all float32 [N]."""
+    advantage = jnp.where(hp.normalize_advantage, normalised(samples.advantage), samples.advantage)
+    log_ratio = log_prob - samples.log_prob
+    ratio = jnp.exp(log_ratio)
+    parts = Losses(
+        policy_loss=policy_loss(ratio, advantage, hp.clip_eps),
+        value_loss=value_loss(value, samples.value, samples.target, hp.vf_clip_eps),
+        entropy=jnp.mean(entropy),
+        approximate_kl=jnp.mean(ratio - 1.0 - log_ratio),
+        clip_fraction=jnp.mean((jnp.abs(ratio - 1.0) > hp.clip_eps).astype(jnp.float32)),
+    )
+    return parts.policy_loss + hp.vf_coef * parts.value_loss - hp.ent_coef * parts.entropy, parts
