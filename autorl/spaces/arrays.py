@@ -75,9 +75,9 @@ class ArraySpace:
         rate, scale = 1.0 if rate is None else rate, self.init_scale if scale is None else scale
 
         def moved(name: str) -> NDArray[np.float32]:
-            chosen = generator(derive(key, "mutate", name)).random(self.shapes[name]) < rate
-            chosen.flat[int(generator(derive(key, "forced", name)).integers(chosen.size))] = True
-            return np.where(chosen, candidate[name] + self._noise(key, name, scale), candidate[name]).astype(np.float32)
+            chosen = np.asarray(generator(derive(key, "mutate", name)).random(self.shapes[name]) < rate)
+            chosen.reshape(-1)[int(generator(derive(key, "forced", name)).integers(chosen.size))] = True
+            return np.asarray(np.where(chosen, candidate[name] + self._noise(key, name, scale), candidate[name]), np.float32)
 
         return {name: moved(name) for name in self.shapes}
 
@@ -86,7 +86,7 @@ class ArraySpace:
 
         def mixed(name: str) -> NDArray[np.float32]:
             from_a = generator(derive(key, "crossover", name)).random(self.shapes[name]) < 0.5
-            return np.where(from_a, a[name], b[name]).astype(np.float32)
+            return np.asarray(np.where(from_a, a[name], b[name]), np.float32)
 
         return {name: mixed(name) for name in self.shapes}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -115,7 +115,7 @@ class HyperparameterSpace:
         condition = self.conditions.get(name)
         return condition is None or (self.is_active(condition.parent, candidate) and condition.holds(candidate))
 
-    def _build(self, value: Any) -> Candidate:
+    def build(self, value: Callable[[str], Value]) -> Candidate:
         """Return the candidate whose active dimensions have ``value(name)``, asked parents first."""
         made: dict[str, Value] = {}
         for name in self._order:
@@ -129,7 +129,7 @@ class HyperparameterSpace:
 
     def sample(self, key: int) -> Candidate:
         """Return a candidate drawn uniformly in the unit cube."""
-        return self._build(lambda name: self._fresh(key, name))
+        return self.build(lambda name: self._fresh(key, name))
 
     def mutate(
         self, key: int, candidate: Candidate, rate: float | None = None, scale: float | None = None
@@ -155,7 +155,7 @@ class HyperparameterSpace:
             old: Value = candidate[name]
             return self.dimensions[name].mutate(rng, old, step) if changes else old
 
-        return self._build(value)
+        return self.build(value)
 
     def crossover(self, key: int, a: Candidate, b: Candidate) -> Candidate:
         """Return a candidate that takes each dimension from ``a`` or ``b`` with equal chance, from the one that has it if only
@@ -169,7 +169,7 @@ class HyperparameterSpace:
             chosen: Value = holders[int(generator(derive(key, "crossover", name)).integers(len(holders)))][name]
             return chosen
 
-        return self._build(value)
+        return self.build(value)
 
     def perturb(
         self,
@@ -191,7 +191,7 @@ class HyperparameterSpace:
                 return self._fresh(key, name)
             return self.dimensions[name].perturb(candidate[name], factor)
 
-        return self._build(value)
+        return self.build(value)
 
     def to_unit(self, candidate: Candidate) -> NDArray[np.float64]:
         """Return the unit coordinates of ``candidate``, float64 [unit_dimension]; 0.5 for inactive dimensions."""
@@ -204,7 +204,7 @@ class HyperparameterSpace:
         if point.shape != (self.unit_dimension,) or np.isnan(point).any():
             raise ValueError(f"expected {self.unit_dimension} numbers, got {unit!r}")
         at = dict(zip(self._searched, point.tolist(), strict=True))
-        return self._build(lambda name: self.dimensions[name].from_unit(at.get(name, 0.5)))
+        return self.build(lambda name: self.dimensions[name].from_unit(at.get(name, 0.5)))
 
     def fingerprint(self, candidate: Candidate) -> str:
         """Return 16 hexadecimal digits that depend on the active values only."""

@@ -1,0 +1,84 @@
+"""What random search, Sobol points and Bayesian optimisation share: every trial is one whole training of its own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autorl.outer.protocol import Budget, Candidate, Proposal, Result, SearchMethod
+from autorl.outer.settings import whole_number
+from autorl.spaces import Space
+
+
+@dataclass(frozen=True)
+class History:
+    """All results in the order of telling.
+
+    Attributes:
+        results: As told.
+        rows: What the method made of each result's candidate, kept so that only new results are converted.
+    """
+
+    results: tuple[Result, ...] = ()
+    rows: tuple[Any, ...] = ()
+
+
+class FullTrainings(SearchMethod[History]):
+    """A method whose trials each train ``budget.env_steps`` from scratch. Subclasses only propose a candidate.
+
+    A proposal depends on the seed, on its number, on the set of results told (not on their order) and on the proposals pending.
+    In one ask each proposal sees the earlier ones as pending, so asking for n equals asking n times for one.
+    """
+
+    def __init__(self, space: Space, budget: Budget, seed: int, batch: int) -> None:
+        self.space = space
+        self.budget = budget
+        self.seed = seed
+        self.batch = whole_number(self.name, "batch", batch, 1)
+
+    @abstractmethod
+    def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
+        """Return the candidate and origin of trial ``number``. Pure."""
+
+    def _row(self, result: Result) -> Any:
+        """Return what to remember of a result's candidate."""
+        return None
+
+    def init(self) -> History:
+        """Return an empty history."""
+        return History()
+
+    def _asked(self, state: History, pending: Sequence[Proposal]) -> int:
+        return len(state.results) + len(pending)
+
+    def available(self, state: History, pending: Sequence[Proposal] = ()) -> int:
+        """Return the batch less ``pending``, at most what the budget has left."""
+        left = self.budget.trainings - self._asked(state, pending)
+        return max(0, min(self.batch - len(pending), left))
+
+    def ask(self, state: History, count: int, pending: Sequence[Proposal] = ()) -> list[Proposal]:
+        """Return ``count`` proposals; it may be more than the batch, but no more than the budget has left.
+
+        Raises:
+            ValueError: ``count`` is negative or more than the budget has left.
+        """
+        left = max(0, self.budget.trainings - self._asked(state, pending))
+        if not 0 <= count <= left:
+            raise ValueError(f"count must be between 0 and {left}, got {count}")
+        numbers = [r.proposal.number for r in state.results] + [p.number for p in pending]
+        first = max(numbers, default=-1) + 1
+        made: list[Proposal] = []
+        for number in range(first, first + count):
+            candidate, origin = self._propose(state, number, [*pending, *made])
+            made.append(Proposal(number, candidate, self.budget.env_steps, origin=origin))
+        return made
+
+    def tell(self, state: History, results: Sequence[Result]) -> History:
+        """Return the history with ``results`` at its end."""
+        return History((*state.results, *results), (*state.rows, *(self._row(r) for r in results)))
+
+    def finished(self, state: History, pending: Sequence[Proposal] = ()) -> bool:
+        """Return whether all trainings have been asked for."""
+        return self._asked(state, pending) >= self.budget.trainings

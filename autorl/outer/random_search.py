@@ -1,0 +1,41 @@
+"""Random search: every candidate drawn independently. The baseline of every study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from autorl.keys import derive
+from autorl.outer.full_trainings import FullTrainings, History
+from autorl.outer.protocol import Budget, Candidate, Proposal
+from autorl.spaces import FEATURES, Space
+
+
+class RandomSearch(FullTrainings):
+    """Candidate ``number`` is a function of the seed and ``number`` alone."""
+
+    name: ClassVar[str] = "random"
+    reference: ClassVar[str] = "Bergstra and Bengio, 2012, Random Search for Hyper-Parameter Optimization"
+    searches: ClassVar[frozenset[str]] = FEATURES
+
+    def __init__(self, space: Space, budget: Budget, seed: int, *, batch: int = 8) -> None:
+        """Prepare a search.
+
+        Args:
+            space: What may be proposed.
+            budget: Work granted to the search.
+            seed: The study's seed for the search.
+            batch: Trials that may be asked for at once.
+
+        Raises:
+            UsageError: A setting out of range.
+        """
+        super().__init__(space, budget, seed, batch)
+
+    def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
+        return random_candidate(self.space, self.seed, number), "sample"
+
+
+def random_candidate(space: Space, seed: int, number: int) -> Candidate:
+    """Return random search's candidate ``number``. Other methods start from the same ones, so that comparisons share them."""
+    return space.sample(derive(seed, "random", number))
