@@ -17,9 +17,10 @@ from typing import Any, Self
 
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
+from autorl.studies.exact_json import dump_json, load_json
 from autorl.studies.files import TEMPORARY_SUFFIX, storage_errors, sync_folder
 from autorl.studies.record_errors import database_errors
-from autorl.studies.record_rows import COLUMNS, dump_json, from_row, label, load_json, to_row
+from autorl.studies.record_rows import COLUMNS, from_row, label, to_row
 from autorl.studies.trial import Trial
 
 VERSION = 1

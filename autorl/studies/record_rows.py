@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
+from autorl.studies.exact_json import dump_json, load_json
 from autorl.studies.trial import Arm, Curve, Ledger, Phase, Stage, Trial
 
 Row = tuple[Any, ...]
@@ -39,29 +39,6 @@ _ARMS, _PHASES = get_args(Arm), get_args(Phase)
 def label(arm: str, phase: str, number: int) -> str:
     """Return how messages name a trial."""
     return f"trial {number} ({arm}, {phase})"
-
-
-def dump_json(value: Any, where: str) -> str:
-    """Return ``value`` as compact JSON whose parse equals it (tuples become lists).
-
-    Raises:
-        StudyError: Naming ``where``, for what JSON cannot hold: non-finite numbers, arrays, keys that are not text.
-    """
-    _check_keys(value, where)
-    try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StudyError(
-            f"{where} cannot be stored as JSON: {error}. Encode it with the space's to_json first."
-        ) from error
-
-
-def load_json(text: object, where: str) -> Any:
-    """Return the parsed JSON ``text``; raise `StudyError` naming ``where`` if it is none."""
-    try:
-        return json.loads(cast(str, text), parse_constant=_refuse_constant)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StudyError(f"{where} in the record is damaged: {error}. Restore the study from a copy.") from error
 
 
 def to_row(trial: Trial) -> Row:
@@ -163,21 +140,3 @@ def _whole(value: int | None) -> int | None:
 def _text(value: str) -> str:
     """Return ``value`` as UTF-8 can hold it: half characters, as in undecodable file names, are spelled out."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _check_keys(value: Any, where: str) -> None:
-    """Refuse keys that are not text: JSON would turn them into text, and the candidate would come back changed."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise StudyError(f"{where} has the key {key!r}; keys must be text")
-            if isinstance(item, dict | list | tuple):
-                _check_keys(item, where)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            if isinstance(item, dict | list | tuple):
-                _check_keys(item, where)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
