@@ -179,7 +179,7 @@ def _digest(array: np.ndarray[Any, np.dtype[Any]]) -> str:
 
 def _bytes(array: np.ndarray[Any, np.dtype[Any]]) -> memoryview:
     """Return the bytes of an array in C order, not copied."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
