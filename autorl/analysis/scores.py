@@ -1,0 +1,104 @@
+"""From trials to score tables: which environments, which arms, which trainings failed; and numbers as people read them.
+
+Scores of a study over several environments were normalised by the engine (``score_range``) before they were recorded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autorl.analysis.statistics import RawScores
+from autorl.studies.trial import Arm, Phase, Trial
+
+ARMS: tuple[Arm, ...] = ("method", "random", "default")
+PHASES: tuple[Phase, ...] = ("search", "finalists", "test")
+
+
+def environments(specification: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the specification's environments as a list of ``{id, task, score_range}``, however they were written."""
+    chosen = specification.get("environment", specification.get("environments"))
+    if not chosen:
+        return []
+    listed = list(chosen) if isinstance(chosen, list | tuple) else [chosen]
+    return [{"id": item} if isinstance(item, str) else dict(item) for item in listed]
+
+
+def score_table(trials: Sequence[Trial], specification: Mapping[str, Any]) -> RawScores:
+    """Return [environments][seeds] scores of one or more trials of one arm, side by side, as recorded.
+
+    A trial that ended without its table of scores (crashed, say) counts as failed on each of its seeds.
+    """
+    width = max([len(environments(specification)), 1, *(len(trial.scores) for trial in trials)])
+    rows: list[list[float | None]] = [[] for _ in range(width)]
+    for trial in trials:
+        for index, row in enumerate(rows):
+            told = trial.scores[index] if index < len(trial.scores) else ()
+            row.extend(score if score is not None and math.isfinite(score) else None for score in told)
+            row.extend([None] * (len(trial.seeds) - len(told)))
+    return rows
+
+
+def finished(trial: Trial) -> bool:
+    """Return whether the trial ended, in whatever way."""
+    return trial.status != "running"
+
+
+def by_arm(trials: Sequence[Trial], phase: Phase) -> dict[Arm, list[Trial]]:
+    """Return the finished trials of ``phase`` by arm, in the order of their numbers; arms without any are left out."""
+    found = {arm: [t for t in trials if (t.arm, t.phase) == (arm, phase) and finished(t)] for arm in ARMS}
+    return {arm: sorted(listed, key=lambda t: t.number) for arm, listed in found.items() if listed}
+
+
+def method_name(specification: Mapping[str, Any]) -> str:
+    """Return the study's search method as a person calls it; ``the schedule`` or ``the configuration`` without a search."""
+    search = specification.get("search")
+    if search:
+        return str(search.get("method", "auto"))
+    return "the schedule" if specification.get("schedule") else "the configuration"
+
+
+def arm_name(arm: str, specification: Mapping[str, Any]) -> str:
+    """Return what the tables call an arm."""
+    return {"method": method_name(specification), "random": "random search", "default": "default configuration"}[arm]
+
+
+def number(value: float | None) -> str:
+    """Return a score for people, about four significant digits; ``-`` for none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-4:
+        return f"{value:.3g}"
+    decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 4
+    text = f"{value:,.{decimals}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """Return ``[low, high]`` for people; ``-`` for none."""
+    return "-" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"
+
+
+def count(value: int) -> str:
+    """Return a count of steps for people: ``3.2 M``, ``640 k``, ``512``."""
+    for limit, divisor, unit in ((10_000_000_000, 1e9, " G"), (1_000_000, 1e6, " M"), (10_000, 1e3, " k")):
+        if value >= limit:
+            return f"{value / divisor:.4g}{unit}"
+    return f"{value:,}"
+
+
+def seconds(value: float) -> str:
+    """Return a duration for people: ``4.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(amount: int, noun: str) -> str:
+    """Return ``1 seed``, ``2 seeds``."""
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"

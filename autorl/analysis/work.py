@@ -1,0 +1,63 @@
+"""The ledger of a study: what each arm and phase spent, and whether the arms were given equal work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from autorl.analysis.scores import ARMS, PHASES, count
+from autorl.studies.trial import Json, Ledger, Trial
+
+_TOLERANCE = 0.01
+"""Rollouts are whole: two arms with the same budget may differ by a rollout per training."""
+
+
+def ledger_rows(trials: Sequence[Trial]) -> list[Json]:
+    """Return one row for each (arm, phase) with trials: the summed ledger, trials, and failures by status."""
+    rows: list[Json] = []
+    for arm in ARMS:
+        for phase in PHASES:
+            own = [t for t in trials if (t.arm, t.phase) == (arm, phase)]
+            if not own:
+                continue
+            spent = sum((t.ledger for t in own), Ledger())
+            statuses = Counter(str(t.status) for t in own)
+            rows.append(
+                {
+                    "arm": arm,
+                    "phase": phase,
+                    "trials": len(own),
+                    "failures": {s: n for s, n in sorted(statuses.items()) if s not in ("completed", "running")},
+                    "running": statuses["running"],
+                    "granted_env_steps": granted(own),
+                    "train_env_steps": spent.train_env_steps,
+                    "evaluation_env_steps": spent.evaluation_env_steps,
+                    "updates": spent.updates,
+                    "compile_seconds": spent.compile_seconds,
+                    "wall_seconds": spent.wall_seconds,
+                }
+            )
+    return rows
+
+
+def granted(trials: Sequence[Trial]) -> int:
+    """Return the environment steps the trials were given: a diverged training stops early but had its full budget."""
+    return sum(t.env_steps * max(1, len(t.seeds)) for t in trials)
+
+
+def equal_work(trials: Sequence[Trial], method: str) -> Json:
+    """Compare the work granted to the method's search and to random search: ``{equal, method, random, sentence}``.
+
+    ``equal`` is None when there is no random search to compare with.
+    """
+    ours, others = (granted([t for t in trials if (t.arm, t.phase) == (arm, "search")]) for arm in ("method", "random"))
+    if not ours or not others:
+        return {"equal": None, "method": ours, "random": others, "sentence": "Random search was not run beside it."}
+    equal = abs(ours - others) <= _TOLERANCE * max(ours, others)
+    if equal:
+        sentence = (
+            f"Equal work: {method} and random search were each granted {count(ours)} environment steps of search."
+        )
+    else:
+        sentence = f"NOT equal work: {method} was granted {count(ours)} environment steps of search, random search {count(others)}."
+    return {"equal": equal, "method": ours, "random": others, "sentence": sentence}
