@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from autorl.engine.inflight import NAME as INFLIGHT
 from autorl.engine.lanes import lane
 from autorl.engine.session import Session
 from autorl.errors import StudyError
@@ -60,10 +61,10 @@ class GenerationStore:
         checkpoint.save(self._folder, self._name(told), arrays, {"trials": kept, "seeds": seeds})
 
     def prune(self, told: int) -> None:
-        """Drop all but the checkpoint after ``told`` trials."""
-        for name in checkpoint.names(self._folder):
-            if name.startswith(f"{self._arm}-generation-") and name != self._name(told):
-                checkpoint.remove(self._folder, name)
+        """Drop all generations of this arm but the one after ``told`` trials, and whatever was in flight."""
+        old = f"{self._arm}-generation-"
+        keep = [n for n in checkpoint.names(self._folder) if not n.startswith(old) and n != INFLIGHT]
+        checkpoint.prune(self._folder, [*keep, self._name(told)])
 
     def _name(self, told: int) -> str:
         return f"{self._arm}-generation-{told:08d}"

@@ -30,7 +30,7 @@ class InflightSaver(Saver):
 
     def load(self, like: Any) -> tuple[int, list[Outcome], Any] | None:
         """Return what was saved of this work, or None."""
-        if not checkpoint.exists(self._folder, NAME):
+        if NAME not in checkpoint.names(self._folder):
             return None
         try:
             arrays, meta = checkpoint.load(self._folder, NAME)

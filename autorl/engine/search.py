@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from autorl.engine.generations import GenerationStore
+from autorl.engine.methods import result_of, trial_of
 from autorl.engine.progress import Meter
 from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
 from autorl.errors import StudyError
-from autorl.outer.protocol import Proposal, Result, SearchMethod, Status
-from autorl.spaces import Space
+from autorl.outer.protocol import SearchMethod, Status
 from autorl.studies.trial import Arm, Trial
 
 
@@ -42,34 +42,6 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
         if store is not None:
             store.prune(len(told))
     return record.trials(arm, "search")
-
-
-def result_of(trial: Trial, space: Space) -> Result:
-    """Return a recorded trial as a search method wants to be told it."""
-    proposal = Proposal(
-        number=trial.number,
-        candidate=space.from_json(trial.candidate),
-        env_steps=trial.env_steps,
-        parent=trial.parent,
-        generation=trial.generation,
-        origin=trial.origin,
-    )
-    return Result(proposal, trial.status, trial.score)
-
-
-def trial_of(proposal: Proposal, space: Space, arm: Arm, seeds: Sequence[int]) -> Trial:
-    """Return a proposal as a running trial of the record."""
-    return Trial(
-        arm=arm,
-        phase="search",
-        number=proposal.number,
-        candidate=space.to_json(proposal.candidate),
-        env_steps=proposal.env_steps,
-        parent=proposal.parent,
-        generation=proposal.generation,
-        origin=proposal.origin,
-        seeds=tuple(seeds),
-    )
 
 
 def _batch(session: Session, method: SearchMethod[Any], state: Any) -> int:

@@ -10,12 +10,13 @@ from functools import cached_property
 from types import FrameType, TracebackType
 from typing import Any
 
+from autorl.engine.methods import method_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
 from autorl.errors import IncompatibleError, StudyInterrupted, UsageError
-from autorl.keys import derive, training_seeds
-from autorl.outer.methods import METHODS, make_method
-from autorl.outer.protocol import Budget, SearchMethod
+from autorl.keys import training_seeds
+from autorl.outer.methods import METHODS
+from autorl.outer.protocol import SearchMethod
 from autorl.spaces import Space, load_space
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
@@ -86,7 +87,7 @@ class Session:
     @property
     def environments(self) -> list[EnvironmentChoice]:
         """The environments of the study, at least one."""
-        return environments(self.specification)
+        return list(self.specification.environments)
 
     @cached_property
     def space(self) -> Space | None:
@@ -126,26 +127,6 @@ class Session:
         return {**learner.hyperparameters, **candidate}
 
 
-def environments(specification: Specification) -> list[EnvironmentChoice]:
-    """Return the environments of a specification as a list."""
-    chosen = specification.environment
-    if chosen is None:
-        return []
-    return list(chosen) if isinstance(chosen, list | tuple) else [chosen]
-
-
-def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
-    """Return the search method of an arm of a study; see `Session.method`."""
-    search, budget = specification.search, specification.budget
-    if search is None:
-        raise UsageError("this experiment has no search: it trains one configuration")
-    granted = Budget(budget.trainings, budget.env_steps)
-    seed = derive(specification.seeds.study, "arm", arm)
-    if arm == "random":
-        return make_method("random", load_space(search.space), granted, seed, {})
-    return make_method(search.method, load_space(search.space), granted, seed, search.settings)
-
-
 def make_learners(specification: Specification) -> tuple[list[Any], list[Any]]:
     """Return one learner and one task for each environment of ``specification``.
 
@@ -156,7 +137,7 @@ def make_learners(specification: Specification) -> tuple[list[Any], list[Any]]:
     from autorl.environments.tasks import make_task
     from autorl.inner.algorithms import ALGORITHMS
 
-    chosen = environments(specification)
+    chosen = specification.environments
     if specification.learner is None or not chosen:
         raise UsageError("this experiment has no learner or no environment: only ask and tell can drive it")
     algorithm = ALGORITHMS.load(specification.learner.algorithm)

@@ -1,0 +1,305 @@
+"""AutoRL in Python: `run`, `resume`, `load`, `create`, and the `Study` they return. The command line calls exactly these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from autorl.errors import StudyError, UsageError
+from autorl.outer.protocol import Candidate, Proposal, Result, Status
+from autorl.studies import manifest
+from autorl.studies.folder import ROOT, StudyFolder, write_text_atomic
+from autorl.studies.lock import StudyLock
+from autorl.studies.record import Record
+from autorl.studies.specification import Specification, from_mapping, load_specification, to_yaml, validate_references
+from autorl.studies.trial import Arm, Phase, Trial
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from autorl.engine.progress import Reporter
+    from autorl.spaces import Space
+
+Experiment = str | Path | Mapping[str, Any] | Specification
+Overrides = Mapping[str, Any] | Sequence[str]
+
+
+def run(
+    experiment: Experiment,
+    overrides: Overrides = (),
+    *,
+    name: str | None = None,
+    root: Path | str = ROOT,
+    report: Reporter | None = None,
+) -> Study:
+    """Run a whole study and return it.
+
+    Args:
+        experiment: Name of a catalogued experiment, path of a YAML file, a mapping of the same form, or a `Specification`.
+        overrides: ``{"search.method": "tpe"}`` or ``["search.method=tpe"]``.
+        name: Name of the study's folder below ``root``; by default the experiment's. A number is added if there is one already.
+        root: Where studies are kept.
+        report: Told the progress (see `autorl.engine.progress.Event`).
+
+    Raises:
+        SpecificationError: Listing all problems of the experiment.
+        StudyInterrupted: Stopped by Ctrl-C; everything is saved, `resume` goes on.
+    """
+    study = create(experiment, overrides, name=name, root=root)
+    study.run(report)
+    return study
+
+
+def resume(study: str | Path, *, root: Path | str = ROOT, report: Reporter | None = None) -> Study:
+    """Go on with a study that was stopped, however it was stopped; a finished one is returned as it is."""
+    opened = Study(StudyFolder.open(study, root))
+    opened.run(report)
+    return opened
+
+
+def load(study: str | Path, *, root: Path | str = ROOT) -> Study:
+    """Open a study, finished or not (also one that another process is running), for reading, or to `Study.ask` and `Study.tell`."""
+    return Study(StudyFolder.open(study, root))
+
+
+def create(
+    experiment: Experiment, overrides: Overrides = (), *, name: str | None = None, root: Path | str = ROOT
+) -> Study:
+    """Make a study without running it: for `Study.ask` and `Study.tell`, or to `Study.run` later."""
+    specification = specify(experiment, overrides)
+    validate_references(specification)
+    folder = StudyFolder.create(root, name or specification.name)
+    Record.create(folder.record).close()
+    manifest.write(folder.manifest, manifest.manifest(seeds=seed_roles(specification)))
+    # the specification last: a folder is a study from the moment it is there
+    write_text_atomic(folder.specification, to_yaml(specification))
+    return Study(folder)
+
+
+def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
+    """Return the resolved specification of an experiment (see `run`)."""
+    if isinstance(experiment, Specification):
+        return experiment if not overrides else from_mapping(experiment.model_dump(by_alias=True), overrides)
+    if isinstance(experiment, Mapping):
+        return from_mapping(experiment, overrides)
+    return load_specification(experiment, overrides)
+
+
+def seed_roles(specification: Specification) -> dict[str, Any]:
+    """Return the study's seed and the training seeds of every role."""
+    from autorl.keys import SeedRole, training_seeds
+
+    seeds, roles = specification.seeds, list[SeedRole](("search", "tuning", "test"))
+    return {"study": seeds.study, **{r: list(training_seeds(seeds.study, r, getattr(seeds, r))) for r in roles}}
+
+
+class Study:
+    """One whole search, a folder on disk.
+
+    Reading needs no lock. `run`, `ask` and `tell` make this object the study's one writer, until `close` (or the end of a ``with``
+    block, or of the process).
+    """
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self.folder = folder
+        self.specification = load_specification(folder.specification)
+        self._lock = StudyLock(folder.path)
+        self._writer: Record | None = None
+        self._asking: Any = None
+
+    @property
+    def path(self) -> Path:
+        """The study's folder."""
+        return self.folder.path
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.path)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop being the writer. Closing twice is fine."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._asking = None
+        self._lock.release()
+
+    def run(self, report: Reporter | None = None) -> None:
+        """Run every phase that is not finished, then write the report. See `autorl.run` for what it raises."""
+        from autorl.engine.devices import start
+        from autorl.engine.progress import silent
+        from autorl.engine.session import Session, Stopper
+        from autorl.engine.study_run import run_study
+
+        validate_references(self.specification)
+        if self.specification.learner is None:
+            raise UsageError("learner: this study has none, so only study.ask() and study.tell() can drive it")
+        devices = start()
+        with self, Stopper(f"Go on with: autorl resume {self.path}") as stopper:
+            record = self._write()
+            self._note_start([str(d) for d in devices])
+            session = Session(self.specification, self.folder, record, devices, report or silent, stopper)
+            run_study(session)
+            record.set_meta("finished", True)
+            record.set_meta("programs", session.trainer.trace_counts())
+        self.report()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every phase has ended."""
+        with Record.open(self.folder.record, readonly=True) as record:
+            return bool(record.meta("finished", False))
+
+    def trials(self, arm: Arm | None = "method", phase: Phase | None = "search") -> list[Trial]:
+        """Return trials as plain data, by number; None stands for all arms or phases."""
+        with Record.open(self.folder.record, readonly=True) as record:
+            return record.trials(arm, phase)
+
+    @property
+    def space(self) -> Space | None:
+        """The space searched; None without a search."""
+        from autorl.spaces import load_space
+
+        return None if self.specification.search is None else load_space(self.specification.search.space)
+
+    @property
+    def best(self) -> Candidate | None:
+        """The best candidate: the winner among the finalists, or of the search trials so far; None before any completed."""
+        trial = self.best_trial
+        return None if trial is None else trial.candidate
+
+    @property
+    def best_trial(self) -> Trial | None:
+        """The trial of `best`."""
+        from autorl.engine.selection import choose_finalists, pick_winner
+
+        finalists = [t for t in self.trials("method", "finalists") if t.status is not Status.RUNNING]
+        if finalists:
+            return pick_winner(finalists)
+        ended = [t for t in self.trials() if t.status is not Status.RUNNING]
+        if not ended:
+            return next((t for t in self.trials("method", "test")), None)
+        top = choose_finalists(ended, 1, continues=any(t.parent is not None for t in ended))
+        return next((t for t in ended if top and t.number == top[0].source), None)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The result: scores on test seeds with intervals, beside the baselines; what is missing if the study is not finished."""
+        from autorl.analysis.result import summarise
+
+        return summarise(self.trials(None, None), self.plain_specification())
+
+    def plain_specification(self) -> dict[str, Any]:
+        """Return the resolved specification as plain JSON data."""
+        return self.specification.model_dump(mode="json", by_alias=True)
+
+    def report(self) -> Path:
+        """Write ``report.html`` (one self-contained file) and the Optuna storage beside the record; return the report's path."""
+        from autorl.analysis.report import write_report
+        from autorl.interop import optuna_storage
+
+        trials = self.trials(None, None)
+        write_report(
+            self.folder.report, trials, self.plain_specification(), manifest.read(self.folder.manifest), self.space
+        )
+        if self.space is not None:
+            searched = [t for t in trials if t.arm == "method" and t.phase == "search"]
+            optuna_storage.write(self.folder.optuna, self.folder.name, searched, self.space)
+        return self.folder.report
+
+    def export(self) -> str:
+        """Return the winner as a plain experiment in YAML: its configuration, or its schedule, ready for ``autorl run``."""
+        from autorl.interop.export import experiment_of
+
+        return experiment_of(self.specification, self.best_trial, self.trials())
+
+    def ask(self) -> Proposal:
+        """Return the next candidate to try, for an objective function of your own (no jax needed).
+
+        A trial that an earlier process asked for and never told is given out again first.
+
+        Raises:
+            UsageError: The budget is spent, or the method must be told pending trials before it can go on.
+        """
+        return self._asker().ask()
+
+    def tell(self, trial: Proposal | int, score: float | None, status: Status | None = None) -> None:
+        """Report a trial's score (higher is better). None or a non-finite score is a failure, ranked last, never an error.
+
+        Args:
+            trial: What `ask` returned, or its number.
+            score: The score.
+            status: Why it failed, where there is no score (`Status.CRASHED` unless given; a non-finite score is `Status.DIVERGED`).
+
+        Raises:
+            UsageError: No such pending trial.
+        """
+        self._asker().tell(trial if isinstance(trial, int) else trial.number, score, status)
+
+    def results(self) -> list[Result]:
+        """Return all told search trials as a search method is told them, in the order of telling."""
+        from autorl.engine.methods import result_of
+
+        space = self.space
+        told = sorted((t for t in self.trials() if t.told is not None), key=lambda t: t.told or 0)
+        return [] if space is None else [result_of(t, space) for t in told]
+
+    def summary(self) -> dict[str, Any]:
+        """Return everything as plain data: the specification, every trial, the best and the result."""
+        best = self.best_trial
+        trials = [{**asdict(t), "score": t.score} for t in self.trials(None, None)]
+        return {
+            "study": self.folder.name,
+            "path": str(self.path),
+            "finished": self.finished,
+            "specification": self.plain_specification(),
+            "trials": trials,
+            "best": None if best is None else asdict(best),
+            "result": self.result,
+        }
+
+    def _write(self) -> Record:
+        if self._writer is None:
+            self._lock.acquire()
+            self._writer = Record.open(self.folder.record)
+        return self._writer
+
+    def _asker(self) -> Any:
+        from autorl.engine.asking import Asker
+
+        if self._asking is None:
+            if self.specification.search is None:
+                raise UsageError("search: this experiment has none, so there is nothing to ask for")
+            self._asking = Asker(self.specification, self._write())
+        return self._asking
+
+    def _note_start(self, devices: list[str]) -> None:
+        """Complete the manifest at the first start; at a later one, note what has changed since."""
+        held = manifest.read(self.folder.manifest)
+        now = manifest.manifest(device=devices, seeds=held.get("seeds"))
+        if held.get("device") is None:
+            manifest.write(self.folder.manifest, now)
+            return
+        differences = manifest.changes(held, now)
+        if differences:
+            resumed = [*held.get("resumed", []), {"started": now["started"], "changed": differences}]
+            manifest.write(self.folder.manifest, {**held, "resumed": resumed})
+
+
+def studies(root: Path | str = ROOT) -> list[StudyFolder]:
+    """Return the studies below ``root``."""
+    from autorl.studies.folder import list_studies
+
+    found = list_studies(root)
+    if not found and not Path(root).is_dir():
+        raise StudyError(f"there are no studies in {str(root)!r} yet; start one with: autorl run quickstart")
+    return found

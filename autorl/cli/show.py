@@ -1,0 +1,38 @@
+"""``autorl show STUDY``: every trial, the best, the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autorl.cli.names import complete_studies
+
+
+def show(
+    study: Annotated[str, typer.Argument(help="Name or folder of a study.", autocompletion=complete_studies)],
+    root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = Path("studies"),
+    json: Annotated[
+        bool, typer.Option("--json", help="Print everything: every trial, the best, the result, as one JSON object.")
+    ] = False,
+    all_trials: Annotated[bool, typer.Option("--all", help="Print every trial, not only the best twenty.")] = False,
+) -> None:
+    """Show a study, finished, stopped or running."""
+    from autorl.api import load
+    from autorl.cli.output import print_json
+
+    opened = load(study, root=root)
+    if json:
+        print_json(opened.summary())
+        return
+    from autorl.analysis import tables
+    from autorl.cli.finish import print_result
+
+    typer.echo(f"{opened.path} ({'finished' if opened.finished else 'not finished'})")
+    if opened.specification.description:
+        typer.echo(opened.specification.description)
+    typer.echo()
+    typer.echo(tables.render_trials(opened.trials(), limit=None if all_trials else 20))
+    typer.echo()
+    print_result(opened)
