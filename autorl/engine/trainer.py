@@ -71,6 +71,10 @@ class Trainer:
         """Wall seconds spent compiling so far."""
         return sum(program.compile_seconds for program in self.programs.values())
 
+    def trace_counts(self) -> list[dict[str, int]]:
+        """Return how often each function of each program was traced: once, whatever the number of generations."""
+        return [dict(program.traces) for program in self.programs.values()]
+
     def hyperparameters(self, environment: int, values: Mapping[str, Any]) -> Any:
         """Return the learner's hyperparameters for plain ``values``."""
         return type(self.learners[environment]).prepare(values, self.horizon, self.upper_bounds)

@@ -111,6 +111,11 @@ class PopulationBasedTraining(SearchMethod[PopulationState]):
                 "'population_size' or 'intervals'."
             )
 
+    @property
+    def trials(self) -> int:
+        """Trials that the whole budget makes: one a member and interval."""
+        return self.population_size * self.intervals
+
     def env_steps(self, generation: int, member: int) -> int:
         """Return the environment steps of one trial.
 

@@ -83,6 +83,12 @@ class SearchMethod(ABC, Generic[S]):
     """Features of spaces it can search, of `autorl.spaces.FEATURES`."""
     continues: ClassVar[bool] = False
     """Whether its trials may continue from a parent (the engine then keeps trained states)."""
+    budget: Budget
+
+    @property
+    def trials(self) -> int:
+        """Trials that the whole budget makes: one a training, unless a method cuts trainings into several."""
+        return self.budget.trainings
 
     @abstractmethod
     def init(self) -> S:
