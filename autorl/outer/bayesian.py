@@ -70,7 +70,12 @@ class OptunaModel:
         return _encode(dimension, dimension.from_unit(0.5))
 
     def propose(
-        self, history: History, shown: Sequence[int], number: int, pending: Sequence[Proposal], make_sampler: MakeSampler
+        self,
+        history: History,
+        shown: Sequence[int],
+        number: int,
+        pending: Sequence[Proposal],
+        make_sampler: MakeSampler,
     ) -> Candidate:
         """Return the sampler's proposal for trial ``number``.
 

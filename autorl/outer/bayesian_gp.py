@@ -86,6 +86,4 @@ class GaussianProcess(FullTrainings):
     def _sampler(self, seed: int) -> Any:
         from optuna.samplers import GPSampler
 
-        return GPSampler(
-            seed=seed, n_startup_trials=1, deterministic_objective=False, warn_independent_sampling=False
-        )
+        return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False, warn_independent_sampling=False)

@@ -77,7 +77,9 @@ class ArraySpace:
         def moved(name: str) -> NDArray[np.float32]:
             chosen = np.asarray(generator(derive(key, "mutate", name)).random(self.shapes[name]) < rate)
             chosen.reshape(-1)[int(generator(derive(key, "forced", name)).integers(chosen.size))] = True
-            return np.asarray(np.where(chosen, candidate[name] + self._noise(key, name, scale), candidate[name]), np.float32)
+            return np.asarray(
+                np.where(chosen, candidate[name] + self._noise(key, name, scale), candidate[name]), np.float32
+            )
 
         return {name: moved(name) for name in self.shapes}
 

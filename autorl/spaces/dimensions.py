@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -202,7 +203,7 @@ class Categorical:
     def feature(self) -> str:
         """``ordinal`` or ``nominal``."""
         numbers = [c for c in self.choices if is_number(c)]
-        ordered = len(numbers) == len(self.choices) and all(a < b for a, b in zip(numbers, numbers[1:], strict=False))  # type: ignore[operator]
+        ordered = len(numbers) == len(self.choices) and all(a < b for a, b in itertools.pairwise(numbers))  # type: ignore[operator]
         return "ordinal" if ordered else "nominal"
 
     def index(self, value: Value) -> int:

@@ -14,6 +14,7 @@ from autorl.spaces.hyperparameters import Condition, HyperparameterSpace
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
 _LARGEST_FILE = 1_000_000
+_DEEPEST = 8
 
 
 def load_space(reference: str | Mapping[str, Any]) -> HyperparameterSpace:
@@ -105,12 +106,19 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     if path.stat().st_size > _LARGEST_FILE:
         raise UsageError(f"{path.name}: larger than {_LARGEST_FILE} bytes, this is no search space")
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
+        text = path.read_text(encoding="utf-8")
+        depth = 0
+        for event in yaml.parse(
+            text, Loader=yaml.SafeLoader
+        ):  # events first: composing is recursive and follows aliases
             if getattr(event, "anchor", None) or getattr(event, "tag", None):
                 raise UsageError(
                     f"{_place(path, event)}: tags, anchors and aliases are not allowed. Remedy: write it out"
                 )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise UsageError(f"{_place(path, event)}: nested more than {_DEEPEST} deep, this is no search space")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path.name}: not a YAML file: {' '.join(str(error).split())}") from error
     data = _plain(path, root)

@@ -27,7 +27,9 @@ def flatten(space: Space) -> HyperparameterSpace:
     for part, inner in space.parts.items():
         flat = flatten(inner)
         dimensions |= {f"{part}.{name}": d for name, d in flat.dimensions.items()}
-        conditions |= {f"{part}.{name}": Condition(f"{part}.{c.parent}", c.values) for name, c in flat.conditions.items()}
+        conditions |= {
+            f"{part}.{name}": Condition(f"{part}.{c.parent}", c.values) for name, c in flat.conditions.items()
+        }
     return HyperparameterSpace(space.name, dimensions, conditions)
 
 
