@@ -1,8 +1,12 @@
 """Evolution strategies: a population drawn from a distribution (or bred from its parents) that follows the scores.
 
-Any algorithm of evosax by name (Lange, 2022, *evosax: JAX-based Evolution Strategies*); the default is CMA-ES (Hansen and Ostermeier,
-2001, *Completely Derandomized Self-Adaptation in Evolution Strategies*). It searches the unit cube, named arrays, and products
-of both; how a point becomes a candidate, and what happens at the bounds, stands in `autorl.outer.coordinates`.
+Any algorithm of evosax by name (Lange, 2022, *evosax: JAX-based Evolution Strategies*). The default is SNES (Wierstra et al., 2014,
+*Natural Evolution Strategies*): it adapts one spread for each coordinate at linear cost, so it serves nine hyperparameters and
+ten thousand weights alike. Over noisy nine-dimensional test functions it ended nearest to the optimum, on average, of
+the twelve algorithms tried with 64 evaluations, and second to CMA-ES with 32.
+
+It searches the unit cube, named arrays, and products of both; how a point becomes a candidate, and what happens at the
+bounds, stands in `autorl.outer.coordinates`.
 """
 
 from __future__ import annotations
@@ -71,7 +75,7 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
 
     name: ClassVar[str] = "es"
     reference: ClassVar[str] = (
-        "Lange, 2022, evosax: JAX-based Evolution Strategies; the default is CMA-ES (Hansen & Ostermeier, 2001)"
+        "Lange, 2022, evosax: JAX-based Evolution Strategies; by default SNES (Wierstra et al., 2014, Natural Evolution Strategies)"
     )
     searches: ClassVar[frozenset[str]] = frozenset({"float", "int", "ordinal", "conditional", "arrays"})
 
@@ -81,7 +85,7 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         budget: Budget,
         seed: int,
         *,
-        algorithm: str = "CMA_ES",
+        algorithm: str = "SNES",
         population_size: int | None = None,
         std: float | None = None,
         learning_rate: float | None = None,
@@ -93,7 +97,7 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
             space: What may be proposed.
             budget: Work granted to the search.
             seed: The study's seed for the search.
-            algorithm: evosax's name of an algorithm, such as ``CMA_ES``, ``SimpleES``, ``Open_ES``, ``DifferentialEvolution``.
+            algorithm: evosax's name of an algorithm, such as ``SNES``, ``CMA_ES``, ``Open_ES``, ``DifferentialEvolution``.
             population_size: Members of a generation; None for ``4 + 3 ln(coordinates)`` (Hansen, 2016), at most a quarter of the
                 trainings but at least 4, and then the nearest size that the algorithm can have.
             std: Standard deviation to begin with, in units of the range of a dimension (None: 0.2); for spaces of arrays only, of an
@@ -119,7 +123,9 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
                     f"search method 'es': setting 'learning_rate': {algorithm} has none. Remedy: leave it out, or choose an "
                     "algorithm with an optimiser, such as Open_ES."
                 )
-        if params is not None and not isinstance(params, Mapping):
+        params = {} if params is None else params
+        numbers = isinstance(params, Mapping) and all(isinstance(value, int | float) for value in params.values())
+        if not numbers:
             raise wrong_setting(self.name, "params", params, "a mapping of names to numbers")
         self.space = space
         self.budget = budget
@@ -127,7 +133,7 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         self.coordinates = Coordinates(space, derive(seed, "es"), std)
         if self.coordinates.size == 0:
             raise UsageError("search method 'es': the search space has nothing to search.")
-        self._overrides = tuple(sorted((params or {}).items()))
+        self._overrides = tuple(sorted(params.items()))
         self._learning_rate = learning_rate
         self._name = algorithm
         self.algorithm = self._sized(population_size)
