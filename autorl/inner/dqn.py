@@ -13,7 +13,7 @@ all environments, and happen between acting and learning. Epsilon falls linearly
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,6 +28,7 @@ from autorl.inner import replay as buffer
 from autorl.inner.branching import update_if
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.networks import QNetwork, flatten_observations
+from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
 from autorl.inner.optimiser import Adam, Layout, adam_step, initial_adam
 from autorl.inner.protocol import Evaluation, Progress, hyperparameters, make_hyperparameters, static, traced
 from autorl.inner.random_words import below, random_words, uniform
@@ -42,28 +43,29 @@ _WORDS_PER_STEP = 4
 
 @hyperparameters
 class DQNHyperparameters:
-    """Of DQN, with defaults that learn CartPole and Acrobot."""
+    """Of DQN, with defaults that learn CartPole and Acrobot. Traced ones are arrays: float32, int32 and bool scalars."""
 
-    learning_rate: float = traced(1e-3, "Step size of Adam.", low=0.0)
-    gamma: float = traced(0.99, "Discount.", low=0.0, high=1.0)
-    max_grad_norm: float = traced(10.0, "Norm to which gradients are clipped (0: no learning).", low=0.0)
-    adam_eps: float = traced(1e-8, "Added to Adam's denominator.", low=1e-12)
-    train_freq: int = traced(4, "Steps of all environments between updates.", low=1)
-    gradient_steps: int = traced(1, "Updates after these steps.", low=1)
-    learning_starts: int = traced(1000, "Environment steps before the first update.", low=0)
-    initial_epsilon: float = traced(1.0, "Probability of a random action at first.", low=0.0, high=1.0)
-    target_epsilon: float = traced(0.05, "Probability of a random action at last.", low=0.0, high=1.0)
-    exploration_fraction: float = traced(
+    learning_rate: Array = traced(1e-3, "Step size of Adam.", low=0.0)
+    gamma: Array = traced(0.99, "Discount.", low=0.0, high=1.0)
+    max_grad_norm: Array = traced(10.0, "Norm to which gradients are clipped (0: no learning).", low=0.0)
+    adam_eps: Array = traced(1e-8, "Added to Adam's denominator.", low=1e-12)
+    train_freq: Array = traced(4, "Steps of all environments between updates.", low=1)
+    gradient_steps: Array = traced(1, "Updates after these steps.", low=1)
+    learning_starts: Array = traced(1000, "Environment steps before the first update.", low=0)
+    initial_epsilon: Array = traced(1.0, "Probability of a random action at first.", low=0.0, high=1.0)
+    target_epsilon: Array = traced(0.05, "Probability of a random action at last.", low=0.0, high=1.0)
+    exploration_fraction: Array = traced(
         0.1, "Part of the training over which epsilon falls from initial to target.", low=0.0, high=1.0
     )
-    use_target_network: bool = traced(True, "Bootstrap from the target network, not from the current one.")
-    target_update_interval: int = traced(500, "Environment steps from one target update to the next.", low=1)
-    tau: float = traced(1.0, "Part of the way that a target update goes; 1 copies the network.", low=0.0, high=1.0)
-    buffer_size: int = traced(100_000, "Transitions kept, in whole steps of all environments.", low=1)
-    buffer_prio_sampling: bool = traced(False, "Draw transitions by their TD errors, not uniformly.")
-    buffer_alpha: float = traced(0.6, "Exponent of priorities; 0 is uniform.", low=0.0, high=1.0)
-    buffer_beta: float = traced(0.4, "Exponent of importance weights; 1 corrects the bias in full.", low=0.0, high=1.0)
-    buffer_epsilon: float = traced(1e-6, "Added to absolute TD errors in priorities.", low=1e-9)
+    use_target_network: Array = traced(True, "Bootstrap from the target network, not from the current one.")
+    target_update_interval: Array = traced(500, "Environment steps from one target update to the next.", low=1)
+    tau: Array = traced(1.0, "Part of the way that a target update goes; 1 copies the network.", low=0.0, high=1.0)
+    normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
+    buffer_size: Array = traced(100_000, "Transitions kept, in whole steps of all environments.", low=1)
+    buffer_prio_sampling: Array = traced(False, "Draw transitions by their TD errors, not uniformly.")
+    buffer_alpha: Array = traced(0.6, "Exponent of priorities; 0 is uniform.", low=0.0, high=1.0)
+    buffer_beta: Array = traced(0.4, "Exponent of importance weights; 1 corrects the bias in full.", low=0.0, high=1.0)
+    buffer_epsilon: Array = traced(1e-6, "Added to absolute TD errors in priorities.", low=1e-9)
     buffer_batch_size: int = static(32, "Transitions of one update.", low=1)
     n_envs: int = static(1, "Environments side by side.", low=1)
     hidden_size: int = static(64, "Width of the hidden layers.", low=1)
@@ -82,6 +84,7 @@ class DQNState(NamedTuple):
         key: uint32 [2]; never changes, draws are numbered by env steps and updates.
         adam: Parameters (flat, `DQN.layout`) and their optimiser.
         target: float32 [P]; the target network's parameters.
+        moments: Of the observations, while they are normalised. The replay holds raw ones.
         replay: Transitions.
         actors: The environments under way.
     """
@@ -90,6 +93,7 @@ class DQNState(NamedTuple):
     key: Array
     adam: Adam
     target: Array
+    moments: Moments
     replay: Replay
     actors: Actors
 
@@ -178,6 +182,7 @@ class DQN:
             key=jax.random.bits(words_key, (2,), jnp.uint32),
             adam=initial_adam(parameters),
             target=parameters,
+            moments=initial_moments(self._observation_size),
             replay=buffer.empty(hp.buffer_capacity, self._observation_size),
             actors=start_actors(self.environment, task, actor_key, hp.n_envs),
         )
@@ -200,7 +205,7 @@ class DQN:
 
     def evaluate(self, state: DQNState, hp: DQNHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
         """Run ``episodes`` whole episodes with the greedy actions."""
-        values = self._values(hp, state.adam.parameters)
+        values = self._values(hp, self.layout(hp).unpack(state.adam.parameters), state.moments)
 
         def act(observations: Array, _: Array) -> Array:
             return jnp.argmax(values(self._flat(observations)), axis=-1).astype(jnp.int32)
@@ -210,10 +215,16 @@ class DQN:
     def _flat(self, observations: Array) -> Array:
         return flatten_observations(observations, self.environment.observation_shape)
 
-    def _values(self, hp: DQNHyperparameters, parameters: Array) -> Any:
-        """Return the function from flat observations [N, D] to action values [N, actions]."""
-        network, tree = self.network(hp), self.layout(hp).unpack(parameters)
-        return lambda flat: network.apply(tree, flat)
+    def _values(self, hp: DQNHyperparameters, tree: Any, moments: Moments) -> Callable[[Array], Array]:
+        """Return the function from flat raw observations [N, D] to action values [N, actions]."""
+        network = self.network(hp)
+        normalise = normaliser(moments, hp.normalize_observations)
+
+        def values(flat: Array) -> Array:
+            found: Array = network.apply(tree, normalise(flat))
+            return found
+
+        return values
 
     def _act(self, state: DQNState, hp: DQNHyperparameters, task: Task, size: Array, horizon: Array) -> DQNState:
         """Take one step in every environment and store the transitions."""
@@ -221,7 +232,9 @@ class DQN:
         words = random_words(state.key, _ACT, progress.env_steps, _WORDS_PER_STEP * hp.n_envs).reshape(hp.n_envs, -1)
         epsilon = exploration(hp, progress.env_steps, horizon)
         flat = self._flat(actors.observation)
-        greedy = jnp.argmax(self._values(hp, state.adam.parameters)(flat), axis=-1).astype(jnp.int32)
+        greedy = jnp.argmax(
+            self._values(hp, self.layout(hp).unpack(state.adam.parameters), state.moments)(flat), axis=-1
+        ).astype(jnp.int32)
         action = jnp.where(uniform(words[:, 0]) < epsilon, below(words[:, 1], self._actions), greedy)
         keys = jax.random.wrap_key_data(words[:, 2:], impl="threefry2x32")
         step, observation, env_state = batched_step_or_reset(self.environment, keys, actors.state, action, task)
@@ -242,6 +255,7 @@ class DQN:
         )
         return state._replace(
             progress=progress,
+            moments=update_if(hp.normalize_observations, lambda old: merge(old, flat), state.moments),
             replay=buffer.store(state.replay, transitions, size, _prioritisation(hp)),
             actors=Actors(observation, env_state, jnp.where(done, 0.0, total)),
         )
@@ -273,15 +287,17 @@ class DQN:
         drawn = buffer.sample(state.replay, words, priority)
         layout, batch = self.layout(hp), drawn.transitions
         bootstrap = jnp.where(hp.use_target_network, state.target, adam.parameters)
-        target = td_targets(batch, self._values(hp, bootstrap)(batch.next_observation), hp.gamma)
+        next_values = self._values(hp, layout.unpack(bootstrap), state.moments)(batch.next_observation)
+        target = td_targets(batch, next_values, hp.gamma)
 
         def loss_of(tree: Any) -> tuple[Array, tuple[Array, Array]]:
-            values = self.network(hp).apply(tree, batch.observation)
+            values = self._values(hp, tree, state.moments)(batch.observation)
             taken = jax.nn.one_hot(batch.action, self._actions, dtype=jnp.float32)
             value = jnp.sum(values * taken, axis=1)
             error = target - value
             return jnp.mean(drawn.weights * 0.5 * jnp.square(error)), (error, value)
 
+        # by the tree, then packed: through ``unpack`` every leaf's gradient would be padded to the whole vector
         (loss, (error, value)), tree = jax.value_and_grad(loss_of, has_aux=True)(layout.unpack(adam.parameters))
         gradient = layout.pack(tree)
         norm = jnp.sqrt(jnp.vdot(gradient, gradient))
@@ -290,11 +306,12 @@ class DQN:
         adam = update_if(finite, lambda old: adam_step(old, gradient * factor, hp.learning_rate, hp.adam_eps), adam)
         metrics = {"loss": loss, "action_value": jnp.mean(value), "gradient_norm": norm}
         progress = progress._replace(
-            updates=progress.updates + 1,
+            updates=progress.updates + finite.astype(jnp.int32),
             diverged=~finite,
             metrics={**progress.metrics, **metrics},
         )
-        replay = buffer.reprioritise(state.replay, drawn.indices, error, priority)
+        trusted = priority._replace(enabled=priority.enabled & finite)
+        replay = buffer.reprioritise(state.replay, drawn.indices, error, trusted)
         return state._replace(progress=progress, adam=adam, replay=replay)
 
 
@@ -332,7 +349,7 @@ def _average_return(before: Array, total: Array, done: Array) -> Array:
 
 
 def _prioritisation(hp: DQNHyperparameters) -> Prioritisation:
-    return Prioritisation(hp.buffer_prio_sampling, hp.buffer_alpha, hp.buffer_beta, hp.buffer_epsilon)  # type: ignore[arg-type]
+    return Prioritisation(hp.buffer_prio_sampling, hp.buffer_alpha, hp.buffer_beta, hp.buffer_epsilon)
 
 
 def _power_of_two(n: int) -> int:
