@@ -1,0 +1,135 @@
+"""Checks between the sections of a specification that need nothing but the specification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from autorl.studies.problems import Path, shown
+
+if TYPE_CHECKING:
+    from autorl.studies.models import (
+        Budget,
+        EnvironmentChoice,
+        Evaluation,
+        LearnerChoice,
+        ScheduleEntry,
+        Search,
+        Specification,
+    )
+
+
+class Finding(NamedTuple):
+    """A problem that has not found its line yet. ``path`` is that of the data, every shorthand written out."""
+
+    path: Path
+    message: str
+    value: Any = None
+    at_key: bool = False
+    """Whether it stands at the key rather than at the value."""
+
+    @classmethod
+    def refused(cls, path: Path, expected: str, value: Any, remedy: str = "") -> Finding:
+        """Return the finding that ``value`` is not what was expected; ``remedy`` is a sentence without its full stop."""
+        return cls(path, f"{expected}, got {shown(value)}{'. ' * bool(remedy)}{remedy}", value)
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The sections of a specification, so far as they could be read; ``broken`` names those that could not."""
+
+    environments: tuple[EnvironmentChoice, ...]
+    learner: LearnerChoice | None
+    search: Search | None
+    schedule: tuple[ScheduleEntry, ...] | None
+    budget: Budget
+    evaluation: Evaluation
+    seed: int = 0
+    broken: Set[str] = frozenset()
+
+    @classmethod
+    def of(cls, specification: Specification) -> Sections:
+        """Return the sections of a whole specification."""
+        return cls(
+            specification.environments,
+            specification.learner,
+            specification.search,
+            specification.schedule,
+            specification.budget,
+            specification.evaluation,
+            specification.seeds.study,
+        )
+
+    def intact(self, *names: str) -> bool:
+        """Return whether all of the sections ``names`` could be read."""
+        return not self.broken & set(names)
+
+
+def inconsistencies(sections: Sections) -> list[Finding]:
+    """Return every contradiction between sections; those that need a section that could not be read are left out."""
+    return [
+        *_agents(sections),
+        *_score_ranges(sections),
+        *_budget(sections),
+        *_schedule(sections),
+    ]
+
+
+def _agents(s: Sections) -> Iterator[Finding]:
+    if not s.intact("environment", "learner"):
+        return
+    if s.learner is not None and not s.environments:
+        yield Finding(("environment",), "missing; the learner needs one, such as gymnax:CartPole-v1")
+    if s.environments and s.learner is None:
+        yield Finding(("learner",), "missing; the environment needs one, such as ppo or dqn")
+    if not s.environments and s.learner is None and s.search is None and s.intact("search"):
+        yield Finding(("environment",), "missing; an experiment needs an environment and a learner, or a search")
+
+
+def _score_ranges(s: Sections) -> Iterator[Finding]:
+    if len(s.environments) < 2 or not s.intact("environment"):
+        return
+    for i, choice in enumerate(s.environments):
+        if choice.score_range is None:
+            message = f"missing for {choice.id}; with several environments each needs the returns [low, high] that count as 0 and 1"
+            yield Finding(("environment", i, "score_range"), message)
+
+
+def _budget(s: Sections) -> Iterator[Finding]:
+    if not s.intact("budget", "search", "learner"):
+        return
+    given = s.budget.model_fields_set
+    if s.learner is not None and "env_steps" not in given:
+        yield Finding(("budget", "env_steps"), "missing; environment steps of one whole training, such as 100_000")
+    if s.search is not None and "trainings" not in given:
+        yield Finding(("budget", "trainings"), "missing; how many whole trainings the search may spend, such as 32")
+    if s.search is None and s.budget.trainings != 1:
+        message = "expected 1, as there is no search to spend more"
+        yield Finding.refused(("budget", "trainings"), message, s.budget.trainings, "Add 'search' or leave it out")
+    crowded = "env_steps" in given and s.evaluation.points > s.budget.env_steps
+    if s.learner is not None and s.intact("evaluation") and crowded:
+        message = f"expected at most as many as budget.env_steps ({s.budget.env_steps})"
+        yield Finding.refused(("evaluation", "points"), message, s.evaluation.points)
+
+
+def _schedule(s: Sections) -> Iterator[Finding]:
+    if s.schedule is None or not s.intact("schedule"):
+        return
+    if s.search is not None:
+        message = "a schedule is replayed, not searched. Remove 'search' or 'schedule'"
+        yield Finding(("schedule",), message, at_key=True)
+    if s.learner is None and s.intact("learner"):
+        yield Finding(("schedule",), "a schedule needs a learner. Add 'learner'", at_key=True)
+    if not s.schedule:
+        yield Finding.refused(("schedule",), "expected at least one entry {until, hyperparameters}", [])
+        return
+    for i, (before, after) in enumerate(pairwise(s.schedule), start=1):
+        if after.until <= before.until:
+            message = f"expected more than the entry before it ({before.until})"
+            yield Finding.refused(("schedule", i, "until"), message, after.until)
+    last, end = s.schedule[-1].until, s.budget.env_steps
+    if s.intact("budget") and "env_steps" in s.budget.model_fields_set and last != end:
+        message = f"expected the last entry to end with the budget, at budget.env_steps ({end})"
+        yield Finding.refused(("schedule", len(s.schedule) - 1, "until"), message, last)

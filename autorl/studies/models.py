@@ -1,0 +1,202 @@
+"""The fields of a specification: the single source of names, types, bounds, defaults and help.
+
+The command line's help, the JSON Schema for editors, the error messages and the documentation are all read from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from autorl.studies.values import Number, Plain, Scalar, SpaceReference, TaskValue, Whole, complaint
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+MOST_ENV_STEPS: Final = 2**31 - 1  # counted in int32 inside the programs
+MOST_SEEDS: Final = 100_000
+Hyperparameters = Mapping[str, Scalar]
+
+
+class _Meta(ModelMetaclass):
+    """Makes ``Budget(trainings=-1)`` raise the same `SpecificationError` as a file does, never pydantic's own error."""
+
+    def __call__(cls: type[Section], /, *args: Any, **fields: Any) -> Any:  # type: ignore[misc]
+        try:
+            return super().__call__(*args, **fields)  # type: ignore[misc]
+        except ValidationError as error:
+            from autorl.studies.validation import python_error
+
+            raise python_error(cls, fields, error) from None
+
+
+class Section(BaseModel, metaclass=_Meta):
+    """Base of all parts of a specification: frozen, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    shorthand: ClassVar[str | None] = None
+    """The field that a bare text stands for: ``learner: ppo``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:
+        return {cls.shorthand: data} if cls.shorthand is not None and isinstance(data, str) else data
+
+
+def _interval(value: Any) -> Any:
+    """Accept a list of two numbers in increasing order."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise complaint("expected two numbers [low, high]")
+    return tuple(value)
+
+
+def _several(value: Any) -> Any:
+    """Accept one environment without a list around it."""
+    if value is None:
+        raise complaint("expected an environment, such as gymnax:CartPole-v1")
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _entries(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class EnvironmentChoice(Section):
+    """One environment and the task in it."""
+
+    shorthand = "id"
+    id: str = Field(min_length=1, description="Name of the environment: gymnax:NAME, or module:attribute for your own.")
+    task: Mapping[str, TaskValue] = Field(
+        {}, description="Parameters of the task that differ from the environment's own."
+    )
+    score_range: Annotated[tuple[Number, Number], BeforeValidator(_interval)] | None = Field(
+        None, description="Returns [low, high] that count as 0 and 1. Needed when there are several environments."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> EnvironmentChoice:
+        if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
+            raise at("score_range", "expected [low, high] with low < high")
+        return self
+
+
+class LearnerChoice(Section):
+    """What learns, and what is the same for all candidates."""
+
+    shorthand = "algorithm"
+    algorithm: str = Field(min_length=1, description="Name of the algorithm, such as ppo or dqn.")
+    hyperparameters: Hyperparameters = Field({}, description="Hyperparameters fixed for all candidates.")
+
+
+class Search(Section):
+    """What is searched, and how."""
+
+    space: SpaceReference = Field(description="Name of a search space, the path of its file, or the space itself.")
+    method: str = Field("auto", min_length=1, description="Name of the search method; auto picks one that fits.")
+    settings: Mapping[str, Plain] = Field({}, description="Settings of the method.")
+    batch: Whole | None = Field(None, ge=1, description="Trials asked for at once; by default the method's own number.")
+
+
+class ScheduleEntry(Section):
+    """One stage of a schedule of hyperparameters that is replayed."""
+
+    until: Whole = Field(
+        ge=1, le=MOST_ENV_STEPS, description="Environment steps (counted from 0) up to which it holds."
+    )
+    hyperparameters: Hyperparameters = Field({}, description="Hyperparameters of this stage.")
+
+
+class Budget(Section):
+    """The work that the search may spend: trainings times env_steps."""
+
+    trainings: Whole = Field(
+        1, ge=1, le=10_000_000, description="Whole trainings that the search may spend; 1 without a search."
+    )
+    env_steps: Whole = Field(
+        1, ge=1, le=MOST_ENV_STEPS, description="Environment steps of one whole training, for each seed."
+    )
+
+
+class Seeds(Section):
+    """The study's seed, and how many training seeds each phase has. The phases' seeds never overlap."""
+
+    study: Whole = Field(0, ge=0, lt=2**63, description="Seed of the whole study.")
+    search: Whole = Field(1, ge=1, le=MOST_SEEDS, description="Training seeds of each trial during the search.")
+    tuning: Whole = Field(5, ge=1, le=MOST_SEEDS, description="Fresh seeds on which the finalists are compared.")
+    test: Whole = Field(10, ge=1, le=MOST_SEEDS, description="Untouched seeds on which the winner is reported.")
+
+
+class Evaluation(Section):
+    """How trained agents are scored."""
+
+    episodes: Whole = Field(64, ge=1, le=1_000_000, description="Whole episodes of each evaluation.")
+    points: Whole = Field(
+        5, ge=1, le=10_000, description="Evaluations of a training, spread evenly, the last at its end."
+    )
+
+
+class Baselines(Section):
+    """What the result is compared with, at equal work."""
+
+    default: bool = Field(True, description="The learner's default configuration.")
+    random: bool = Field(True, description="Random search with the same budget.")
+
+
+class Expected(Section):
+    """What a run gives, for readers and for regression tests."""
+
+    minutes: Number = Field(gt=0, allow_inf_nan=False, description="Wall time in minutes on two cores.")
+    score: Annotated[tuple[Number, Number], BeforeValidator(_interval)] = Field(
+        description="Interval [low, high] in which the test score lies."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Expected:
+        if not self.score[0] <= self.score[1]:
+            raise at("score", "expected [low, high] with low <= high")
+        return self
+
+
+class Specification(Section):
+    """One experiment: the question that a study answers."""
+
+    name: str = Field("study", pattern=f"^{NAME}$", description="Name; by default that of the file.")
+    description: str = Field("", description="What the experiment is for.")
+    environments: Annotated[tuple[EnvironmentChoice, ...], BeforeValidator(_several)] = Field(
+        (), alias="environment", description="Where the agent acts: one environment or a list of them."
+    )
+    learner: LearnerChoice | None = Field(
+        None, description="What learns. Left out only where you score the candidates yourself."
+    )
+    search: Search | None = Field(
+        None, description="What is searched, and how. Without it one configuration is trained."
+    )
+    schedule: Annotated[tuple[ScheduleEntry, ...], BeforeValidator(_entries)] | None = Field(
+        None, description="A schedule of hyperparameters to replay (without a search)."
+    )
+    budget: Budget = Field(Budget(), description="The work that the search may spend.")
+    seeds: Seeds = Field(Seeds(), description="Seeds: disjoint sets for search, tuning and test.")
+    evaluation: Evaluation = Field(Evaluation(), description="How trained agents are scored.")
+    finalists: Whole = Field(3, ge=1, le=1_000, description="Best trials that are trained again on the tuning seeds.")
+    baselines: Baselines = Field(Baselines(), description="What the result is compared with.")
+    expected: Expected | None = Field(None, description="What a run gives: minutes on two cores, score.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Specification:
+        from autorl.studies.consistency import Sections, inconsistencies
+
+        found = inconsistencies(Sections.of(self))
+        if found:
+            raise PydanticCustomError("autorl_findings", "inconsistent", {"findings": found})
+        return self
+
+
+def at(field: str, message: str) -> PydanticCustomError:
+    """Return the error of a check of a whole section that concerns one ``field`` of it."""
+    return PydanticCustomError("autorl", "{message}", {"message": message, "field": field})

@@ -1,0 +1,239 @@
+"""What a specification refers to: environments, learner, space and method exist, and fit together.
+
+Imports the learner that is named (and with it jax), the environments and the search method, when it is called and not before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from autorl.errors import UsageError
+from autorl.studies.consistency import Finding, Sections
+from autorl.studies.problems import Path, shown
+
+if TYPE_CHECKING:
+    from autorl.spaces import Space
+
+_SPACE_PREFIX = re.compile(r"(?:^|; )search space '[^']*': ")
+_DIMENSION = re.compile(r"dimension '([^']+)'")
+
+
+def unknown_references(sections: Sections) -> list[Finding]:
+    """Return every problem with the names in ``sections`` and with what depends on them."""
+    environments, found = _environments(sections)
+    learner, more = _learner(sections, environments)
+    found += more
+    if learner is not None:
+        found += _hyperparameters(sections, learner)
+    if sections.search is None:
+        return found
+    space, more = _space(sections.search.space)
+    found += more
+    if space is not None:
+        found += _dimensions(sections, space, learner)
+    found += _method(sections, space, learner if not found else None)
+    return found
+
+
+def _environments(s: Sections) -> tuple[list[Any], list[Finding]]:
+    """Return the environments that exist and the problems of the others."""
+    from autorl.environments.registry import make_environment
+
+    made, found = [], []
+    for i, choice in enumerate(s.environments):
+        try:
+            environment = make_environment(choice.id)
+        except UsageError as error:
+            found.append(Finding(("environment", i, "id"), str(error), choice.id))
+            continue
+        made.append(environment)
+        found += _task(environment, choice.task, ("environment", i, "task"))
+    return made, found
+
+
+def _task(environment: Any, task: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """Yield the problems of a task: of each entry, or else of all of them together."""
+    from autorl.environments.tasks import make_task
+
+    single = False
+    for key, value in task.items():
+        try:
+            make_task(environment, {key: value})
+        except UsageError as error:
+            single = True
+            yield Finding((*path, key), str(error), value)
+    if task and not single:
+        try:
+            make_task(environment, task)
+        except UsageError as error:
+            yield Finding(path, str(error), dict(task))
+
+
+def _learner(s: Sections, environments: list[Any]) -> tuple[Any, list[Finding]]:
+    """Return the learner's class if it exists, and whether it can act in all of ``environments``."""
+    from autorl.inner.algorithms import ALGORITHMS
+
+    if s.learner is None:
+        return None, []
+    path: Path = ("learner", "algorithm")
+    try:
+        learner = ALGORITHMS.load(s.learner.algorithm)
+    except UsageError as error:
+        return None, [Finding(path, str(error), s.learner.algorithm)]
+    found = []
+    for environment in environments:
+        try:
+            learner(environment)
+        except UsageError as error:
+            found.append(Finding(path, str(error), s.learner.algorithm))
+    return learner, found
+
+
+def _hyperparameters(s: Sections, learner: Any) -> list[Finding]:
+    """Return the problems of the fixed hyperparameters and of a schedule's, and whether a training fits into the budget."""
+    from autorl.inner.protocol import problems
+
+    fixed = s.learner.hyperparameters if s.learner is not None else {}
+    places: list[tuple[Path, Mapping[str, Any]]] = [(("learner", "hyperparameters"), fixed)]
+    places += [(("schedule", i, "hyperparameters"), entry.hyperparameters) for i, entry in enumerate(s.schedule or ())]
+    found = [
+        Finding((*path, name), message.removeprefix(f"{name}: "), values[name])
+        for path, values in places
+        for name, message in problems(learner.Hyperparameters, values)
+    ]
+    if found:
+        return found
+    found = _changing(s, learner)
+    if s.intact("budget") and "env_steps" in s.budget.model_fields_set and s.search is None and not found:
+        try:
+            learner.prepare({**fixed, **places[-1][1]}, s.budget.env_steps, {})
+        except UsageError as error:
+            found.append(Finding(("budget", "env_steps"), str(error), s.budget.env_steps))
+    return found
+
+
+def _changing(s: Sections, learner: Any) -> list[Finding]:
+    """Return the entries of a schedule that change what cannot change while an agent learns."""
+    from autorl.inner.protocol import is_traced
+
+    fixed = s.learner.hyperparameters if s.learner is not None else {}
+    entries = [{**fixed, **entry.hyperparameters} for entry in s.schedule or ()]
+    found = []
+    for i, entry in enumerate(entries[1:], start=1):
+        for name in sorted({*entry, *entries[0]}):
+            default = learner.Hyperparameters.__dataclass_fields__[name].default
+            now, first = entry.get(name, default), entries[0].get(name, default)
+            if not is_traced(learner.Hyperparameters, name) and now != first:
+                message = f"{name} shapes the program and cannot change while an agent learns: {shown(now)} here, {shown(first)} at first"
+                found.append(Finding(("schedule", i, "hyperparameters", name), message, now))
+    return found
+
+
+def _space(reference: str | Mapping[str, Any]) -> tuple[Space | None, list[Finding]]:
+    """Return the space, or all that is wrong with it; of an inline one, each problem at its dimension."""
+    from autorl.spaces import load_space
+
+    try:
+        return load_space(reference), []
+    except UsageError as error:
+        text = str(error)
+    if isinstance(reference, str):
+        return None, [Finding(("search", "space"), text, reference)]
+    found = []
+    for problem in filter(None, _SPACE_PREFIX.split(text)):
+        match = _DIMENSION.match(problem)
+        path: Path = ("search", "space", "dimensions", match[1]) if match else ("search", "space")
+        found.append(Finding(path, problem, reference))
+    return None, found
+
+
+def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
+    """Yield the dimensions that the learner does not have, that leave its ranges, or that are fixed as well."""
+    from autorl.inner.protocol import problems
+
+    inline = s.search is not None and not isinstance(s.search.space, str)
+    for name, dimension in getattr(space, "dimensions", {}).items():
+        path: Path = ("search", "space", "dimensions", name) if inline else ("search", "space")
+        if s.learner is not None and name in s.learner.hyperparameters:
+            message = f"fixed here, but searched by {space.name!r}. Remove it here, or from the space"
+            yield Finding(("learner", "hyperparameters", name), message, s.learner.hyperparameters[name])
+        if learner is None or s.learner is None:
+            continue
+        wrong = [found for value in _extremes(dimension) for found in problems(learner.Hyperparameters, {name: value})]
+        for _, message in wrong[:1]:
+            meant = getattr(space, "learner", None)
+            note = f" (the space is for {meant})" if meant not in (None, s.learner.algorithm) else ""
+            yield Finding(path, f"{s.learner.algorithm} cannot take dimension {name!r}: {message}{note}", space.name)
+
+
+def _extremes(dimension: Any) -> list[Any]:
+    """Return values of a dimension that are in range only if all of them are."""
+    choices = getattr(dimension, "choices", None)
+    return list(choices) if choices is not None else [dimension.from_unit(0.0), dimension.from_unit(1.0)]
+
+
+def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:
+    """Yield the problems of the search method: its name, its settings, and what it can search."""
+    from autorl.errors import UnknownNameError
+    from autorl.outer.methods import METHODS, make_method, method_settings
+    from autorl.outer.protocol import Budget
+
+    if s.search is None:
+        return
+    name, settings = s.search.method, s.search.settings
+    if name != "auto" and name not in METHODS:
+        yield Finding(("search", "method"), str(UnknownNameError("search method", name, [*METHODS, "auto"])), name)
+        return
+    if name != "auto":
+        known = method_settings(name)
+        unknown = [key for key in settings if key not in known]
+        for key in unknown:
+            message = f"unknown setting of search method {name!r}.{_suggested(key, known)}"
+            yield Finding(("search", "settings", key), message, settings[key])
+        if unknown:
+            return
+    if space is None or not s.intact("budget"):
+        return
+    try:
+        method = make_method(name, space, Budget(s.budget.trainings, s.budget.env_steps), s.seed, settings)
+    except UsageError as error:
+        yield _refused(error, name, settings)
+        return
+    if learner is not None and method.continues:
+        yield from _continuing(method.name, space, learner)
+
+
+def _suggested(key: str, known: Mapping[str, Any]) -> str:
+    from autorl.errors import suggestion
+
+    return suggestion(key, known)
+
+
+def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:
+    """Return the finding that a method cannot be made, at the setting that its message names."""
+    named = [key for key in settings if f"'{key}'" in str(error)]
+    if len(named) == 1:
+        return Finding(("search", "settings", named[0]), str(error), settings[named[0]])
+    return Finding(("search", "method"), str(error), name)
+
+
+def _continuing(name: str, space: Space, learner: Any) -> Iterator[Finding]:
+    """Yield why a method that changes trained agents cannot search ``space``: it shapes the program."""
+    from autorl.inner.protocol import is_traced
+    from autorl.outer.methods import METHODS
+
+    searched = getattr(space, "searched", ())
+    static = [key for key in searched if not is_traced(learner.Hyperparameters, key)]
+    if static:
+        fitting = [
+            other
+            for other in METHODS
+            if not METHODS.load(other).continues and space.features() <= METHODS.load(other).searches
+        ]
+        message = (
+            f"{name!r} changes the hyperparameters of trained agents, but {', '.join(static)} of space {space.name!r} shape the "
+            f"program and cannot change while an agent learns. Take a space without them, or one of {', '.join(fitting)}"
+        )
+        yield Finding(("search", "method"), message, name)

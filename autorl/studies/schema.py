@@ -1,0 +1,101 @@
+"""The JSON Schema of experiments, for editors, and the table of all fields with their help.
+
+An editor with a YAML language server completes and checks an experiment whose first line is
+``# yaml-language-server: $schema=PATH``; ``python -m autorl.studies.schema > PATH`` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from autorl.studies.convert import model_fields, model_of
+from autorl.studies.explain import described
+from autorl.studies.models import EnvironmentChoice, LearnerChoice, Specification
+
+
+@dataclass(frozen=True)
+class FieldHelp:
+    """One field: its path, what it expects, its default (None where it has none) and its help."""
+
+    path: str
+    expected: str
+    default: Any
+    required: bool
+    help: str
+
+
+def json_schema(*, names: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of an experiment.
+
+    Args:
+        names: Also list the learners, search methods, environments and search spaces that are known here, for completion.
+    """
+    schema = Specification.model_json_schema(by_alias=True)
+    definitions: dict[str, Any] = schema["$defs"]
+    for model in (EnvironmentChoice, LearnerChoice):
+        definitions[model.__name__] = _with_shorthand(definitions[model.__name__], str(model.shorthand))
+    environment = schema["properties"]["environment"]
+    one, several = (
+        {"$ref": "#/$defs/EnvironmentChoice"},
+        {"type": "array", "items": environment.pop("items"), "minItems": 1},
+    )
+    environment.pop("type")
+    environment.pop("default", None)
+    environment["anyOf"] = [one, several]
+    if names:
+        _add_names(definitions)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "AutoRL experiment"}
+
+
+def _with_shorthand(definition: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """Return the definition of a section that may also be written as the text of its ``field``."""
+    text = {key: value for key, value in definition["properties"][field].items() if key != "title"}
+    return {"title": definition["title"], "description": definition["description"], "anyOf": [text, dict(definition)]}
+
+
+def _add_names(definitions: dict[str, Any]) -> None:
+    from autorl import catalogue
+    from autorl.environments.registry import ENVIRONMENTS
+    from autorl.inner.algorithms import ALGORITHMS
+    from autorl.outer.methods import METHODS
+
+    for section, field, known, own in (
+        ("EnvironmentChoice", "id", ENVIRONMENTS, True),
+        ("LearnerChoice", "algorithm", ALGORITHMS, False),
+    ):
+        text, whole = definitions[section]["anyOf"]
+        for place in (text, whole["properties"][field]):
+            _enumerate(place, list(known), own)
+    properties = definitions["Search"]["properties"]
+    _enumerate(properties["method"], ["auto", *METHODS], False)
+    properties["space"]["anyOf"].insert(0, {"enum": list(catalogue.names("search_spaces"))})
+
+
+def _enumerate(place: dict[str, Any], known: list[str], own: bool) -> None:
+    """List ``known`` at ``place``; with ``own``, other text is allowed beside it."""
+    if own:
+        place["anyOf"] = [{"enum": known}, {"type": "string"}]
+    else:
+        place["enum"] = known
+
+
+def field_help(model: type[BaseModel] = Specification, prefix: str = "") -> Iterator[FieldHelp]:
+    """Yield every field with its help, in the order of the file; sections before their fields."""
+    for name, (_, field) in model_fields(model).items():
+        default = None if field.default is PydanticUndefined or isinstance(field.default, BaseModel) else field.default
+        yield FieldHelp(prefix + name, described(field), default, field.is_required(), field.description or "")
+        inner = model_of(field.annotation)
+        if inner is not None:
+            yield from field_help(inner, f"{prefix}{name}.")
+
+
+if __name__ == "__main__":
+    json.dump(json_schema(names=True), sys.stdout, indent=2)
+    sys.stdout.write("\n")
