@@ -267,16 +267,17 @@ def _header(path: Path) -> bytes:
 
 def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
     """Return a connection that never makes a file, and that waits for a busy database instead of failing at once."""
-    mode = "mode=rw"
-    if readonly:
-        mode = "mode=ro"
-        log = path.with_name(path.name + "-wal")
-        if not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size):
-            mode = "immutable=1"  # a read-only medium: SQLite cannot make its shared index, but nobody can write either
+    mode = "mode=ro" if readonly else "mode=rw"
+    if readonly and not _writable(path.parent) and not path.with_name(path.name + "-wal").exists():
+        mode = "immutable=1"  # SQLite could not make its shared index here; and without a log nobody is writing
     with database_errors("open", path):
         return sqlite3.connect(
             f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
         )
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
