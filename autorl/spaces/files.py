@@ -70,7 +70,7 @@ def _parse_dimension(name: str, entry: Any) -> tuple[Dimension, Condition | None
     if not isinstance(entry, Mapping):
         raise UsageError(f"expected a mapping such as {{type: float, low: 0, high: 1}}, got {entry!r}")
     kind = entry.get("type")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UsageError(f"type must be one of {', '.join(KINDS)}, got {kind!r}.{suggestion(str(kind), KINDS)}")
     make = KINDS[kind]
     fields = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(make)}  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""Every shipped search space: readable, sourced, and within what its learner can be given."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from autorl import catalogue
+from autorl.inner.algorithms import ALGORITHMS
+from autorl.inner.protocol import is_traced, problems
+from autorl.outer.population_based import changing_dimensions
+from autorl.spaces import Categorical, Condition, Fixed, Float, Int, load_space
+
+NAMES = [name for name, path in catalogue.names("search_spaces").items() if path.parent.name == "search_spaces"]
+EXPECTED = {
+    "ppo_arlbench", "ppo_arlbench_minigrid", "ppo_arlbench_brax", "ppo_arlbench_full", "ppo_arlbench_pbt",
+    "ppo_arlbench_minigrid_pbt", "dqn_arlbench", "dqn_arlbench_minigrid", "dqn_arlbench_full", "dqn_arlbench_pbt",
+    "dqn_arlbench_minigrid_pbt", "ppo_rlzoo", "dqn_rlzoo", "ppo_continuous", "dqn_continuous",
+}  # fmt: skip
+
+
+def test_nothing_is_missing() -> None:
+    assert set(NAMES) >= EXPECTED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_space_fits_its_learner(name: str) -> None:
+    space = load_space(name)
+    assert space.name == name
+    assert re.search(r"[\w.], (19|20)\d\d", space.source), "a source names author and year"
+    assert catalogue.find("search_spaces", name).read_text().startswith("# ")
+    hyperparameters = ALGORITHMS.load(space.learner).Hyperparameters  # type: ignore[arg-type,attr-defined]
+    for key in range(100):
+        candidate = space.sample(key)
+        assert problems(hyperparameters, candidate) == []
+        assert problems(hyperparameters, space.perturb(key, candidate)) == []
+    assert problems(hyperparameters, {n: d.from_unit(0.0) for n, d in space.dimensions.items()}) == []
+    assert problems(hyperparameters, {n: d.from_unit(1.0) for n, d in space.dimensions.items()}) == []
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.endswith(("_pbt", "_continuous"))])
+def test_spaces_for_populations_change_traced_hyperparameters_only(name: str) -> None:
+    space = load_space(name)
+    assert not space.conditions
+    hyperparameters = ALGORITHMS.load(space.learner).Hyperparameters  # type: ignore[arg-type,attr-defined]
+    assert [n for n in changing_dimensions(space) if not is_traced(hyperparameters, n)] == []
+
+
+def test_ppo_arlbench_is_the_published_space() -> None:
+    space = load_space("ppo_arlbench")
+    assert space.unit_dimension == 9
+    assert space.dimensions["learning_rate"] == Float(1e-6, 0.1, "log")
+    assert space.dimensions["ent_coef"] == Float(0, 0.5)
+    assert space.dimensions["gae_lambda"] == Float(0.8, 0.9999)
+    assert space.dimensions["vf_coef"] == Float(0, 1)
+    assert space.dimensions["max_grad_norm"] == Float(0, 1)
+    sizes = {"": (128, 256, 512), "_minigrid": (32, 64, 128), "_brax": (512, 1024, 2048)}
+    for suffix, choices in sizes.items():
+        other = load_space(f"ppo_arlbench{suffix}")
+        assert other.dimensions["minibatch_size"] == Categorical(choices)
+        assert {**other.dimensions} | {"minibatch_size": 0} == {**space.dimensions} | {"minibatch_size": 0}
+
+
+def test_dqn_arlbench_is_the_published_space() -> None:
+    space = load_space("dqn_arlbench")
+    assert space.unit_dimension == 12
+    assert space.dimensions["buffer_epsilon"] == Float(1e-7, 1e-3, "log")
+    assert space.dimensions["buffer_size"] == Int(1024, 120_000)
+    assert space.dimensions["target_epsilon"] == Float(0.001, 0.2)
+    assert dict(space.conditions) == {
+        "target_update_interval": Condition("use_target_network", (True,)),
+        **{f"buffer_{n}": Condition("buffer_prio_sampling", (True,)) for n in ("alpha", "beta", "epsilon")},
+    }
+    assert load_space("dqn_arlbench_minigrid").dimensions["buffer_size"] == Int(1024, 1_000_000)
+    assert load_space("dqn_arlbench_pbt").dimensions.keys() == space.dimensions.keys() - {
+        "buffer_size",
+        "use_target_network",
+    }
+
+
+def test_full_spaces_add_to_the_published_ones() -> None:
+    added = load_space("ppo_arlbench_full").dimensions.keys() - load_space("ppo_arlbench").dimensions.keys()
+    assert added == {"n_steps", "update_epochs", "gamma", "normalize_observations"}
+    added = load_space("dqn_arlbench_full").dimensions.keys() - load_space("dqn_arlbench").dimensions.keys()
+    assert added == {"gamma", "tau", "exploration_fraction", "train_freq", "gradient_steps"}
+
+
+def test_rlzoo_networks_are_its_three() -> None:
+    space = load_space("ppo_rlzoo")
+    candidates = [space.sample(key) for key in range(200)]
+    assert {(c["n_layers"], c.get("hidden_size", 64)) for c in candidates} == {(1, 64), (2, 64), (2, 256)}
+    assert space.dimensions["gamma"] == Float(0.97, 0.9999, "one_minus_log")
+    assert load_space("dqn_rlzoo").dimensions["n_layers"] == Fixed(2)
