@@ -8,6 +8,7 @@ file's before any memory is taken, and every hash before anything is returned: t
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -96,14 +97,8 @@ def load(folder: Path | str, name: str) -> tuple[Arrays, Any]:
         CheckpointError: Missing, a link, or damaged in any way; names the file and what is wrong with it.
     """
     path = _path(folder, name)
-    with storage_errors("read checkpoint", path, CheckpointError), _opened(path) as (archive, size):
-        try:
-            return _read(archive, size)
-        except _DAMAGE as error:
-            reason = str(error) or type(error).__name__
-            raise CheckpointError(
-                f"checkpoint {str(path)!r} is damaged: {reason}. Remove it to go on from an earlier one, or restore it."
-            ) from error
+    with storage_errors("read checkpoint", path, CheckpointError), _damage(path), _opened(path) as (archive, size):
+        return _read(archive, size)
 
 
 def names(folder: Path | str) -> list[str]:
@@ -193,14 +188,26 @@ def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, int]]:
     """Yield (archive, bytes of the file)."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        try:
-            archive = zipfile.ZipFile(file)
-        except _DAMAGE as error:
-            raise CheckpointError(f"checkpoint {str(path)!r} is damaged: {error}. Remove it, or restore it.") from error
-        with archive:
-            yield archive, os.fstat(descriptor).st_size
+
+    def no_link(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe of that name must not make us wait
+
+    with open(path, "rb", opener=no_link) as file, zipfile.ZipFile(file) as archive:
+        yield archive, os.fstat(file.fileno()).st_size
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn what damaged bytes raise into `CheckpointError`; other errors of the operating system pass through."""
+    try:
+        yield
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # zipfile seeks where a damaged offset says
+            raise
+        reason = str(error) or type(error).__name__
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} is damaged: {reason}. Remove it to go on from an earlier one, or restore it."
+        ) from error
 
 
 def _read(archive: zipfile.ZipFile, size: int) -> tuple[Arrays, Any]:

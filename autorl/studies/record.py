@@ -75,6 +75,7 @@ class Record:
         temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         with storage_errors("create", path):
             _remove_leftovers(temporary, path)
+            temporary.touch(0o644, exist_ok=False)  # the operating system's reasons are clearer than SQLite's
         with database_errors("create", path):
             connection = sqlite3.connect(temporary, isolation_level=None)
             try:
