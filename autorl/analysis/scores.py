@@ -64,11 +64,13 @@ def arm_name(arm: str, specification: Mapping[str, Any]) -> str:
     return {"method": method_name(specification), "random": "random search", "default": "default configuration"}[arm]
 
 
-def number(value: float | None) -> str:
-    """Return a score for people, about four significant digits; ``-`` for none."""
+def number(value: float | None, beside: float = 0.0) -> str:
+    """Return a score for people, about four significant digits (of ``beside``, if that is larger); ``-`` for none."""
     if value is None or not math.isfinite(value):
         return "-"
-    size = abs(value)
+    size = max(abs(value), abs(beside))
+    if size == 0:
+        return "0"
     if size >= 1e6 or 0 < size < 1e-4:
         return f"{value:.3g}"
     decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 4
@@ -77,8 +79,11 @@ def number(value: float | None) -> str:
 
 
 def interval(bounds: Sequence[float] | None) -> str:
-    """Return ``[low, high]`` for people; ``-`` for none."""
-    return "-" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"
+    """Return ``[low, high]`` for people, both to the same decimal; ``-`` for none."""
+    if bounds is None:
+        return "-"
+    low, high = bounds
+    return f"[{number(low, high)}, {number(high, low)}]"
 
 
 def count(value: int) -> str:

@@ -1,0 +1,207 @@
+"""The tables of a study as plain rows of text, and the ways to show them: aligned text, rich, (in the report) HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from autorl.analysis.scores import arm_name, count, interval, number, seconds
+from autorl.spaces.columns import values
+from autorl.studies.trial import Json, Trial
+
+if TYPE_CHECKING:
+    import rich.table
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading and how its cells stand."""
+
+    name: str
+    right: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings.
+
+    Attributes:
+        title: What is shown.
+        columns: Headings.
+        rows: One text for each column.
+        strong: Indices of rows to stress.
+        note: A sentence below the table.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    strong: frozenset[int] = frozenset()
+    note: str = ""
+
+
+def result_table(result: Json, specification: Mapping[str, Any]) -> Table:
+    """Return one row an arm: test score, 95 % interval, seeds, failures, environment steps of one training."""
+    columns = (
+        Column("arm", right=False),
+        Column("test IQM"),
+        Column("95 % interval"),
+        Column("P(better)"),
+        Column("test seeds"),
+        Column("failed"),
+        Column("env steps"),
+    )
+    rows = []
+    for arm, found in result["arms"].items():
+        difference = result["differences"].get(arm)
+        chance = "" if difference is None else f"{difference['probability_of_improvement']:.2f}"
+        rows.append(
+            (
+                arm_name(arm, specification),
+                number(found["score"]),
+                interval(found["interval"]),
+                chance,
+                str(len(found["seeds"])),
+                f"{found['failed']} of {found['trainings']}",
+                count(found["env_steps"]),
+            )
+        )
+    note = f"IQM: interquartile mean. P(better): how likely a training of {result['method']} is to score above one of this arm."
+    return Table("Result on test seeds", columns, tuple(rows), frozenset({0} if rows else ()), note)
+
+
+def trials_table(trials: Sequence[Trial], title: str = "Trials", limit: int | None = None) -> Table:
+    """Return one row a trial, best first: number, score on its own (tuning) seeds, status, origin, candidate.
+
+    Args:
+        trials: Trials of one arm and phase.
+        title: Title.
+        limit: Only so many rows; the note says how many are left out.
+    """
+    ranked = sorted(trials, key=lambda t: (t.score is None, -(t.score or 0.0), t.number))
+    shown = ranked if limit is None else ranked[:limit]
+    continues = any(t.parent is not None for t in trials)
+    columns = [Column("trial"), Column("score"), Column("status", right=False)]
+    columns += [Column("generation"), Column("parent")] if continues else []
+    columns += [Column("candidate", right=False)]
+    rows = []
+    for t in shown:
+        lineage = [str(t.generation), "" if t.parent is None else str(t.parent)] if continues else []
+        rows.append((str(t.number), number(t.score), str(t.status).replace("_", " "), *lineage, describe(t.candidate)))
+    note = "Scores are of tuning seeds: they guide the search and are no result."
+    if len(shown) < len(ranked):
+        note = f"The best {len(shown)} of {len(ranked)} trials. {note}"
+    return Table(title, tuple(columns), tuple(rows), frozenset(), note)
+
+
+def failures_table(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Table:
+    """Return one row for each trial that did not complete: which, how and why it ended, and its candidate."""
+    failed = [t for t in trials if t.status not in ("completed", "running")]
+    columns = tuple(
+        Column(name, right=name == "trial") for name in ("arm", "phase", "trial", "status", "why", "candidate")
+    )
+    rows = tuple(
+        (
+            arm_name(t.arm, specification),
+            t.phase,
+            str(t.number),
+            str(t.status).replace("_", " "),
+            t.message,
+            describe(t.candidate),
+        )
+        for t in failed
+    )
+    return Table("Failures", columns, rows, note="Failures are results: each ranks behind every trial that completed.")
+
+
+def ledger_table(result: Json, specification: Mapping[str, Any]) -> Table:
+    """Return the work spent, one row for each arm and phase and their sum."""
+    names = ("trials", "failed", "train steps", "evaluation steps", "updates", "compile", "wall")
+    columns = (Column("arm", right=False), Column("phase", right=False), *(Column(name) for name in names))
+    entries = result["ledger"]
+    rows = [_ledger_row(arm_name(row["arm"], specification), row["phase"], row) for row in entries]
+    if len(entries) > 1:
+        summed = ("trials", "train_env_steps", "evaluation_env_steps", "updates", "compile_seconds", "wall_seconds")
+        total = {key: sum(row[key] for row in entries) for key in summed}
+        failures = {"": sum(sum(row["failures"].values()) for row in entries)}
+        rows.append(_ledger_row("all", "", {**total, "failures": failures}))
+    strong = frozenset({len(rows) - 1} if len(entries) > 1 else ())
+    return Table("Work", columns, tuple(rows), strong, result["work"]["sentence"])
+
+
+def winner_table(result: Json) -> Table:
+    """Return the winner's hyperparameters; a schedule has one column a stage."""
+    winner = result["winner"]
+    if winner is None:
+        return Table("Winner", (Column("hyperparameter", right=False), Column("value")), ())
+    stages = winner["schedule"] or [{"until": None, "hyperparameters": winner["candidate"]}]
+    heads = ["value"] if winner["schedule"] is None else [f"until {count(stage['until'])}" for stage in stages]
+    flat = [values(stage["hyperparameters"]) for stage in stages]
+    names = list(dict.fromkeys(name for stage in flat for name in stage))
+    rows = tuple((name, *(_value(stage.get(name)) for stage in flat)) for name in names)
+    return Table("Winner", (Column("hyperparameter", right=False), *(Column(head) for head in heads)), rows)
+
+
+def plain(table: Table) -> str:
+    """Return the table as aligned text, for a terminal without colours, a file or a pipe."""
+    cells = [[column.name for column in table.columns], *[list(row) for row in table.rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+    lines = [
+        "  ".join(
+            text.rjust(width) if column.right else text.ljust(width)
+            for text, width, column in zip(row, widths, table.columns, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([table.title, *lines, *([table.note] if table.note else [])]) + "\n"
+
+
+def to_rich(table: Table) -> rich.table.Table:
+    """Return the table for `rich`; text is shown as it is, never read as markup."""
+    import rich.box
+    import rich.table
+    import rich.text
+
+    made = rich.table.Table(
+        title=rich.text.Text(table.title, style="bold"),
+        caption=rich.text.Text(table.note, style="dim") if table.note else None,
+        title_justify="left",
+        caption_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for column in table.columns:
+        made.add_column(rich.text.Text(column.name), justify="right" if column.right else "left", overflow="fold")
+    for index, row in enumerate(table.rows):
+        made.add_row(*(rich.text.Text(text) for text in row), style="bold" if index in table.strong else None)
+    return made
+
+
+def describe(candidate: Mapping[str, Any]) -> str:
+    """Return a candidate in one line: ``learning_rate 0.0003, n_steps 128``; arrays are left out."""
+    return ", ".join(f"{name} {_value(value)}" for name, value in values(candidate).items()) or "defaults"
+
+
+def _ledger_row(arm: str, phase: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        arm,
+        phase,
+        str(row["trials"]),
+        str(sum(row["failures"].values())),
+        count(row["train_env_steps"]),
+        count(row["evaluation_env_steps"]),
+        count(row["updates"]),
+        seconds(row["compile_seconds"]),
+        seconds(row["wall_seconds"]),
+    )
+
+
+def _value(value: Any) -> str:
+    """A hyperparameter as a person reads it: four digits, no more; the exact value is in the record and the YAML."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
