@@ -10,8 +10,8 @@ What the adapter changes, and why:
 * Observations are float32 of their own shape; those from a ``Discrete`` space (FrozenLake) become one-hot vectors.
 * States have one fixed dtype for each field (gymnax mixes Python numbers with arrays), so that loops can carry them.
 
-Known deviations of gymnax itself are kept, among them: MountainCarContinuous does not stop the car at the left wall as
-Gymnasium does, and the action bounds of a ``Box`` are those of the default task whatever a task says.
+Kept as gymnax has it: MountainCarContinuous does not stop the car at the left wall, as Gymnasium does (it compares with
+the goal's position there). The bounds of a ``Box`` of actions are those of the default task, whatever a task says.
 """
 
 from __future__ import annotations
