@@ -58,7 +58,7 @@ def _matmul_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array
     if kernel.shape[0] <= kernel.shape[1]:
         kernel_gradient = lax.optimization_barrier(rows.T) @ columns
     else:
-        kernel_gradient = (lax.optimization_barrier(columns.T) @ rows).T
+        kernel_gradient = lax.optimization_barrier(lax.optimization_barrier(columns.T) @ rows).T
     return gradient @ kernel.T, kernel_gradient
 
 

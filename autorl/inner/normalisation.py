@@ -20,12 +20,12 @@ class Moments(NamedTuple):
     """Of all observations so far.
 
     Attributes:
-        count: float32 scalar.
+        weight: float32 scalar; how many.
         mean: float32 [D].
         variance: float32 [D]; 1 before the first merge.
     """
 
-    count: Array
+    weight: Array
     mean: Array
     variance: Array
 
@@ -60,11 +60,11 @@ def merge(moments: Moments, batch: Array) -> Moments:
     n = jnp.float32(batch.shape[0])
     mean = jnp.mean(batch, axis=0)
     variance = jnp.mean(jnp.square(batch - mean[None]), axis=0)
-    total = moments.count + n
+    total = moments.weight + n
     delta = mean - moments.mean
-    weight = n / total
-    merged = moments.variance * (1.0 - weight) + variance * weight + jnp.square(delta) * weight * (1.0 - weight)
-    return Moments(total, moments.mean + delta * weight, merged)
+    share = n / total
+    merged = moments.variance * (1.0 - share) + variance * share + jnp.square(delta) * share * (1.0 - share)
+    return Moments(total, moments.mean + delta * share, merged)
 
 
 def normaliser(moments: Moments, enabled: Array) -> Normaliser:

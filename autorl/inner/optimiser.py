@@ -60,13 +60,13 @@ class Adam(NamedTuple):
         parameters: float32 [size].
         first: float32 [size]; running mean of gradients.
         second: float32 [size]; running mean of their squares.
-        count: int32 scalar; updates so far.
+        updates: int32 scalar; updates so far.
     """
 
     parameters: Array
     first: Array
     second: Array
-    count: Array
+    updates: Array
 
 
 def initial_adam(parameters: Array) -> Adam:
@@ -88,10 +88,10 @@ def clip_factor(gradient: Array, max_norm: Array) -> Array:
 
 def adam_step(adam: Adam, gradient: Array, learning_rate: Array, epsilon: Array) -> Adam:
     """Return the optimiser after one update (Kingma and Ba, 2015; betas 0.9 and 0.999)."""
-    count = adam.count + 1
-    time = count.astype(jnp.float32)
+    updates = adam.updates + 1
+    time = updates.astype(jnp.float32)
     first = BETA_1 * adam.first + (1.0 - BETA_1) * gradient
     second = BETA_2 * adam.second + (1.0 - BETA_2) * jnp.square(gradient)
     rate = learning_rate / (1.0 - BETA_1**time)
     deviation = jnp.sqrt(second * (1.0 / (1.0 - BETA_2**time))) + epsilon
-    return Adam(adam.parameters - rate * first / deviation, first, second, count)
+    return Adam(adam.parameters - rate * first / deviation, first, second, updates)

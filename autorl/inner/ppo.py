@@ -37,27 +37,28 @@ from autorl.inner.protocol import (
 )
 from autorl.inner.rollout import Actors, Trajectory, average_return, collect, start_actors
 from autorl.inner.shuffle import permutation
+from autorl.inner.threefry import unrolled
 
 
 @hyperparameters
 class PPOHyperparameters:
     """Of PPO, with defaults that learn CartPole, Acrobot and Pendulum."""
 
-    learning_rate: float = traced(1e-3, "Step size of Adam.", low=0.0)
-    anneal_learning_rate: bool = traced(False, "Let the learning rate fall linearly to 0 over the training.")
-    gamma: float = traced(0.99, "Discount.", low=0.0, high=1.0)
-    gae_lambda: float = traced(0.95, "Trace decay of generalised advantage estimation.", low=0.0, high=1.0)
-    clip_eps: float = traced(0.2, "Half-width of the range of the probability ratio.", low=0.0)
-    vf_clip_eps: float = traced(
+    learning_rate: Array = traced(1e-3, "Step size of Adam.", low=0.0)
+    anneal_learning_rate: Array = traced(False, "Let the learning rate fall linearly to 0 over the training.")
+    gamma: Array = traced(0.99, "Discount.", low=0.0, high=1.0)
+    gae_lambda: Array = traced(0.95, "Trace decay of generalised advantage estimation.", low=0.0, high=1.0)
+    clip_eps: Array = traced(0.2, "Half-width of the range of the probability ratio.", low=0.0)
+    vf_clip_eps: Array = traced(
         1e6, "How far a value may move from the rollout's; the default is as good as no clipping.", low=0.0
     )
-    vf_coef: float = traced(0.5, "Weight of the value loss.", low=0.0)
-    ent_coef: float = traced(0.0, "Weight of the entropy bonus.", low=0.0)
-    max_grad_norm: float = traced(0.5, "Norm to which gradients are clipped (0: no learning).", low=0.0)
-    normalize_advantage: bool = traced(True, "Normalise advantages in each minibatch.")
-    normalize_observations: bool = traced(False, "Normalise observations by their running mean and variance.")
-    adam_eps: float = traced(1e-5, "Added to Adam's denominator.", low=1e-12)
-    update_epochs: int = traced(10, "Passes over each rollout.", low=1)
+    vf_coef: Array = traced(0.5, "Weight of the value loss.", low=0.0)
+    ent_coef: Array = traced(0.0, "Weight of the entropy bonus.", low=0.0)
+    max_grad_norm: Array = traced(0.5, "Norm to which gradients are clipped (0: no learning).", low=0.0)
+    normalize_advantage: Array = traced(True, "Normalise advantages in each minibatch.")
+    normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
+    adam_eps: Array = traced(1e-5, "Added to Adam's denominator.", low=1e-12)
+    update_epochs: Array = traced(10, "Passes over each rollout.", low=1)
     n_envs: int = static(8, "Environments side by side.", low=1)
     n_steps: int = static(128, "Steps of a rollout in each environment.", low=1)
     minibatch_size: int = static(128, "Samples of one update; more than a rollout holds means all of it.", low=1)
@@ -153,7 +154,7 @@ class PPO:
             updates=jnp.int32(0),
             diverged=jnp.zeros((), jnp.bool_),
             train_return=jnp.float32(jnp.nan),
-            metrics={name: zero for name in (*Losses._fields, "gradient_norm_clipped", "learning_rate")},
+            metrics=dict.fromkeys((*Losses._fields, "gradient_norm_clipped", "learning_rate"), zero),
         )
         return PPOState(
             progress=progress,
@@ -188,13 +189,13 @@ class PPO:
     def _iterate(self, state: PPOState, hp: PPOHyperparameters, task: Task, horizon: Array) -> PPOState:
         """Return the state after one rollout and its updates; after a divergence the old one, with the flag set."""
         before = state.progress
-        rollout_key, update_key = jax.random.split(jax.random.fold_in(state.key, before.env_steps))
+        rollout_key, update_key = jax.random.split(jax.random.fold_in(unrolled(state.key), before.env_steps))
         actors, trajectory, batch = self._rollout(state, hp, task, rollout_key)
         fraction = 1.0 - before.env_steps.astype(jnp.float32) / horizon.astype(jnp.float32)
         rate = hp.learning_rate * jnp.where(hp.anneal_learning_rate, jnp.maximum(fraction, 0.0), 1.0)
         adam, sums = self._update(state.adam, batch, hp, rate, update_key)
 
-        updates = adam.count - state.adam.count
+        updates = adam.updates - state.adam.updates
         means = sums / updates.astype(jnp.float32)
         finite = all_finite(adam.parameters, adam.second, means, trajectory.reward, trajectory.observation)
         observations = trajectory.observation.reshape(-1, self._observation_size)
