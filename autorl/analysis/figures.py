@@ -13,12 +13,13 @@ import numpy as np
 
 from autorl.analysis import axes as plot_axes
 from autorl.analysis.importance import Importances
-from autorl.analysis.scores import arm_name, by_arm, environments, finished, number
+from autorl.analysis.scores import arm_name, by_arm, environments, finished, method_name, number
 from autorl.analysis.statistics import Array, fill_failures, interquartile_means, stratified_bootstrap_interval
 from autorl.analysis.style import (
     ARM_COLOURS,
     ARM_MARKERS,
     BLUE,
+    GRID,
     INK,
     MUTED,
     PURPLE,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 MOST_PANELS = 16
 
 
-def test_scores(result: Json, specification: Mapping[str, Any]) -> Figure:
+def test_scores(result: Json) -> Figure:
     """Every training on test seeds as a dot, the interquartile mean with its interval above: one row an arm.
 
     A failed training stands, crossed, at the score that it counts as. Several environments: their normalised scores together.
@@ -79,11 +80,11 @@ def test_scores(result: Json, specification: Mapping[str, Any]) -> Figure:
             fontsize=8.5,
             color=INK,
         )
-    axis.set_yticks(range(len(filled)), [arm_name(arm, specification) for arm in filled])
+    axis.set_yticks(range(len(filled)), [arm_name(arm, result["method"]) for arm in filled])
     axis.set_ylim(len(filled) - 0.45, -0.62)
     axis.tick_params(axis="y", labelcolor=INK, length=0)
     axis.grid(False, axis="y")
-    axis.grid(True, axis="x", color="#dfe3e8", linewidth=0.8)
+    axis.grid(True, axis="x", color=GRID, linewidth=0.8)
     label(axis, x="score")
     title(figure, "Test scores: each training (dots), interquartile mean and 95 % interval (bars)")
     return figure
@@ -126,7 +127,7 @@ def _curves_panel(axis: Axes, curves: Mapping[Arm, Sequence[Curve]], specificati
             middle.append(float(interquartile_means(scores)))
             low.append(bounds.low)
             high.append(bounds.high)
-        name = arm_name(arm, specification)
+        name = arm_name(arm, method_name(specification))
         axis.plot(
             x, middle, "-", marker=ARM_MARKERS[arm], color=ARM_COLOURS[arm], markersize=4.5, linewidth=1.8, label=name
         )
@@ -149,7 +150,7 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
     figure, (axis,) = new_figure(3.5)
     limits = score_limits(scores)
     for arm, own in arms.items():
-        colour, name = ARM_COLOURS[arm], arm_name(arm, specification)
+        colour, name = ARM_COLOURS[arm], arm_name(arm, method_name(specification))
         shown = [(t.number, t.score) for t in own if t.score is not None and t.score >= limits[0]]
         axis.plot(*_xy(shown), ARM_MARKERS[arm], color=colour, alpha=0.35, markersize=4.5, markeredgewidth=0)
         best, running = -math.inf, []

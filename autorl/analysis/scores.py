@@ -59,9 +59,9 @@ def method_name(specification: Mapping[str, Any]) -> str:
     return "the schedule" if specification.get("schedule") else "the configuration"
 
 
-def arm_name(arm: str, specification: Mapping[str, Any]) -> str:
-    """Return what the tables call an arm."""
-    return {"method": method_name(specification), "random": "random search", "default": "default configuration"}[arm]
+def arm_name(arm: str, method: str) -> str:
+    """Return what tables and figures call an arm of a study with ``method`` (its `method_name`)."""
+    return {"method": method, "random": "random search", "default": "default configuration"}[arm]
 
 
 def number(value: float | None, beside: float = 0.0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ class Table:
     note: str = ""
 
 
-def result_table(result: Json, specification: Mapping[str, Any]) -> Table:
+def result_table(result: Json) -> Table:
     """Return one row an arm: test score, 95 % interval, seeds, failures, environment steps of one training."""
     columns = (
         Column("arm", right=False),
@@ -58,7 +59,7 @@ def result_table(result: Json, specification: Mapping[str, Any]) -> Table:
         chance = "" if difference is None else f"{difference['probability_of_improvement']:.2f}"
         rows.append(
             (
-                arm_name(arm, specification),
+                arm_name(arm, result["method"]),
                 number(found["score"]),
                 interval(found["interval"]),
                 chance,
@@ -95,7 +96,7 @@ def trials_table(trials: Sequence[Trial], title: str = "Trials", limit: int | No
     return Table(title, tuple(columns), tuple(rows), frozenset(), note)
 
 
-def failures_table(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Table:
+def failures_table(trials: Sequence[Trial], method: str) -> Table:
     """Return one row for each trial that did not complete: which, how and why it ended, and its candidate."""
     failed = [t for t in trials if t.status not in ("completed", "running")]
     columns = tuple(
@@ -103,7 +104,7 @@ def failures_table(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     )
     rows = tuple(
         (
-            arm_name(t.arm, specification),
+            arm_name(t.arm, method),
             t.phase,
             str(t.number),
             str(t.status).replace("_", " "),
@@ -115,12 +116,12 @@ def failures_table(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     return Table("Failures", columns, rows, note="Failures are results: each ranks behind every trial that completed.")
 
 
-def ledger_table(result: Json, specification: Mapping[str, Any]) -> Table:
+def ledger_table(result: Json) -> Table:
     """Return the work spent, one row for each arm and phase and their sum."""
     names = ("trials", "failed", "train steps", "evaluation steps", "updates", "compile", "wall")
     columns = (Column("arm", right=False), Column("phase", right=False), *(Column(name) for name in names))
     entries = result["ledger"]
-    rows = [_ledger_row(arm_name(row["arm"], specification), row["phase"], row) for row in entries]
+    rows = [_ledger_row(arm_name(row["arm"], result["method"]), row["phase"], row) for row in entries]
     if len(entries) > 1:
         summed = ("trials", "train_env_steps", "evaluation_env_steps", "updates", "compile_seconds", "wall_seconds")
         total = {key: sum(row[key] for row in entries) for key in summed}
@@ -177,6 +178,33 @@ def to_rich(table: Table) -> rich.table.Table:
     for index, row in enumerate(table.rows):
         made.add_row(*(rich.text.Text(text) for text in row), style="bold" if index in table.strong else None)
     return made
+
+
+def render(table: Table) -> str:
+    """Return the table as text for standard output: with `rich` if that is a terminal, plain otherwise."""
+    if not sys.stdout.isatty():
+        return plain(table)
+    import rich.console
+
+    console = rich.console.Console()
+    with console.capture() as captured:
+        console.print(to_rich(table))
+    return captured.get()
+
+
+def render_result(result: Json) -> str:
+    """Return the result for standard output: the sentence, the table, the conclusion, the winner."""
+    parts = [result["headline"], ""]
+    if result["arms"]:
+        parts += [render(result_table(result)), result["verdict"], result["work"]["sentence"], ""]
+    if result["winner"] is not None:
+        parts.append(render(winner_table(result)))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def render_trials(trials: Sequence[Trial], limit: int | None = None) -> str:
+    """Return the table of trials for standard output, best first."""
+    return render(trials_table(trials, limit=limit))
 
 
 def describe(candidate: Mapping[str, Any]) -> str:

@@ -1,0 +1,238 @@
+"""The report: one HTML file with the result, how it came about, and what it takes to get it again.
+
+It needs no network and no scripts, works for a study at any point of its life, and prints. The same study gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from autorl.analysis import page
+from autorl.analysis.checklist import checklist, reproduction, space_table
+from autorl.analysis.figures import importance_bars, learning_curves, optimisation_history, slices, test_scores
+from autorl.analysis.figures_pbt import lineage, pbt_schedule
+from autorl.analysis.importance import importances
+from autorl.analysis.result import summarise
+from autorl.analysis.scores import arm_name, count, environments, finished, number, plural
+from autorl.analysis.style import to_svg
+from autorl.analysis.tables import failures_table, ledger_table, result_table, trials_table, winner_table
+from autorl.spaces import Space
+from autorl.studies.files import write_text_atomic
+from autorl.studies.trial import Json, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOWN_TRIALS = 20
+_MOST_TRIALS = 2000
+"""Rows of the folded table of all trials; more would make a page that browsers choke on."""
+
+
+def write_report(
+    path: Path | str,
+    trials: Sequence[Trial],
+    specification: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    space: Space | None = None,
+) -> None:
+    """Write the report to ``path``, atomically. See `render`.
+
+    Raises:
+        StudyError: The file cannot be written.
+    """
+    write_text_atomic(Path(path), render(trials, specification, manifest, space))
+
+
+def render(
+    trials: Sequence[Trial],
+    specification: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    space: Space | None = None,
+) -> str:
+    """Return the report as one self-contained HTML document.
+
+    Args:
+        trials: Every trial of the study, all arms and phases.
+        specification: The resolved specification as plain data.
+        manifest: The manifest as plain data (see `autorl.studies.manifest`).
+        space: The space searched, if anything was.
+    """
+    result = summarise(trials, specification)
+    searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
+    body = [
+        _header(result, specification),
+        page.section("Result", *_result(result, trials, specification)),
+        page.section("Winner", *_winner(result, specification)),
+        page.section("Search", *_search(result, trials, searched, specification, space)),
+        page.section("Trials", *_trials(result, trials)),
+        page.section("Failures", *_failures(result, trials)),
+        page.section("Work", page.table(ledger_table(result))),
+        page.section("Reproduction", *_reproduction(result, specification, manifest, space)),
+    ]
+    return page.page(f"{result['study'] or 'study'}: AutoRL report", body)
+
+
+def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
+    """Return the winner as a plain experiment in YAML: ``autorl run`` trains and tests it again. Empty if there is none."""
+    winner, learner = result["winner"], specification.get("learner")
+    if winner is None or learner is None:
+        own = (result["own_objective"] or {}).get("best_candidate")
+        return yaml.safe_dump(_builtin(own), sort_keys=False) if own else ""
+    chosen = [{k: v for k, v in e.items() if v not in (None, {})} for e in environments(specification)]
+    fixed = dict(learner.get("hyperparameters") or {})
+    experiment: Json = {"environment": chosen[0] if len(chosen) == 1 else chosen}
+    if winner["schedule"]:
+        experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": fixed}
+        experiment["schedule"] = winner["schedule"]
+    else:
+        experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": {**fixed, **winner["candidate"]}}
+    experiment["budget"] = {"env_steps": (specification.get("budget") or {}).get("env_steps")}
+    experiment["seeds"] = {k: v for k, v in (specification.get("seeds") or {}).items() if k in ("study", "test")}
+    experiment["evaluation"] = dict(specification.get("evaluation") or {})
+    return yaml.safe_dump(_builtin(experiment), sort_keys=False, allow_unicode=True)
+
+
+def _header(result: Json, specification: Mapping[str, Any]) -> str:
+    state = {"complete": "finished study", "empty": "study not started"}.get(result["state"], "unfinished study")
+    lines = [
+        "<header>",
+        page.paragraph(f"AutoRL report · {state}", "kind"),
+        f"<h1>{page.escape(result['study'] or 'study')}</h1>",
+        page.paragraph(str(specification.get("description") or "")),
+        '<div class="lead">',
+        page.paragraph(result["headline"], "headline"),
+        page.paragraph(result["verdict"]),
+        "</div>",
+        "</header>",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _result(result: Json, trials: Sequence[Trial], specification: Mapping[str, Any]) -> list[str]:
+    if not result["arms"]:
+        return []
+    return [
+        page.table(result_table(result)),
+        _figure(test_scores(result), "test-scores"),
+        _figure(
+            learning_curves(trials, specification), "learning-curves", "Failed trainings count as the worst score."
+        ),
+    ]
+
+
+def _winner(result: Json, specification: Mapping[str, Any]) -> list[str]:
+    text = winner_yaml(result, specification)
+    winner = result["winner"]
+    if winner is None:
+        return [page.paragraph("The best candidate told so far."), page.code(text)] if text else []
+    source = "" if winner["source"] is None else f" It is trial {winner['source']} of the search."
+    chosen_by = winner["chosen_by"]
+    chosen = ""
+    if chosen_by["tuning_iqm"] is not None:
+        seeds = plural(len(chosen_by["tuning_seeds"]), "tuning seed")
+        chosen = (
+            f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} on {seeds} "
+            f"(interquartile mean {number(chosen_by['tuning_iqm'])} there, which chose it and is no result)."
+        )
+    kind = "A schedule: hyperparameters change during the training." if winner["kind"] == "schedule" else ""
+    return [
+        page.paragraph(f"{kind}{source}{chosen}".strip()),
+        page.table(winner_table(result)),
+        page.paragraph("The same as an experiment, to copy into a file for autorl run:", "note"),
+        page.code(text),
+    ]
+
+
+def _search(
+    result: Json,
+    trials: Sequence[Trial],
+    searched: Sequence[Trial],
+    specification: Mapping[str, Any],
+    space: Space | None,
+) -> list[str]:
+    if not any(finished(t) for t in searched):
+        return []
+    found = importances(searched, space)
+    source = _leader(result, searched)
+    parts = [_figure(optimisation_history(trials, specification), "history")]
+    if any(t.parent is not None for t in searched):
+        parts.append(_figure(pbt_schedule(searched, space, source), "schedule"))
+        parts.append(_figure(lineage(searched, source), "lineage"))
+    parts.append(_figure(importance_bars(found), "importance"))
+    ringed = (
+        "" if source is None else f"Ringed: trial {source}, {'the winner' if result['winner'] else 'the best so far'}."
+    )
+    parts.append(_figure(slices(searched, space, list(found.shares), source), "slices", ringed))
+    return parts
+
+
+def _leader(result: Json, searched: Sequence[Trial]) -> int | None:
+    """The winner's search trial, or the best one so far."""
+    if result["winner"] is not None:
+        source: int | None = result["winner"]["source"]
+        return source
+    completed = [t for t in searched if t.score is not None]
+    return min(completed, key=lambda t: (-(t.score or 0.0), t.number)).number if completed else None
+
+
+def _trials(result: Json, trials: Sequence[Trial]) -> list[str]:
+    parts = []
+    for arm in ("method", "random"):
+        own = [t for t in trials if (t.arm, t.phase) == (arm, "search")]
+        if not own:
+            continue
+        name = arm_name(arm, result["method"])
+        if arm == "method":
+            parts.append(page.table(trials_table(own, f"Best of {name}", _SHOWN_TRIALS), heading=True))
+        if arm == "random" or len(own) > _SHOWN_TRIALS:
+            content = page.table(trials_table(own, name, _MOST_TRIALS))
+            parts.append(page.details(f"All {plural(len(own), 'trial')} of {name}", content))
+    finalists = [t for t in trials if (t.arm, t.phase) == ("method", "finalists")]
+    parts.append(page.table(trials_table(finalists, "Finalists, on fresh tuning seeds"), heading=True))
+    return parts
+
+
+def _failures(result: Json, trials: Sequence[Trial]) -> list[str]:
+    table = failures_table(trials, result["method"])
+    ended = sum(finished(t) for t in trials)
+    summary = page.paragraph(f"{len(table.rows)} of {plural(ended, 'trial')} failed.") if ended else ""
+    listed = page.table(table)
+    return [summary, listed if len(table.rows) <= _SHOWN_TRIALS else page.details("Every failure", listed)]
+
+
+def _reproduction(
+    result: Json, specification: Mapping[str, Any], manifest: Mapping[str, Any], space: Space | None
+) -> list[str]:
+    budget = (specification.get("budget") or {}).get("env_steps")
+    evaluation = specification.get("evaluation") or {}
+    entries = reproduction(manifest)
+    if result["own_objective"] is None and budget:
+        entries.append(
+            ("Evaluation", f"{evaluation.get('episodes')} episodes at each of {evaluation.get('points')} points of a training "
+             f"of {count(budget)} environment steps")
+        )  # fmt: skip
+    return [
+        page.definitions(entries),
+        page.table(checklist(result, specification, manifest, space), heading=True),
+        page.table(space_table(space), heading=True),
+        page.details("The resolved specification", page.code(_dump(specification))),
+    ]
+
+
+def _figure(made: Figure, name: str, caption: str = "") -> str:
+    return page.figure(to_svg(made, name), caption)
+
+
+def _dump(specification: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(_builtin(specification), sort_keys=False, allow_unicode=True)
+
+
+def _builtin(value: Any) -> Any:
+    """Mappings and tuples as dicts and lists, which is all that YAML's safe dumper knows."""
+    if isinstance(value, Mapping):
+        return {str(key): _builtin(item) for key, item in value.items()}
+    return [_builtin(item) for item in value] if isinstance(value, list | tuple) else value
