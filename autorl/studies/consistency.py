@@ -93,7 +93,8 @@ def _score_ranges(s: Sections) -> Iterator[Finding]:
         return
     for i, choice in enumerate(s.environments):
         if choice.score_range is None:
-            message = f"missing for {choice.id}; with several environments each needs the returns [low, high] that count as 0 and 1"
+            message = f"score_range is missing for {choice.id}; with several environments each needs"
+            message += " the returns [low, high] that count as 0 and 1"
             yield Finding(("environment", i, "score_range"), message)
 
 

@@ -97,13 +97,13 @@ def locate(root: Node, path: Path) -> tuple[Path, Position, Node | None]:
     """
     node: Node = root
     written: list[str | int] = []
-    for part in path:
+    for depth, part in enumerate(path):
         if isinstance(node, MappingNode):
             if str(part) in node.entries:
                 written.append(part)
                 node = node.entries[str(part)]
             elif not isinstance(part, int):
-                return (*written, part), node.position, None
+                return (*written, *path[depth:]), node.position, None
         elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.items):
             written.append(part)
             node = node.items[part]

@@ -40,13 +40,13 @@ def _findings(schema: type[BaseModel], detail: ErrorDetails) -> Iterator[Finding
         path = (*path, key)
         yield Finding.refused(path, context["message"], value)
     elif kind == "autorl":
-        yield Finding.refused(path, context["message"], value, _remedy(context["message"], value))
+        yield Finding.refused(path, context["message"], value, remedy(context["message"], value))
     else:
         message = f"expected {expected(schema, path)}"
-        yield Finding.refused(path, message, value, _remedy(message, value))
+        yield Finding.refused(path, message, value, remedy(message, value))
 
 
-def _remedy(message: str, value: Any) -> str:
+def remedy(message: str, value: Any) -> str:
     """Return what to do where the mistake is a usual one."""
     if "true or false" in message and isinstance(value, str) and value in _TRUE | _FALSE:
         return f"Write {'true' if value in _TRUE else 'false'}"

@@ -44,7 +44,7 @@ def apply(root: Node, schema: Any, overrides: Overrides) -> tuple[Node, list[Pro
 
 def _typed(dotted: Any, value: Any, problems: list[Problem]) -> tuple[Path, Node] | None:
     """Return the path and the node of an override given in Python."""
-    source = Position(f"<override {dotted}={shown(value)}>")
+    source = Position(f"<override {_short(str(dotted))}={shown(value)}>")
     path = _path(dotted, source, problems)
     if path is None:
         return None
@@ -53,7 +53,7 @@ def _typed(dotted: Any, value: Any, problems: list[Problem]) -> tuple[Path, Node
 
 def _written(text: Any, problems: list[Problem]) -> tuple[Path, Node] | None:
     """Return the path and the node of an override given as text."""
-    source = Position(f"<override {text!s:.80}>")
+    source = Position(f"<override {_short(str(text))}>")
     if not isinstance(text, str) or "=" not in text:
         message = f"expected field=value, such as budget.trainings=64, got {shown(text)}"
         problems.append(Problem.at(source, (), message, text))
@@ -72,6 +72,10 @@ def _written(text: Any, problems: list[Problem]) -> tuple[Path, Node] | None:
         Problem.at(source, (*path, *p.field.split(".")) if p.field else path, p.message, written) for p in found
     ]
     return None if node is None else (path, node)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _path(dotted: Any, source: Position, problems: list[Problem]) -> Path | None:

@@ -95,7 +95,8 @@ def read(text: str, source: Position) -> tuple[Node, list[Problem]]:
     except yaml.reader.ReaderError as error:
         before = text[: int(error.position)] if isinstance(error.position, int) else ""
         place = reader.place(before.count("\n"), len(before) - before.rfind("\n") - 1)
-        message = f"a control character (0x{ord(str(error.character)):02x}) that YAML does not allow. Remove it"
+        code = error.character if isinstance(error.character, int) else ord(str(error.character))
+        message = f"a control character (0x{code:02x}) that YAML does not allow. Remove it"
         raise SpecificationError([*reader.problems, Problem.at(place, (), message)]) from None
     except yaml.MarkedYAMLError as error:
         raise SpecificationError([*reader.problems, reader.syntax_problem(error, text)]) from None
@@ -198,7 +199,13 @@ class _Reader:
         if "\t" in content[: column + 1]:
             message = "a tab. Indent with spaces"
         else:
-            reason = " ".join(part for part in (error.context, error.problem) if part)
+            began = error.context_mark
+            where = (
+                f" that began on line {began.line + 1}, column {began.column + 1}:"
+                if began is not None and began.line < line
+                else ""
+            )
+            reason = " ".join(part for part in (f"{error.context or ''}{where}", error.problem) if part)
             message = f"not readable as YAML: {reason}"
             message += f", in {content.strip()[:60]!r}" if content.strip() else ""
         return Problem.at(self.place(line, column), (), message)

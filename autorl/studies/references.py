@@ -9,14 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from autorl.errors import UsageError
+from autorl.errors import UnknownNameError, UsageError, suggestion
 from autorl.studies.consistency import Finding, Sections
+from autorl.studies.explain import remedy
 from autorl.studies.problems import Path, shown
 
 if TYPE_CHECKING:
     from autorl.spaces import Space
 
 _SPACE_PREFIX = re.compile(r"(?:^|; )search space '[^']*': ")
+_TRIED = 8
 _DIMENSION = re.compile(r"dimension '([^']+)'")
 
 
@@ -27,13 +29,15 @@ def unknown_references(sections: Sections) -> list[Finding]:
     found += more
     if learner is not None:
         found += _hyperparameters(sections, learner)
-    if sections.search is None:
-        return found
-    space, more = _space(sections.search.space)
-    found += more
-    if space is not None:
-        found += _dimensions(sections, space, learner)
-    found += _method(sections, space, learner if not found else None)
+    space = None
+    if sections.search is not None:
+        space, more = _space(sections.search.space)
+        found += more
+        if space is not None:
+            found += _dimensions(sections, space, learner)
+        found += _method(sections, space, learner)
+    if learner is not None and not found and sections.intact("search", "schedule", "learner"):
+        found += _too_short(sections, space, learner)
     return found
 
 
@@ -99,19 +103,40 @@ def _hyperparameters(s: Sections, learner: Any) -> list[Finding]:
     places: list[tuple[Path, Mapping[str, Any]]] = [(("learner", "hyperparameters"), fixed)]
     places += [(("schedule", i, "hyperparameters"), entry.hyperparameters) for i, entry in enumerate(s.schedule or ())]
     found = [
-        Finding((*path, name), message.removeprefix(f"{name}: "), values[name])
+        Finding((*path, name), _sentence(message.removeprefix(f"{name}: "), values[name]), values[name])
         for path, values in places
         for name, message in problems(learner.Hyperparameters, values)
     ]
     if found:
         return found
-    found = _changing(s, learner)
-    if s.intact("budget") and "env_steps" in s.budget.model_fields_set and s.search is None and not found:
+    return _changing(s, learner)
+
+
+def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:
+    """Yield that the budget is too short for the learner: that it could train nothing in it, whatever the search proposes."""
+    if not s.intact("budget") or "env_steps" not in s.budget.model_fields_set:
+        return
+    fixed = dict(s.learner.hyperparameters) if s.learner is not None else {}
+    if space is None:
+        tried = [{**fixed, **entry.hyperparameters} for entry in s.schedule or ()] or [fixed]
+        bounds: dict[str, float] = {}
+    else:
+        tried = [{**fixed, **space.sample(key)} for key in range(_TRIED)]
+        bounds = dict(space.upper_bounds())
+    errors = []
+    for values in tried:
         try:
-            learner.prepare({**fixed, **places[-1][1]}, s.budget.env_steps, {})
+            learner.prepare(values, s.budget.env_steps, bounds)
+            return
         except UsageError as error:
-            found.append(Finding(("budget", "env_steps"), str(error), s.budget.env_steps))
-    return found
+            errors.append(str(error))
+    yield Finding(("budget", "env_steps"), errors[0], s.budget.env_steps)
+
+
+def _sentence(message: str, value: Any) -> str:
+    """Return ``message`` with a remedy where the mistake is a usual one."""
+    more = remedy(message, value)
+    return f"{message}. {more}" if more else message
 
 
 def _changing(s: Sections, learner: Any) -> list[Finding]:
@@ -154,18 +179,40 @@ def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
     from autorl.inner.protocol import problems
 
     inline = s.search is not None and not isinstance(s.search.space, str)
-    for name, dimension in getattr(space, "dimensions", {}).items():
-        path: Path = ("search", "space", "dimensions", name) if inline else ("search", "space")
+    dimensions: Mapping[str, Any] = getattr(space, "dimensions", {})
+    for name in dimensions:
         if s.learner is not None and name in s.learner.hyperparameters:
-            message = f"fixed here, but searched by {space.name!r}. Remove it here, or from the space"
-            yield Finding(("learner", "hyperparameters", name), message, s.learner.hyperparameters[name])
-        if learner is None or s.learner is None:
-            continue
+            value = s.learner.hyperparameters[name]
+            message = f"fixed here at {shown(value)}, but searched by {space.name!r}. Remove it here, or from the space"
+            yield Finding(("learner", "hyperparameters", name), message, value)
+    if learner is None or s.learner is None:
+        return
+    algorithm, meant = s.learner.algorithm, getattr(space, "learner", None)
+    unknown = [name for name in dimensions if name not in learner.Hyperparameters.__dataclass_fields__]
+    if unknown and meant not in (None, algorithm):
+        yield Finding(("search", "space"), _for_another(space, str(meant), algorithm, unknown), space.name)
+        return
+    for name, dimension in dimensions.items():
+        path: Path = ("search", "space", "dimensions", name) if inline else ("search", "space")
         wrong = [found for value in _extremes(dimension) for found in problems(learner.Hyperparameters, {name: value})]
         for _, message in wrong[:1]:
-            meant = getattr(space, "learner", None)
-            note = f" (the space is for {meant})" if meant not in (None, s.learner.algorithm) else ""
-            yield Finding(path, f"{s.learner.algorithm} cannot take dimension {name!r}: {message}{note}", space.name)
+            yield Finding(path, f"{algorithm} cannot take dimension {name!r}: {message}", space.name)
+
+
+def _for_another(space: Space, meant: str, algorithm: str, unknown: list[str]) -> str:
+    """Return what is wrong with a space of another learner, and the catalogue's spaces for the one that there is."""
+    from autorl import catalogue
+    from autorl.spaces import load_space
+
+    fitting = []
+    for name in catalogue.names("search_spaces"):
+        try:
+            if load_space(name).learner == algorithm:
+                fitting.append(name)
+        except UsageError:
+            continue  # a broken file of the user's own: not one to propose
+    remedy = f" Spaces for it: {', '.join(fitting)}." if fitting else ""
+    return f"space {space.name!r} is for {meant}; {algorithm} has no {', '.join(unknown)}.{remedy}"
 
 
 def _extremes(dimension: Any) -> list[Any]:
@@ -176,7 +223,6 @@ def _extremes(dimension: Any) -> list[Any]:
 
 def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:
     """Yield the problems of the search method: its name, its settings, and what it can search."""
-    from autorl.errors import UnknownNameError
     from autorl.outer.methods import METHODS, make_method, method_settings
     from autorl.outer.protocol import Budget
 
@@ -190,7 +236,7 @@ def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]
         known = method_settings(name)
         unknown = [key for key in settings if key not in known]
         for key in unknown:
-            message = f"unknown setting of search method {name!r}.{_suggested(key, known)}"
+            message = f"unknown setting of search method {name!r}, its value is {shown(settings[key])}.{suggestion(key, known)}"
             yield Finding(("search", "settings", key), message, settings[key])
         if unknown:
             return
@@ -203,12 +249,6 @@ def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]
         return
     if learner is not None and method.continues:
         yield from _continuing(method.name, space, learner)
-
-
-def _suggested(key: str, known: Mapping[str, Any]) -> str:
-    from autorl.errors import suggestion
-
-    return suggestion(key, known)
 
 
 def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:
@@ -225,7 +265,8 @@ def _continuing(name: str, space: Space, learner: Any) -> Iterator[Finding]:
     from autorl.outer.methods import METHODS
 
     searched = getattr(space, "searched", ())
-    static = [key for key in searched if not is_traced(learner.Hyperparameters, key)]
+    known = learner.Hyperparameters.__dataclass_fields__
+    static = [key for key in searched if key in known and not is_traced(learner.Hyperparameters, key)]
     if static:
         fitting = [
             other

@@ -1,7 +1,8 @@
 """The JSON Schema of experiments, for editors, and the table of all fields with their help.
 
 An editor with a YAML language server completes and checks an experiment whose first line is
-``# yaml-language-server: $schema=PATH``; ``python -m autorl.studies.schema > PATH`` writes it.
+``# yaml-language-server: $schema=PATH``; ``python -m autorl.studies.schema > PATH`` writes it (``--names`` with the names of
+learners, methods, environments and spaces that are known here). ``experiments/schema.json`` is that without names.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -18,6 +19,8 @@ from pydantic_core import PydanticUndefined
 from autorl.studies.convert import model_fields, model_of
 from autorl.studies.explain import described
 from autorl.studies.models import EnvironmentChoice, LearnerChoice, Specification
+
+_BOUNDS: Final = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,21 @@ def json_schema(*, names: bool = False) -> dict[str, Any]:
     environment["anyOf"] = [one, several]
     if names:
         _add_names(definitions)
+    schema = _with_underscores(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "AutoRL experiment"}
+
+
+def _with_underscores(node: Any) -> Any:
+    """Return ``node`` with ``100_000`` allowed wherever a whole number is: to an editor's YAML 1.2 it is text, to us a number."""
+    if isinstance(node, list):
+        return [_with_underscores(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: _with_underscores(value) for key, value in node.items()}
+    if made.get("type") != "integer":
+        return made
+    bounds = {key: made.pop(key) for key in list(made) if key in _BOUNDS}
+    return {**made, "anyOf": [bounds, {"type": "string", "pattern": "^[0-9]+(_[0-9]+)+$"}]}
 
 
 def _with_shorthand(definition: Mapping[str, Any], field: str) -> dict[str, Any]:
@@ -97,5 +114,5 @@ def field_help(model: type[BaseModel] = Specification, prefix: str = "") -> Iter
 
 
 if __name__ == "__main__":
-    json.dump(json_schema(names=True), sys.stdout, indent=2)
+    json.dump(json_schema(names="--names" in sys.argv[1:]), sys.stdout, indent=2)
     sys.stdout.write("\n")

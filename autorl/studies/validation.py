@@ -57,7 +57,11 @@ def specification_from(root: Node, problems: Sequence[Problem], checks: Checks) 
         findings += inconsistencies(sections)
     findings += checks(sections)
     if findings or problems or made is None:
-        raise SpecificationError([*problems, *(problem_at(root, finding) for finding in findings)])
+        # what was refused while reading (a tag, an alias) is not also to be reproached with its type
+        refused = {(problem.file, problem.line, problem.column, problem.field) for problem in problems}
+        found = [problem_at(root, finding) for finding in findings]
+        found = [p for p in found if p.line is None or (p.file, p.line, p.column, p.field) not in refused]
+        raise SpecificationError([*problems, *found])
     return made
 
 
