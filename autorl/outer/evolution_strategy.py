@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from autorl.errors import UsageError
 from autorl.keys import derive
 from autorl.outer.coordinates import Coordinates
-from autorl.outer.evosax_algorithms import Algorithm, UnsuitableError, build, find, uses_learning_rate
+from autorl.outer.evosax_algorithms import Algorithm, UnsuitableError, build, find, takes
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status, finite_scores
 from autorl.outer.settings import number, whole_number, wrong_setting
 from autorl.spaces import Space
@@ -118,7 +118,7 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
             std = number(self.name, "std", std, 0.0, above=True)
         if learning_rate is not None:
             learning_rate = number(self.name, "learning_rate", learning_rate, 0.0, above=True)
-            if not uses_learning_rate(algorithm):
+            if not takes(algorithm, "optimizer"):
                 raise UsageError(
                     f"search method 'es': setting 'learning_rate': {algorithm} has none. Remedy: leave it out, or choose an "
                     "algorithm with an optimiser, such as Open_ES."
@@ -140,7 +140,8 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         self.population_size = self.algorithm.population_size
 
     def _build(self, size: int) -> Algorithm:
-        generations = math.ceil(self.budget.trainings / size)
+        # only those that plan ahead are told: the others are then one program for all budgets
+        generations = math.ceil(self.budget.trainings / size) if takes(self._name, "num_generations") else 1
         return build(
             self._name,
             size,

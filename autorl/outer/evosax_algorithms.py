@@ -103,9 +103,9 @@ def find(name: str) -> type[Any]:
     raise UnknownNameError("evolution strategy", str(name), ALGORITHMS)
 
 
-def uses_learning_rate(name: str) -> bool:
-    """Return whether the algorithm has a gradient optimiser, whose learning rate can be set."""
-    return "optimizer" in inspect.signature(find(name)).parameters
+def takes(name: str, argument: str) -> bool:
+    """Return whether the algorithm's constructor has ``argument``, such as ``optimizer`` or ``num_generations``."""
+    return argument in inspect.signature(find(name)).parameters
 
 
 @functools.lru_cache(maxsize=64)
