@@ -127,7 +127,7 @@ def gymnax_environment(id: str) -> GymnaxEnvironment:
     """Return gymnax's own environment of the public id ``gymnax:NAME``."""
     with jax.ensure_compile_time_eval():  # its constant arrays must not become tracers of a trace around this call
         made, _ = gymnax.make(id.removeprefix("gymnax:"))
-    return adapt(id, made)
+    return _adapted(id, made)
 
 
 def adapt(name: str, environment: Any) -> GymnaxEnvironment:
@@ -135,29 +135,37 @@ def adapt(name: str, environment: Any) -> GymnaxEnvironment:
 
     Raises:
         UsageError: Its actions are neither discrete nor a box of equal bounds, its observation is no single array,
-            it has no time limit, or its state changes shape between reset and step.
+            it has no time limit, its state changes shape between reset and step, or one of them fails when traced.
     """
+    try:
+        adapted = _adapted(name, environment)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a user's code raises is the user's to mend
+        raise UsageError(f"environment {name!r} fails when traced: {type(error).__name__}: {error}") from error
+    check_environment(adapted, name)
+    return adapted
+
+
+def _adapted(name: str, environment: Any) -> GymnaxEnvironment:
     with jax.ensure_compile_time_eval():
         parameters = environment.default_params
         limit = getattr(parameters, _LIMIT, None)
         if limit is None or int(limit) < 1:
             raise UsageError(f"environment {name!r}: its default parameters need {_LIMIT} >= 1, got {limit!r}")
-        adapted = GymnaxEnvironment(
+        actions = _action_space(name, environment.action_space(parameters))
+        space = environment.observation_space(parameters)
+        observation, dtypes = _traced_types(name, environment, parameters, actions)
+        return GymnaxEnvironment(
             name=name,
-            observation_shape=(),
-            action_space=_action_space(name, environment.action_space(parameters)),
+            observation_shape=(int(space.n),) if isinstance(space, spaces.Discrete) else tuple(observation.shape),
+            action_space=actions,
             max_episode_steps=int(limit),
             fingerprint=_fingerprint(environment, parameters),
             _gymnax=environment,
             _parameters=parameters,
-            _state_dtypes=(),
+            _state_dtypes=dtypes,
         )
-        dtypes = _state_dtypes(adapted)
-        adapted = dataclasses.replace(adapted, _state_dtypes=dtypes)
-        observation, _ = jax.eval_shape(adapted.reset, jax.random.key(0), adapted.default_task())
-        adapted = dataclasses.replace(adapted, observation_shape=tuple(observation.shape))
-        check_environment(adapted, name)
-    return adapted
 
 
 def _derived(parameters: Any) -> dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]:
@@ -203,30 +211,34 @@ def _action_space(name: str, space: Any) -> Discrete | Box:
     )
 
 
-def _state_dtypes(adapted: GymnaxEnvironment) -> tuple[Any, ...]:
-    """Return one dtype for each leaf of the state, such that those of reset and of every step fit into it.
+def _traced_types(name: str, environment: Any, parameters: Any, actions: Discrete | Box) -> tuple[Any, tuple[Any, ...]]:
+    """Return the abstract observation, and a dtype for each leaf of the state into which reset and every step fit.
 
     None stands for leaves that are left alone (random keys).
     """
-    key, task = jax.random.key(0), adapted.default_task()
-    environment, parameters = adapted._gymnax, adapted._parameters
+    key, task, action = jax.random.key(0), _numeric_parameters(parameters), action_struct(actions)
 
     def reset(task: Task) -> Any:
-        return environment.reset_env(key, _with_task(parameters, task))[1]
+        return environment.reset_env(key, _with_task(parameters, task))
 
     def step(state: State, action: Array, task: Task) -> Any:
         return environment.step_env(key, state, action, _with_task(parameters, task))[1]
 
     with jax.numpy_dtype_promotion("standard"):
-        state = jax.eval_shape(reset, task)
+        observation, state = jax.eval_shape(reset, task)
+        if not hasattr(observation, "shape"):
+            raise UsageError(
+                f"environment {name!r}: its observation is {type(observation).__name__}, expected one array"
+            )
         for _ in range(3):  # a field may be bool at reset, int after one step, float after two
-            following = jax.eval_shape(step, state, action_struct(adapted.action_space), task)
+            following = jax.eval_shape(step, state, action, task)
             if [x.shape for x in jax.tree.leaves(state)] != [x.shape for x in jax.tree.leaves(following)]:
-                raise UsageError(f"environment {adapted.name!r}: the state of step has other shapes than that of reset")
+                raise UsageError(f"environment {name!r}: the state of step has other shapes than that of reset")
             before, state = state, jax.tree.map(_common, state, following)
             if [x.dtype for x in jax.tree.leaves(before)] == [x.dtype for x in jax.tree.leaves(state)]:
                 break
-    return tuple(None if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype for x in jax.tree.leaves(state))
+    dtypes = [None if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype for x in jax.tree.leaves(state)]
+    return observation, tuple(dtypes)
 
 
 def _common(a: Any, b: Any) -> jax.ShapeDtypeStruct:

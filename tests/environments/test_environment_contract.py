@@ -16,7 +16,9 @@ from autorl.environments.protocol import Box, Discrete, Environment, Step
 from autorl.environments.registry import environment_names, make_environment
 from autorl.environments.tasks import make_task
 
-QUICK = [n for n in environment_names() if not n.endswith(("-bsuite", "-misc"))]
+# Asterix, Freeway and Seaquest unroll loops over their entities: most of the compile time of all
+SLOW = ("-bsuite", "-misc", "Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar")
+QUICK = [n for n in environment_names() if not n.endswith(SLOW)]
 NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in environment_names()]
 every_environment = pytest.mark.parametrize("name", NAMES)
 

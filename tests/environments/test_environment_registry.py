@@ -260,11 +260,34 @@ def test_own_gymnax_environment() -> None:
         assert (bool(step.terminated), bool(step.truncated)) == (False, count == 6)
 
 
+class Pair(Count):
+    def reset_env(self, key: jax.Array, params: CountParams) -> Any:
+        observation, state = super().reset_env(key, params)
+        return {"eyes": observation}, state
+
+
+class Growing(Count):
+    def step_env(self, key: jax.Array, state: CountState, action: Any, params: CountParams) -> Any:
+        observation, state, *rest = super().step_env(key, state, action, params)
+        return observation, state.replace(total=jnp.stack([state.total] * 2)), *rest
+
+
+class Failing(Count):
+    def reset_env(self, key: jax.Array, params: CountParams) -> Any:
+        raise ValueError("the maze has no exit")
+
+
 def test_gymnax_environments_that_do_not_fit() -> None:
     with pytest.raises(UsageError, match="same finite bounds"):
         make_environment(f"{__name__}:Uneven")
     with pytest.raises(UsageError, match="max_steps_in_episode >= 1, got 0"):
         make_environment(f"{__name__}:Timeless")
+    with pytest.raises(UsageError, match="its observation is dict, expected one array"):
+        make_environment(f"{__name__}:Pair")
+    with pytest.raises(UsageError, match="other shapes than that of reset"):
+        make_environment(f"{__name__}:Growing")
+    with pytest.raises(UsageError, match="fails when traced: ValueError: the maze has no exit"):
+        make_environment(f"{__name__}:Failing")
 
 
 def test_equality_follows_what_the_environment_is_made_of() -> None:
