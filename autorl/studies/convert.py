@@ -85,6 +85,9 @@ def from_python(value: Any, position: Position, problems: list[Problem], path: P
         given = {
             alias: v for alias, v in fields.items() if model_fields(type(value))[alias][0] in value.model_fields_set
         }
+        for alias, item in given.items():  # one environment is as good without the list around it, and reads better
+            if isinstance(item, tuple) and len(item) == 1 and getattr(type(item[0]), "shorthand", None):
+                given[alias] = item[0]
         return from_python(given, position, problems, path)
     return ValueNode(position, value)
 

@@ -162,8 +162,10 @@ def test_unknown_names_in_overrides():
             ["search.method=tpee", "environment.id=gymnax:CartPole-v2", "learner.hyperparameters.gama=1"],
         )
     assert str(caught.value).splitlines() == [
-        "<override environment.id=gymnax:CartPole-v2>: environment.id: unknown environment 'gymnax:CartPole-v2'. Did you mean 'gymnax:CartPole-v1'?",
-        "<override learner.hyperparameters.gama=1>: learner.hyperparameters.gama: unknown hyperparameter 'gama'. Did you mean 'gamma'?",
+        "<override environment.id=gymnax:CartPole-v2>: environment.id: unknown environment 'gymnax:CartPole-v2'."
+        " Did you mean 'gymnax:CartPole-v1'?",
+        "<override learner.hyperparameters.gama=1>: learner.hyperparameters.gama: unknown hyperparameter 'gama'."
+        " Did you mean 'gamma'?",
         "<override search.method=tpee>: search.method: unknown search method 'tpee'. Did you mean 'tpe'?",
     ]
 

@@ -56,17 +56,15 @@ def test_where_the_schema_leaves_it_open(text, value):
     assert type(read) is type(value)
 
 
-@pytest.mark.parametrize(
-    "text", ["null", "~", "", ".inf", "-.inf", ".nan", "1e999", "9" * 5000, "9" * 25, "[1]", "{a: 1}"]
-)
+@pytest.mark.parametrize("text", ["null", "~", "", ".inf", "-.inf", ".nan", "1e999", "9" * 25, "[1]", "{a: 1}"])
 def test_what_no_hyperparameter_can_be(text):
-    try:
-        read = hyperparameter(text)
-    except SpecificationError as error:
-        assert [p.field for p in error.problems] == ["learner.hyperparameters.x"]
-    else:
-        assert text == "9" * 5000, "too long for a number, so it is text"
-        assert read == text
+    with pytest.raises(SpecificationError) as caught:
+        hyperparameter(text)
+    assert [p.field for p in caught.value.problems] == ["learner.hyperparameters.x"]
+
+
+def test_digits_too_many_for_a_number_are_text():
+    assert hyperparameter("9" * 5000) == "9" * 5000
 
 
 def test_not_finite_numbers_are_numbers():
@@ -93,7 +91,7 @@ def test_whole_numbers(text, value):
 
 @pytest.mark.parametrize("text", ["5.5", "1e-1", "'5'", "five", "true", "null", "1:30", ".inf", "0x5", "1e300", "[5]"])
 def test_what_is_no_whole_number(text):
-    with pytest.raises(SpecificationError, match="evaluation.episodes: expected a whole number"):
+    with pytest.raises(SpecificationError, match=r"evaluation\.episodes: expected a whole number"):
         parse(TEXT.format(line=f"evaluation: {{episodes: {text}}}"), references=False)
 
 
