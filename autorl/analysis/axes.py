@@ -63,7 +63,7 @@ def _logarithmic(axes: Axes, which: str, low: float, high: float) -> None:
     getattr(axes, f"set_{which}scale")("log")
     axis: Axis = getattr(axes, f"{which}axis")
     decades = high / low >= 50
-    axis.set_major_locator(LogLocator(10, numticks=6) if decades else LogLocator(2, numticks=8))
+    axis.set_major_locator(LogLocator(10, numticks=5 if which == "x" else 7) if decades else LogLocator(2, numticks=6))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
 

@@ -42,7 +42,8 @@ def checklist(
         ("Hardware", f"{_hardware(manifest)}; {seconds(wall)} of wall time in all"),
         ("Search seeds", _seeds(seeds.get("search"), (specification.get("seeds") or {}).get("search"))),
         ("Tuning seeds", _seeds(seeds.get("tuning"), (specification.get("seeds") or {}).get("tuning"))),
-        ("Test seeds, disjoint from both", _seeds(seeds.get("test"), (specification.get("seeds") or {}).get("test"))),
+        ("Test seeds", _seeds(seeds.get("test"), (specification.get("seeds") or {}).get("test"))),
+        ("Tuning and test seeds are disjoint", _disjoint(seeds)),
         ("All results are on test seeds", _results(result)),
         ("Final incumbent configuration", "under Winner, ready to copy" if result["winner"] else "none yet"),
         ("Code, tuning included", _code(manifest)),
@@ -58,7 +59,7 @@ def space_table(space: Space | None) -> Table:
     rows = []
     for name, dimension in columns(space).items():
         condition = conditions.get(name)
-        when = f"{condition.parent} in {', '.join(map(str, condition.values))}" if condition else ""
+        when = f"{condition.parent} is {' or '.join(map(_word, condition.values))}" if condition else ""
         rows.append((name, *_dimension(dimension), when))
     heads = ("hyperparameter", "kind", "range", "scale", "exists when")
     return Table("Search space", tuple(Column(head, right=False) for head in heads), tuple(rows))
@@ -132,6 +133,15 @@ def _seeds(listed: Sequence[int] | None, amount: int | None) -> str:
     return str(amount) if amount else _OPEN
 
 
+def _disjoint(seeds: Mapping[str, Any]) -> str:
+    """Whether no test seed is a search or tuning seed: looked up, not promised."""
+    roles = {role: set(seeds.get(role) or ()) for role in ("search", "tuning", "test")}
+    if not roles["test"]:
+        return _OPEN
+    shared = sorted(roles["test"] & (roles["search"] | roles["tuning"]))
+    return f"NO: {', '.join(map(str, shared))} play both roles" if shared else "yes, compared seed by seed"
+
+
 def _results(result: Json) -> str:
     if not result["arms"]:
         return "there is no result yet"
@@ -150,6 +160,10 @@ def _environment(manifest: Mapping[str, Any]) -> str:
     packages = manifest.get("packages") or {}
     python = f"Python {manifest.get('python') or _OPEN}"
     return f"{python} and {plural(len(packages), 'package version')} (Reproduction)" if packages else python
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _dimension(dimension: Any) -> tuple[str, str, str]:

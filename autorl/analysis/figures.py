@@ -1,6 +1,6 @@
 """The figures of a study. Each takes plain trials and returns a `matplotlib.figure.Figure`; see `autorl.analysis.style`.
 
-Figures of the search show scores of tuning seeds, and say so: they explain how the search went, not what it achieved.
+Figures of the search show scores of search seeds, and say so: they explain how the search went, not what it achieved.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from autorl.analysis.style import (
     steps_axis,
     title,
 )
+from autorl.analysis.work import granted
 from autorl.spaces import Space
 from autorl.spaces.columns import columns, values
 from autorl.studies.trial import Arm, Curve, Json, Trial
@@ -142,42 +143,42 @@ def _curve_table(curves: Sequence[Curve]) -> list[list[float | None]]:
 
 
 def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Figure:
-    """Score of each search trial and the best so far, for the method and for random search; failures along the bottom."""
+    """Score of each search trial and the best so far, for the method and for random search; failures along the bottom.
+
+    The horizontal axis is work, environment steps granted, so arms whose trials differ in length can be compared.
+    """
     arms = {arm: [t for t in own if finished(t)] for arm, own in by_arm(trials, "search").items()}
-    scores = [t.score for own in arms.values() for t in own if t.score is not None]
     if not arms:
         return message("No search trial has finished.")
     figure, (axis,) = new_figure(3.5)
-    limits = score_limits(scores)
+    limits = score_limits([t.score for own in arms.values() for t in own if t.score is not None])
+    failed: list[float] = []
     for arm, own in arms.items():
-        colour, name = ARM_COLOURS[arm], arm_name(arm, method_name(specification))
-        shown = [(t.number, t.score) for t in own if t.score is not None and t.score >= limits[0]]
-        axis.plot(*_xy(shown), ARM_MARKERS[arm], color=colour, alpha=0.35, markersize=4.5, markeredgewidth=0)
-        best, running = -math.inf, []
-        for t in own:
-            best = max(best, -math.inf if t.score is None else t.score)
-            if best > -math.inf:
-                running.append((t.number, max(best, limits[0])))
-        axis.plot(*_xy(running), "-", color=colour, drawstyle="steps-post", linewidth=2, label=f"{name}: best so far")
-        low = [(t.number, t.score) for t in own if t.score is not None and t.score < limits[0]]
-        below(axis, [x for x, _ in low], limits, min((y for _, y in low), default=0.0), colour)
-    failed = [(t.number, arm) for arm, own in arms.items() for t in own if t.score is None]
+        work = np.cumsum([granted([t], specification) for t in own])
+        told = [(float(x), t.score) for x, t in zip(work, own, strict=True) if t.score is not None]
+        failed += [float(x) for x, t in zip(work, own, strict=True) if t.score is None]
+        _history(axis, told, limits, arm, arm_name(arm, method_name(specification)))
     if failed:
         height = limits[0] + 0.02 * (limits[1] - limits[0])
-        axis.plot(
-            [x for x, _ in failed],
-            [height] * len(failed),
-            "x",
-            color=PURPLE,
-            markersize=5,
-            label=f"failed ({len(failed)})",
-        )
+        axis.plot(failed, [height] * len(failed), "x", color=PURPLE, markersize=5, label=f"failed ({len(failed)})")
     axis.set_ylim(*limits)
-    _whole_numbers(axis)
-    label(axis, x="trial", y="score on search seeds")
+    steps_axis(axis)
+    label(axis, x="environment steps granted to the search", y="score on search seeds")
     legend(axis, loc="upper left", bbox_to_anchor=(0.0, 1.1), borderaxespad=0.0)
-    title(figure, "The search, trial by trial (tuning seeds: no result)")
+    title(figure, "The search, trial by trial (search seeds: no result)")
     return figure
+
+
+def _history(axis: Axes, told: Sequence[tuple[float, float]], limits: tuple[float, float], arm: Arm, name: str) -> None:
+    """Draw one arm: a dot a trial at the work done when it ended, and the best so far."""
+    colour = ARM_COLOURS[arm]
+    shown = [point for point in told if point[1] >= limits[0]]
+    axis.plot(*_xy(shown), ARM_MARKERS[arm], color=colour, alpha=0.35, markersize=4.5, markeredgewidth=0)
+    best = np.maximum.accumulate([score for _, score in told]) if told else np.array([])
+    line = [(x, max(score, limits[0])) for (x, _), score in zip(told, best, strict=True)]
+    axis.plot(*_xy(line), "-", color=colour, drawstyle="steps-post", linewidth=2, label=f"{name}: best so far")
+    low = [point for point in told if point[1] < limits[0]]
+    below(axis, [x for x, _ in low], limits, min((y for _, y in low), default=0.0), colour)
 
 
 def importance_bars(found: Importances) -> Figure:
@@ -217,7 +218,7 @@ def importance_bars(found: Importances) -> Figure:
 def slices(
     trials: Sequence[Trial], space: Space | None, order: Sequence[str] = (), winner: int | None = None
 ) -> Figure:
-    """Score against each hyperparameter, on the scale it was searched on; later trials are darker, failures at the bottom.
+    """Score against each hyperparameter, on the scale it was searched on; later trials are stronger, failures at the bottom.
 
     Args:
         trials: Search trials of one arm.
@@ -243,13 +244,15 @@ def slices(
     for axis in panels[len(shown) :]:
         axis.set_visible(False)
     rest = f", {len(shown)} of {len(names)} shown" if len(names) > len(shown) else ""
-    title(figure, f"Score against each hyperparameter{rest} (tuning seeds; later trials darker, crosses failed)")
+    title(figure, f"Score against each hyperparameter{rest} (search seeds; later trials stronger, crosses failed)")
     return figure
 
 
 def _slice_panel(
     axis: Axes, trials: Sequence[Trial], name: str, dimension: Any, limits: tuple[float, float], winner: int | None
 ) -> None:
+    from matplotlib.colors import to_rgba
+
     jitter = 0.28 * _jitter(len(trials)) if plot_axes.discrete(dimension) else np.zeros(len(trials))
     points = [
         (x + jitter[i], -math.inf if t.score is None else t.score, i / max(1, len(trials) - 1), t.number)
@@ -257,7 +260,8 @@ def _slice_panel(
         if (value := values(t.candidate).get(name)) is not None and (x := plot_axes.place(dimension, value)) is not None
     ]
     good = [p for p in points if p[1] >= limits[0]]
-    axis.scatter([p[0] for p in good], [p[1] for p in good], c=[_shade(p[2]) for p in good], s=15, linewidths=0)
+    shades = [to_rgba(BLUE, 0.25 + 0.75 * p[2]) for p in good]
+    axis.scatter([p[0] for p in good], [p[1] for p in good], c=shades, s=15, linewidths=0)
     edge = limits[0] + 0.03 * (limits[1] - limits[0])
     failed = [p[0] for p in points if p[1] == -math.inf]
     axis.plot(failed, [edge] * len(failed), "x", color=PURPLE, markersize=4.5)
@@ -267,13 +271,6 @@ def _slice_panel(
     axis.plot([p[0] for p in ringed], [p[1] for p in ringed], "o", mfc="none", mec=INK, markersize=8, mew=1.3)
     axis.set_ylim(*limits)
     plot_axes.scale(axis, "x", dimension)
-
-
-def _shade(age: float) -> tuple[float, float, float]:
-    """From a light to a dark blue."""
-    light, dark = np.array([0.66, 0.80, 0.90]), np.array([0.0, 0.27, 0.48])
-    mixed = light + age * (dark - light)
-    return float(mixed[0]), float(mixed[1]), float(mixed[2])
 
 
 def _jitter(amount: int) -> Array:
@@ -288,9 +285,3 @@ def _xy(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]
 
 def _finite(score: float | None) -> float | None:
     return score if score is not None and math.isfinite(score) else None
-
-
-def _whole_numbers(axis: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axis.xaxis.set_major_locator(MaxNLocator(10, integer=True))

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from autorl.analysis import axes as plot_axes
 from autorl.analysis.scores import finished
-from autorl.analysis.style import BLUE, GREY, INK, MUTED, label, message, new_figure, score_limits, steps_axis, title
+from autorl.analysis.style import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    label,
+    message,
+    new_figure,
+    score_colours,
+    score_limits,
+    steps_axis,
+    title,
+)
 from autorl.outer.lineage import ancestors, describe
 from autorl.spaces import Space
 from autorl.spaces.columns import columns, values
@@ -89,6 +101,7 @@ def lineage(trials: Sequence[Trial], winner: int | None) -> Figure:
     if dots is not None:
         bar = figure.colorbar(dots, ax=axis, fraction=0.025, pad=0.01, format="{x:g}")
         bar.ax.tick_params(labelsize=8.5, length=0, labelcolor=MUTED)
+        bar.solids.set_edgecolor("face")  # no seams between the colours
         bar.outline.set_visible(False)
         bar.set_label("score on search seeds", fontsize=8.5, color=INK)
     axis.grid(False)
@@ -115,7 +128,7 @@ def _dots(axis: Axes, trials: Sequence[Trial], slots: dict[int, tuple[int, int]]
         [place[0] for place, _, _ in completed],
         [place[1] for place, _, _ in completed],
         c=[score for _, score, _ in completed],
-        cmap="cividis",
+        cmap=score_colours(),
         vmin=low,
         vmax=high,
         s=size,

@@ -31,9 +31,11 @@ $body
 """)
 
 _STYLE = """\
-:root { --ink: #1f2328; --muted: #69707a; --grid: #dfe3e8; --paper: #ffffff; --panel: #f6f7f9; --accent: #0072b2; }
+:root { --ink: #1f2328; --muted: #69707a; --grid: #dfe3e8; --paper: #ffffff; --panel: #f6f7f9; --accent: #0072b2;
+  --faint: #b4bac2; --method: #0072b2; --random: #d55e00; --default: #009e73; --failed: #b5578f; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --muted: #9aa2ad; --grid: #353b44; --paper: #15181c; --panel: #1d2126; --accent: #56b4e9; }
+  :root { --ink: #e6e8eb; --muted: #9aa2ad; --grid: #353b44; --paper: #15181c; --panel: #1d2126; --accent: #56b4e9;
+    --faint: #565e69; --method: #56b4e9; --random: #f08a3c; --default: #34c79b; --failed: #e087bd; }
 }
 * { box-sizing: border-box; }
 html { background: var(--paper); color: var(--ink); }

@@ -27,7 +27,7 @@ from autorl.studies.trial import Json, Trial
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SHOWN_TRIALS = 20
+_SHOWN_TRIALS = 10
 _MOST_TRIALS = 2000
 """Rows of the folded table of all trials; more would make a page that browsers choke on."""
 

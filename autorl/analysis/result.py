@@ -52,8 +52,8 @@ def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json
         "winner": _winner(trials, tested, specification),
         "arms": {arm: _arm(own, tables[arm], filled.get(arm), study_seed) for arm, own in tested.items()},
         "differences": _differences(filled, study_seed),
-        "work": equal_work(trials, method_name(specification)),
-        "ledger": ledger_rows(trials),
+        "work": equal_work(trials, specification),
+        "ledger": ledger_rows(trials, specification),
         "protocol": _protocol(specification),
     }
     result["expected"] = _expected(result, specification)

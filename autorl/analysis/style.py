@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1f2328", "#69707a", "#dfe3e8"
@@ -24,6 +25,17 @@ ARM_COLOURS = {"method": BLUE, "random": VERMILION, "default": GREEN}
 ARM_MARKERS = {"method": "o", "random": "s", "default": "D"}
 WIDTH = 8.6
 """Inches of a figure as wide as the page."""
+PAGE_COLOURS = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    GREY: "faint",
+    BLUE: "method",
+    VERMILION: "random",
+    GREEN: "default",
+    PURPLE: "failed",
+}
+"""The page's variable behind each colour: a dark page has lighter ones."""
 _TEXT, _SMALL, _TITLE = 9.5, 8.5, 11.0
 
 
@@ -72,6 +84,18 @@ def legend(axis: Axes, columns: int = 3, **options: Any) -> None:
         axis.legend(handles, names, frameon=False, fontsize=_SMALL, labelcolor=INK, ncols=columns, **options)
 
 
+def score_colours() -> Colormap:
+    """Return cividis (Nunez et al., 2018) without its darkest quarter, which would be lost on a dark page.
+
+    So few steps that a colour bar stays vectors: a raster image is a resource, and pages of ours have none.
+    """
+    import matplotlib
+    import numpy as np
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0.25, 1.0, 32)))
+
+
 def steps_axis(axis: Axes) -> None:
     """Write environment steps as people do: 20 k, 1.5 M."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -114,8 +138,8 @@ def below(axis: Axes, x: Sequence[float], limits: tuple[float, float], lowest: f
 def to_svg(figure: Figure, name: str) -> str:
     """Return the figure as an ``<svg>`` element to put into a page: text stays text, the same figure gives the same bytes.
 
-    Ids begin with ``name``, so several can share a page. Ink, muted text and grid follow the page's variables ``--ink``,
-    ``--muted`` and ``--grid``, so that the figure also reads on a dark page. Nothing in it refers to another resource.
+    Ids begin with ``name``, so several can share a page. Colours follow the page's variables (`PAGE_COLOURS`), so that the figure
+    also reads on a dark page. Nothing in it refers to another resource.
     """
     import matplotlib
 
@@ -131,7 +155,7 @@ def to_svg(figure: Figure, name: str) -> str:
     )  # the page decides; viewBox keeps the proportions
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = text.replace("url(#", f"url(#{name}-").replace('xlink:href="#', f'href="#{name}-')
-    for colour, variable in ((INK, "ink"), (MUTED, "muted"), (GRID, "grid")):
+    for colour, variable in PAGE_COLOURS.items():
         text = text.replace(f": {colour}", f": var(--{variable}, {colour})")
     return text
 

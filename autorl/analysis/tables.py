@@ -73,24 +73,34 @@ def result_table(result: Json) -> Table:
 
 
 def trials_table(trials: Sequence[Trial], title: str = "Trials", limit: int | None = None) -> Table:
-    """Return one row a trial, best first: number, score on its own (tuning) seeds, status, origin, candidate.
+    """Return one row a trial, best first: number, score on its own seeds, status, lineage, candidate.
 
     Args:
-        trials: Trials of one arm and phase.
+        trials: Trials of one arm, of the search or the finalists.
         title: Title.
         limit: Only so many rows; the note says how many are left out.
     """
     ranked = sorted(trials, key=lambda t: (t.score is None, -(t.score or 0.0), t.number))
     shown = ranked if limit is None else ranked[:limit]
     continues = any(t.parent is not None for t in trials)
-    columns = [Column("trial"), Column("score"), Column("status", right=False)]
+    sourced = any(t.source is not None for t in trials)
+    columns = [
+        Column("trial"),
+        *([Column("of trial")] if sourced else []),
+        Column("score"),
+        Column("status", right=False),
+    ]
     columns += [Column("generation"), Column("parent")] if continues else []
     columns += [Column("candidate", right=False)]
     rows = []
     for t in shown:
         lineage = [str(t.generation), "" if t.parent is None else str(t.parent)] if continues else []
-        rows.append((str(t.number), number(t.score), str(t.status).replace("_", " "), *lineage, describe(t.candidate)))
-    note = "Scores are of tuning seeds: they guide the search and are no result."
+        source = ["" if t.source is None else str(t.source)] if sourced else []
+        rows.append(
+            (str(t.number), *source, number(t.score), str(t.status).replace("_", " "), *lineage, describe(t.candidate))
+        )
+    role = "tuning" if any(t.phase == "finalists" for t in trials) else "search"
+    note = f"Scores are of {role} seeds: they choose, and are no result."
     if len(shown) < len(ranked):
         note = f"The best {len(shown)} of {len(ranked)} trials. {note}"
     return Table(title, tuple(columns), tuple(rows), frozenset(), note)
@@ -208,8 +218,8 @@ def render_trials(trials: Sequence[Trial], limit: int | None = None) -> str:
 
 
 def describe(candidate: Mapping[str, Any]) -> str:
-    """Return a candidate in one line: ``learning_rate 0.0003, n_steps 128``; arrays are left out."""
-    return ", ".join(f"{name} {_value(value)}" for name, value in values(candidate).items()) or "defaults"
+    """Return a candidate in one line: ``learning_rate=0.0003, n_steps=128``; arrays are left out."""
+    return ", ".join(f"{name}={_value(value)}" for name, value in values(candidate).items()) or "defaults"
 
 
 def _ledger_row(arm: str, phase: str, row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from autorl.analysis.scores import ARMS, PHASES, count
+from autorl.analysis.scores import ARMS, PHASES, count, environments, method_name
 from autorl.studies.trial import Json, Ledger, Trial
 
 _TOLERANCE = 0.01
 """Rollouts are whole: two arms with the same budget may differ by a rollout per training."""
 
 
-def ledger_rows(trials: Sequence[Trial]) -> list[Json]:
+def ledger_rows(trials: Sequence[Trial], specification: Mapping[str, Any]) -> list[Json]:
     """Return one row for each (arm, phase) with trials: the summed ledger, trials, and failures by status."""
     rows: list[Json] = []
     for arm in ARMS:
@@ -29,7 +30,7 @@ def ledger_rows(trials: Sequence[Trial]) -> list[Json]:
                     "trials": len(own),
                     "failures": {s: n for s, n in sorted(statuses.items()) if s not in ("completed", "running")},
                     "running": statuses["running"],
-                    "granted_env_steps": granted(own),
+                    "granted_env_steps": granted(own, specification),
                     "train_env_steps": spent.train_env_steps,
                     "evaluation_env_steps": spent.evaluation_env_steps,
                     "updates": spent.updates,
@@ -40,19 +41,22 @@ def ledger_rows(trials: Sequence[Trial]) -> list[Json]:
     return rows
 
 
-def granted(trials: Sequence[Trial]) -> int:
+def granted(trials: Sequence[Trial], specification: Mapping[str, Any]) -> int:
     """Return the environment steps the trials were given: a diverged training stops early but had its full budget."""
-    return sum(t.env_steps * max(1, len(t.seeds)) for t in trials)
+    trainings = max(1, len(environments(specification)))
+    return sum(t.env_steps * max(1, len(t.seeds)) * trainings for t in trials)
 
 
-def equal_work(trials: Sequence[Trial], method: str) -> Json:
+def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     """Compare the work granted to the method's search and to random search: ``{equal, method, random, sentence}``.
 
     ``equal`` is None when there is no random search to compare with.
     """
-    ours, others = (granted([t for t in trials if (t.arm, t.phase) == (arm, "search")]) for arm in ("method", "random"))
+    search = {arm: [t for t in trials if (t.arm, t.phase) == (arm, "search")] for arm in ("method", "random")}
+    ours, others = granted(search["method"], specification), granted(search["random"], specification)
+    method = method_name(specification)
     if not ours or not others:
-        return {"equal": None, "method": ours, "random": others, "sentence": "Random search was not run beside it."}
+        return {"equal": None, "method": ours, "random": others, "sentence": "No random search beside it so far."}
     equal = abs(ours - others) <= _TOLERANCE * max(ours, others)
     if equal:
         sentence = (

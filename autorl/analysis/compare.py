@@ -1,0 +1,226 @@
+"""Several studies side by side: their test results, who is likely to be better, and where the comparison is not fair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from autorl.analysis.result import summarise
+from autorl.analysis.scores import by_arm, count, environments, interval, number, plural, score_table
+from autorl.analysis.statistics import (
+    Array,
+    bootstrap_difference,
+    fill_failures,
+    iqm,
+    probability_of_improvement,
+    stratified_bootstrap_interval,
+)
+from autorl.analysis.tables import Column, Table
+from autorl.analysis.tables import render as render_table
+from autorl.analysis.work import granted
+from autorl.errors import UsageError
+from autorl.keys import derive
+from autorl.studies.trial import Json, Trial
+
+NamedStudy = tuple[str, Mapping[str, Any], Sequence[Trial]]
+"""Name, resolved specification, every trial."""
+_WORK_TOLERANCE = 0.01
+
+
+def compare_studies(studies: Sequence[NamedStudy]) -> Json:
+    """Compare the method's test results of several studies.
+
+    Returns:
+        ``studies`` (name, headline facts, test score with interval), ``pairs`` (difference of interquartile means with its
+        interval, probability of improvement) and ``warnings``: in words, whatever makes the comparison unfair. Failed
+        trainings count as the worst score of all studies compared. Studies without a test result have no score, and
+        studies in different environments are never paired.
+
+    Raises:
+        UsageError: Fewer than two studies, or two of the same name.
+    """
+    names = [name for name, _, _ in studies]
+    if len(names) < 2:
+        raise UsageError(f"compare: expected at least two studies, got {len(names)}")
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"compare: the same study twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
+        )
+    facts = {name: _facts(specification, trials) for name, specification, trials in studies}
+    tables = {name: _table(specification, trials) for name, specification, trials in studies}
+    filled: dict[str, Array] = {}
+    for question in dict.fromkeys(fact["question"] for fact in facts.values()):
+        own = {n: t for n, t in tables.items() if t is not None and facts[n]["question"] == question}
+        filled |= fill_failures(own) or {}
+    for name, fact in facts.items():
+        fact |= _scored(name, filled.get(name))
+    return {
+        "studies": [{"name": name, **fact} for name, fact in facts.items()],
+        "pairs": [
+            _pair(a, b, filled)
+            for a, b in combinations(names, 2)
+            if a in filled and b in filled and facts[a]["question"] == facts[b]["question"]
+        ],
+        "warnings": _warnings(facts),
+    }
+
+
+def tables(outcome: Json) -> list[Table]:
+    """Return the comparison as two tables: the studies, and each pair of them."""
+    studies = Table(
+        "Test results",
+        (
+            Column("study", right=False),
+            Column("method", right=False),
+            Column("environment", right=False),
+            Column("test IQM"),
+            Column("95 % interval"),
+            Column("test seeds"),
+            Column("failed"),
+            Column("search steps"),
+            Column("steps each"),
+        ),
+        tuple(
+            (
+                s["name"],
+                s["method"],
+                ", ".join(s["environments"]) or "-",
+                number(s["score"]),
+                interval(s["interval"]),
+                str(len(s["test_seeds"])),
+                f"{s['failed']} of {s['trainings']}",
+                count(s["search_env_steps"]),
+                count(s["env_steps"]),
+            )
+            for s in outcome["studies"]
+        ),
+    )
+    pairs = Table(
+        "Pairs",
+        (
+            Column("study", right=False),
+            Column("against", right=False),
+            Column("difference"),
+            Column("95 % interval"),
+            Column("P(improvement)"),
+            Column("interval"),
+            Column("verdict", right=False),
+        ),
+        tuple(
+            (
+                p["study"],
+                p["against"],
+                number(p["difference"]),
+                interval(p["interval"]),
+                f"{p['probability_of_improvement']:.2f}",
+                interval(p["probability_interval"]),
+                p["verdict"],
+            )
+            for p in outcome["pairs"]
+        ),
+    )
+    return [studies, pairs]
+
+
+def render(outcome: Json) -> str:
+    """Return the comparison as text for standard output: tables, then the warnings."""
+    parts = [render_table(table) for table in tables(outcome) if table.rows]
+    parts += [f"Warning: {warning}" for warning in outcome["warnings"]]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _facts(specification: Mapping[str, Any], trials: Sequence[Trial]) -> Json:
+    result = summarise(trials, specification)
+    tested = by_arm(trials, "test").get("method", [])
+    searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
+    table = score_table(tested, specification)
+    flat = [score for row in table for score in row]
+    where = environments(specification)
+    return {
+        "method": result["method"],
+        "learner": result["learner"],
+        "environments": result["environments"],
+        "question": repr([(e.get("id"), sorted((e.get("task") or {}).items()), e.get("score_range")) for e in where]),
+        "state": result["state"],
+        "test_seeds": [seed for t in tested for seed in t.seeds],
+        "trainings": len(flat),
+        "failed": sum(score is None for score in flat),
+        "scores": table if tested else [],
+        "search_env_steps": granted(searched, specification),
+        "env_steps": tested[0].env_steps if tested else (specification.get("budget") or {}).get("env_steps", 0),
+        "episodes": (specification.get("evaluation") or {}).get("episodes"),
+    }
+
+
+def _table(specification: Mapping[str, Any], trials: Sequence[Trial]) -> list[list[float | None]] | None:
+    tested = by_arm(trials, "test").get("method")
+    return [list(row) for row in score_table(tested, specification)] if tested else None
+
+
+def _scored(name: str, scores: Array | None) -> Json:
+    if scores is None:
+        return {"score": None, "interval": None}
+    bounds = stratified_bootstrap_interval(scores, seed=derive(0, "compare", name)) if len(scores) > 1 else None
+    return {"score": iqm(scores), "interval": None if bounds is None else list(bounds)}
+
+
+def _pair(a: str, b: str, filled: Mapping[str, Array]) -> Json:
+    x, y = filled[a], filled[b]
+    better = probability_of_improvement(x, y, seed=derive(0, "compare", a, b))
+    several = min(len(x), len(y)) > 1
+    bounds = bootstrap_difference(x, y, seed=derive(0, "difference", a, b)) if several else None
+    difference = iqm(x) - iqm(y)
+    if bounds is None:
+        verdict = "one seed cannot tell"
+    elif bounds.low <= 0 <= bounds.high:
+        verdict = "not distinguishable"
+    else:
+        verdict = f"{a} is better" if difference > 0 else f"{b} is better"
+    return {
+        "study": a,
+        "against": b,
+        "difference": difference,
+        "interval": None if bounds is None else list(bounds),
+        "probability_of_improvement": better.probability,
+        "probability_interval": list(better.interval) if several else None,
+        "verdict": verdict,
+    }
+
+
+def _warnings(facts: Mapping[str, Json]) -> list[str]:
+    found = [f"{name} has no test result ({fact['state']})." for name, fact in facts.items() if not fact["test_seeds"]]
+    if len({fact["question"] for fact in facts.values()}) > 1:
+        where = "; ".join(f"{name}: {', '.join(fact['environments']) or 'none'}" for name, fact in facts.items())
+        found.append(
+            f"The environments, their tasks or score ranges differ ({where}); only studies that agree are paired."
+        )
+    found += _difference(facts, "learner", "The learners differ", str)
+    found += _difference(facts, "episodes", "Scores are means over different numbers of episodes", str)
+    tested = {name: fact for name, fact in facts.items() if fact["test_seeds"]}
+    if len({tuple(fact["test_seeds"]) for fact in tested.values()}) > 1:
+        seeds = "; ".join(f"{name}: {plural(len(fact['test_seeds']), 'seed')}" for name, fact in tested.items())
+        found.append(f"The test seeds differ ({seeds}): more seeds give narrower intervals, and luck is not shared.")
+    found += _unequal(
+        facts, "search_env_steps", "NOT equal work: the searches were granted different environment steps"
+    )
+    found += _unequal(facts, "env_steps", "The tested trainings differ in length")
+    found += [
+        f"{name}: {fact['failed']} of {fact['trainings']} test trainings failed; each counts as the worst score of all studies."
+        for name, fact in facts.items()
+        if fact["failed"]
+    ]
+    return found
+
+
+def _difference(facts: Mapping[str, Json], key: str, text: str, show: Any) -> list[str]:
+    if len({fact[key] for fact in facts.values()}) < 2:
+        return []
+    return [f"{text} ({'; '.join(f'{name}: {show(fact[key])}' for name, fact in facts.items())})."]
+
+
+def _unequal(facts: Mapping[str, Json], key: str, text: str) -> list[str]:
+    amounts = [fact[key] for fact in facts.values()]
+    if max(amounts) - min(amounts) <= _WORK_TOLERANCE * max(amounts):
+        return []
+    return _difference(facts, key, text, count)
