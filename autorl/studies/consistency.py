@@ -38,7 +38,10 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Sections:
-    """The sections of a specification, so far as they could be read; ``broken`` names those that could not."""
+    """The sections of a specification, so far as they could be read; ``broken`` names those that could not.
+
+    ``search.space`` in ``broken``: the search could be read but for its space, and has the name of none.
+    """
 
     environments: tuple[EnvironmentChoice, ...]
     learner: LearnerChoice | None
@@ -99,14 +102,14 @@ def _score_ranges(s: Sections) -> Iterator[Finding]:
 
 
 def _budget(s: Sections) -> Iterator[Finding]:
-    if not s.intact("budget", "search", "learner"):
+    if not s.intact("budget"):
         return
     given = s.budget.model_fields_set
     if s.learner is not None and "env_steps" not in given:
         yield Finding(("budget", "env_steps"), "missing; environment steps of one whole training, such as 100_000")
     if s.search is not None and "trainings" not in given:
         yield Finding(("budget", "trainings"), "missing; how many whole trainings the search may spend, such as 32")
-    if s.search is None and s.budget.trainings != 1:
+    if s.search is None and s.intact("search") and s.budget.trainings != 1:
         message = "expected 1, as there is no search to spend more"
         yield Finding.refused(("budget", "trainings"), message, s.budget.trainings, "Add 'search' or leave it out")
     crowded = "env_steps" in given and s.evaluation.points > s.budget.env_steps

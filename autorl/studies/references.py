@@ -31,12 +31,13 @@ def unknown_references(sections: Sections) -> list[Finding]:
         found += _hyperparameters(sections, learner)
     space = None
     if sections.search is not None:
-        space, more = _space(sections.search.space)
-        found += more
+        if sections.intact("search.space"):
+            space, more = _space(sections.search.space)
+            found += more
         if space is not None:
             found += _dimensions(sections, space, learner)
         found += _method(sections, space, learner)
-    if learner is not None and not found and sections.intact("search", "schedule", "learner"):
+    if learner is not None and not found and sections.intact("search", "search.space", "schedule", "learner"):
         found += _too_short(sections, space, learner)
     return found
 

@@ -109,6 +109,10 @@ def readable(data: Any, findings: Sequence[Finding]) -> Sections:
         listed = [] if values is None else values if isinstance(values, list) else [values]
         return tuple(made for value in listed if (made := section(model, key, value)) is not None)
 
+    given = kept.get("search")
+    if isinstance(given, dict) and "space" not in given:  # the method can be checked all the same
+        kept["search"] = {**given, "space": "-"}
+        broken.add("search.space")
     schedule = several(ScheduleEntry, "schedule")
     return Sections(
         environments=several(EnvironmentChoice, "environment"),
