@@ -13,7 +13,8 @@ from autorl.studies import manifest
 from autorl.studies.folder import ROOT, StudyFolder, write_text_atomic
 from autorl.studies.lock import StudyLock
 from autorl.studies.record import Record
-from autorl.studies.specification import Specification, from_mapping, load_specification, to_yaml, validate_references
+from autorl.studies.specification import Specification, SpecificationError, from_mapping, to_mapping, to_yaml
+from autorl.studies.specification import load as load_specification
 from autorl.studies.trial import Arm, Phase, Trial
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ def create(
 ) -> Study:
     """Make a study without running it: for `Study.ask` and `Study.tell`, or to `Study.run` later."""
     specification = specify(experiment, overrides)
-    validate_references(specification)
     folder = StudyFolder.create(root, name or specification.name)
     Record.create(folder.record).close()
     manifest.write(folder.manifest, manifest.manifest(seeds=seed_roles(specification)))
@@ -79,12 +79,26 @@ def create(
 
 
 def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
-    """Return the resolved specification of an experiment (see `run`)."""
-    if isinstance(experiment, Specification):
-        return experiment if not overrides else from_mapping(experiment.model_dump(by_alias=True), overrides)
-    if isinstance(experiment, Mapping):
-        return from_mapping(experiment, overrides)
-    return load_specification(experiment, overrides)
+    """Return the resolved specification of an experiment, all its references checked (see `run`).
+
+    Raises:
+        SpecificationError: Listing all problems of the experiment.
+    """
+
+    def read(references: bool) -> Specification:
+        if isinstance(experiment, Specification | Mapping):
+            return from_mapping(experiment, overrides, references=references)
+        return load_specification(experiment, overrides, references=references)
+
+    try:
+        learns = read(references=False).learner is not None
+    except SpecificationError:
+        learns = True  # the whole list of problems is made below
+    if learns:
+        from autorl.engine.devices import start
+
+        start()  # checking an environment makes arrays, and devices can only be made before the first one
+    return read(references=True)
 
 
 def seed_roles(specification: Specification) -> dict[str, Any]:
@@ -104,7 +118,7 @@ class Study:
 
     def __init__(self, folder: StudyFolder) -> None:
         self.folder = folder
-        self.specification = load_specification(folder.specification)
+        self.specification = load_specification(folder.specification, references=False)
         self._lock = StudyLock(folder.path)
         self._writer: Record | None = None
         self._asking: Any = None
@@ -140,10 +154,10 @@ class Study:
         from autorl.engine.session import Session, Stopper
         from autorl.engine.study_run import run_study
 
-        validate_references(self.specification)
         if self.specification.learner is None:
             raise UsageError("learner: this study has none, so only study.ask() and study.tell() can drive it")
         devices = start()
+        specify(self.specification)
         with self, Stopper(f"Go on with: autorl resume {self.path}") as stopper:
             record = self._write()
             self._note_start([str(d) for d in devices])
@@ -200,7 +214,7 @@ class Study:
 
     def plain_specification(self) -> dict[str, Any]:
         """Return the resolved specification as plain JSON data."""
-        return self.specification.model_dump(mode="json", by_alias=True)
+        return to_mapping(self.specification)
 
     def report(self) -> Path:
         """Write ``report.html`` (one self-contained file) and the Optuna storage beside the record; return the report's path."""

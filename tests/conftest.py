@@ -1,4 +1,4 @@
-"""What every test runs under: two host devices, a CPU, a cache of compiled programs. Imports no jax: collecting stays quick."""
+"""What every test runs under: four host devices, a CPU, a cache of compiled programs. Imports no jax: collecting stays quick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _set_up_jax() -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     flags = os.environ.get("XLA_FLAGS", "")
     if DEVICES_FLAG not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}=2".strip()
+        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}=4".strip()
     cache = _private_folder(Path(tempfile.gettempdir()) / f"autorl-tests-{os.getuid()}")
     if cache is not None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))

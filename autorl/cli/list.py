@@ -77,6 +77,22 @@ def _studies(root: Path) -> list[dict[str, Any]]:
 
 
 def _catalogue(kind: str) -> list[dict[str, Any]]:
-    from autorl.catalogue import describe, names
+    from autorl.catalogue import names
 
-    return [{"name": name, "description": describe(path)} for name, path in sorted(names(kind).items())]
+    return [{"name": name, "description": _described(path)} for name, path in names(kind).items()]
+
+
+def _described(path: Path) -> str:
+    """Return what a catalogued file says of itself: the first comment of YAML, the provenance of an objective."""
+    if path.is_dir():
+        from json import loads
+
+        provenance = path / "provenance.json"
+        return str(loads(provenance.read_text()).get("description", "")) if provenance.is_file() else ""
+    for text in path.read_text(encoding="utf-8").splitlines():
+        words = text.lstrip("# ").removeprefix(f"experiments/{path.name}:").strip()
+        if not text.startswith("#"):
+            break
+        if words and not words.startswith("yaml-language-server"):
+            return words
+    return ""

@@ -34,7 +34,9 @@ def start(count: int | None = None) -> list[Any]:
     """Start jax and return the devices a population is sharded over.
 
     Args:
-        count: Host devices to make on a CPU; all cores when None. Ignored once jax has started, and where there is an accelerator.
+        count: Host devices to make on a CPU; all cores when None, and never one: XLA compiles a program for one device by other rules than
+            for several, so two devices on a single core keep the numbers the same on every machine. Ignored once jax has started, and
+            where there is an accelerator.
 
     Returns:
         The devices, a power of two of them (lanes are padded to powers of two, so a third device would idle).
@@ -44,7 +46,7 @@ def start(count: int | None = None) -> list[Any]:
     with contextlib.suppress(
         RuntimeError
     ):  # jax has started already (a notebook, a test): its devices are used as they are
-        jax.config.update("jax_num_cpu_devices", count or cores())
+        jax.config.update("jax_num_cpu_devices", max(2, count or cores()))
     folder = cache_folder()
     if folder is not None and not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autorl.errors import StudyError
 from autorl.outer.lineage import schedule
-from autorl.studies.specification import Specification, from_mapping, to_yaml
+from autorl.studies.specification import Specification, from_mapping, to_mapping, to_yaml
 from autorl.studies.trial import Stage, Trial
 
 
@@ -29,7 +29,7 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
     if best.phase == "search" and best.parent is not None:
         plan = tuple(Stage(until, candidate) for until, candidate in schedule(trials, best.number))
         stages = plan if len(plan) > 1 else None
-    plain = specification.model_dump(mode="json", by_alias=True)
+    plain = to_mapping(specification)
     plain |= {
         "name": f"{specification.name}-best"[:64],
         "description": f"Best of study {specification.name!r} (trial {best.source if best.source is not None else best.number}).",

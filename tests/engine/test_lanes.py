@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autorl.engine.lanes import Job, evaluation_points, flatten, lane, segments, spread, stack, static_groups, unflatten
+from autorl.engine.population import lanes_for
+from autorl.studies.trial import Stage
+
+
+def test_evaluation_points_end_at_the_end_and_follow_the_share_of_the_horizon():
+    assert evaluation_points(0, 100, 100, 5) == (20, 40, 60, 80, 100)
+    assert evaluation_points(40, 60, 100, 5) == (60,)
+    assert evaluation_points(0, 10, 100, 5) == (10,)
+
+
+def test_segments_are_cut_at_evaluations_and_at_changes_of_the_plan():
+    job = Job(0, 0, 1, (Stage(30, {"a": 1}), Stage(100, {"a": 2})), (50, 100))
+    assert [(s.until, s.stage, s.evaluate) for s in segments(job)] == [(30, 0, False), (50, 1, True), (100, 1, True)]
+
+
+def test_segments_of_a_continued_trial_begin_after_its_start():
+    job = Job(0, 0, 1, (Stage(60, {"a": 2}),), (60,), start=40)
+    assert [(s.until, s.evaluate) for s in segments(job)] == [(60, True)]
+
+
+@pytest.mark.parametrize(
+    ("need", "devices", "lanes"), [(1, 1, 2), (1, 2, 4), (5, 2, 8), (8, 2, 8), (33, 2, 64), (3, 8, 16)]
+)
+def test_lanes_are_powers_of_two_with_two_a_device(need, devices, lanes):
+    assert lanes_for(need, devices) == lanes
+
+
+@given(st.integers(1, 64), st.sampled_from([1, 2, 4]))
+def test_jobs_are_dealt_out_evenly(count, devices):
+    lanes = lanes_for(count, devices)
+    where = spread(count, lanes, devices)
+    assert len(set(where.tolist())) == count
+    share = np.bincount(where // (lanes // devices), minlength=devices)
+    assert share.max() - share.min() <= 1
+
+
+def test_static_groups_keep_the_order_of_first_appearance():
+    assert static_groups(["b", "a", "b", "c", "a"]) == [[0, 2], [1, 4], [3]]
+
+
+def test_stack_and_lane_undo_each_other():
+    trees = [{"x": np.float32(i), "y": np.arange(3) + i} for i in range(3)]
+    where = spread(3, 4, 2)
+    stacked = stack(trees, where, 4)
+    for tree, place in zip(trees, where, strict=True):
+        held = lane(stacked, int(place))
+        assert held["x"] == tree["x"]
+        assert (held["y"] == tree["y"]).all()
+
+
+def test_flatten_and_unflatten_undo_each_other():
+    tree = {"b": (np.arange(3), np.float32(2.0)), "a": np.ones((2, 2))}
+    again = unflatten(tree, flatten(tree))
+    assert (again["b"][0] == tree["b"][0]).all()
+    assert (again["a"] == tree["a"]).all()

@@ -1,0 +1,158 @@
+"""The promises of the population: a lane's bits are its own, programs are reused, failures are results."""
+
+import jax
+import numpy as np
+import pytest
+
+from autorl.engine import trainer as trainer_module
+from autorl.engine.lanes import Job, evaluation_points
+from autorl.engine.trainer import Trainer
+from autorl.environments.registry import make_environment
+from autorl.environments.tasks import make_task
+from autorl.inner.dqn import DQN
+from autorl.inner.ppo import PPO
+from autorl.outer.protocol import Status
+from autorl.studies.trial import Stage
+
+HORIZON = 1024
+SMALL = {
+    PPO: {"n_envs": 4, "n_steps": 32, "minibatch_size": 64, "update_epochs": 2, "hidden_size": 16},
+    DQN: {"learning_starts": 64, "buffer_size": 512, "buffer_batch_size": 16, "hidden_size": 16},
+}
+
+
+def make_trainer(learner=PPO, environment="gymnax:CartPole-v1", devices=None, task=None, **kwargs):
+    made = make_environment(environment)
+    devices = devices or jax.devices()[:2]
+    return Trainer([learner(made)], [make_task(made, task or {})], HORIZON, 8, {}, devices, **kwargs)
+
+
+def job(trial, seed=7, end=HORIZON, start=0, points=2, state=None, learner=PPO, **values):
+    plan = (Stage(end, {**SMALL[learner], **values}),)
+    return Job(trial, 0, seed, plan, evaluation_points(start, end, HORIZON, points), start, state)
+
+
+def numbers(outcome):
+    return (outcome.status, outcome.score, outcome.returns, outcome.env_steps, outcome.updates, outcome.train_env_steps)
+
+
+def same_state(a, b):
+    return all(
+        np.array_equal(x, y, equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+@pytest.mark.parametrize("learner", [PPO, DQN])
+def test_a_lane_depends_on_nothing_but_itself(learner):
+    two = make_trainer(learner)
+    alone = two.run([job(0, seed=11, learner=learner)], keep_states=True)[0]
+    crowd = [job(i, seed=100 + i, learner=learner, learning_rate=10.0 ** -(1 + i % 4)) for i in range(5)]
+    crowd.insert(3, job(9, seed=11, learner=learner))
+    amid = two.run(crowd, keep_states=True)[3]
+    four = make_trainer(learner, devices=jax.devices()[:4]).run([job(0, seed=11, learner=learner)], keep_states=True)[0]
+    assert alone.status is Status.COMPLETED
+    assert numbers(alone) == numbers(amid) == numbers(four)
+    assert same_state(alone.state, amid.state)
+    assert same_state(alone.state, four.state)
+
+
+def test_lane_counts_change_no_bit(monkeypatch):
+    held = []
+    for lanes in (4, 16):
+        monkeypatch.setattr(trainer_module, "LANES_ON_CPU", lanes)
+        held.append(make_trainer().run([job(0), job(1, seed=8)], keep_states=True))
+    for a, b in zip(*held, strict=True):
+        assert numbers(a) == numbers(b)
+        assert same_state(a.state, b.state)
+
+
+def test_short_calls_change_no_bit(monkeypatch):
+    whole = make_trainer().run([job(0)], keep_states=True)[0]
+    monkeypatch.setattr(trainer_module, "SEGMENT_SECONDS", 1e-9)
+    cut = make_trainer().run([job(0, points=4)], keep_states=True)[0]
+    assert same_state(whole.state, cut.state)
+    assert whole.score == cut.score
+
+
+def test_continuing_from_a_parent_equals_going_on():
+    trainer = make_trainer()
+    whole = trainer.run([job(0)], keep_states=True)[0]
+    first = trainer.run([job(0, end=HORIZON // 2)], keep_states=True)[0]
+    second = trainer.run([job(1, start=HORIZON // 2, state=first.state)], keep_states=True)[0]
+    assert same_state(whole.state, second.state)
+    assert first.train_env_steps + second.train_env_steps == whole.train_env_steps
+    assert first.updates + second.updates == whole.updates
+
+
+def test_programs_are_reused_and_never_retraced():
+    trainer = make_trainer()
+    for generation in range(4):
+        trainer.run([job(i, seed=generation, learning_rate=0.001 * (1 + i + generation)) for i in range(3)])
+    assert trainer.trace_counts() == [{"init": 1, "train": 1, "evaluate": 1}]
+
+
+def test_each_static_signature_is_one_program():
+    trainer = make_trainer()
+    outcomes = trainer.run([job(0), job(1, minibatch_size=32), job(2, learning_rate=0.1), job(3, minibatch_size=32)])
+    assert [o.status for o in outcomes] == [Status.COMPLETED] * 4
+    assert len(trainer.programs) == 2
+
+
+def test_diverged_members_leave_the_others_bit_equal():
+    trainer = make_trainer(environment="probe:observation_action_reward")
+    good = [job(i, seed=i, learning_rate=0.001 * (1 + i)) for i in range(3)]
+    without = trainer.run(good, keep_states=True)
+    wild = job(7, seed=3, learning_rate=1e30, max_grad_norm=1e30)
+    among = trainer.run([good[0], wild, *good[1:]], keep_states=True)
+    assert among[1].status is Status.DIVERGED
+    assert among[1].score is None
+    for a, b in zip(without, [among[0], *among[2:]], strict=True):
+        assert numbers(a) == numbers(b)
+        assert same_state(a.state, b.state)
+
+
+def test_a_nan_reward_is_a_diverged_trial():
+    outcome = make_trainer(environment="probe:nan_reward").run([job(0)])[0]
+    assert (outcome.status, outcome.score) == (Status.DIVERGED, None)
+    assert "non-finite" in outcome.message
+
+
+def test_a_candidate_that_cannot_be_built_is_invalid_and_the_rest_trains():
+    outcomes = make_trainer().run([job(0, learning_rate=-1.0), job(1)])
+    assert [o.status for o in outcomes] == [Status.INVALID, Status.COMPLETED]
+    assert "learning_rate" in outcomes[0].message
+
+
+def test_a_crash_of_one_program_is_a_result(monkeypatch):
+    trainer = make_trainer()
+    good = trainer.run([job(0)])[0]
+    program = next(iter(trainer.programs.values()))
+    monkeypatch.setattr(program, "train", lambda *a: (_ for _ in ()).throw(RuntimeError("boom")))
+    bad, other = trainer.run([job(0), job(1, minibatch_size=32)])
+    assert (bad.status, bad.message) == (Status.CRASHED, "RuntimeError: boom")
+    assert other.status is Status.COMPLETED
+    assert good.status is Status.COMPLETED
+
+
+def test_running_out_of_memory_halves_the_population(monkeypatch):
+    trainer = make_trainer()
+    expected = [numbers(o) for o in trainer.run([job(i, seed=i) for i in range(3)])]
+    original, sizes = Trainer._train, []
+
+    def tight(self, jobs, *rest):
+        sizes.append(len(jobs))
+        if len(jobs) > 1:
+            raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return original(self, jobs, *rest)
+
+    monkeypatch.setattr(Trainer, "_train", tight)
+    assert [numbers(o) for o in trainer.run([job(i, seed=i) for i in range(3)])] == expected
+    assert sizes[0] == 3
+
+
+def test_vmapped_lanes_train_the_same_agents_to_rounding():
+    mapped = make_trainer(vectorise="map").run([job(i, seed=i) for i in range(4)])
+    vmapped = make_trainer(vectorise="vmap").run([job(i, seed=i) for i in range(4)])
+    assert [o.train_env_steps for o in mapped] == [o.train_env_steps for o in vmapped]
+    assert [o.updates for o in mapped] == [o.updates for o in vmapped]
+    assert all(o.status is Status.COMPLETED for o in vmapped)
