@@ -53,8 +53,8 @@ def compare_studies(studies: Sequence[NamedStudy]) -> Json:
     for question in dict.fromkeys(fact["question"] for fact in facts.values()):
         own = {n: t for n, t in tables.items() if t is not None and facts[n]["question"] == question}
         filled |= fill_failures(own) or {}
-    for name, fact in facts.items():
-        fact |= _scored(name, filled.get(name))
+    for name, specification, _ in studies:
+        facts[name] |= _scored(specification, filled.get(name))
     return {
         "studies": [{"name": name, **fact} for name, fact in facts.items()],
         "pairs": [
@@ -158,10 +158,12 @@ def _table(specification: Mapping[str, Any], trials: Sequence[Trial]) -> list[li
     return [list(row) for row in score_table(tested, specification)] if tested else None
 
 
-def _scored(name: str, scores: Array | None) -> Json:
+def _scored(specification: Mapping[str, Any], scores: Array | None) -> Json:
     if scores is None:
         return {"score": None, "interval": None}
-    bounds = stratified_bootstrap_interval(scores, seed=derive(0, "compare", name)) if len(scores) > 1 else None
+    # the key of the study's own result, so that both show the same interval
+    key = derive(int((specification.get("seeds") or {}).get("study", 0)), "bootstrap", "method")
+    bounds = stratified_bootstrap_interval(scores, seed=key) if len(scores) > 1 else None
     return {"score": iqm(scores), "interval": None if bounds is None else list(bounds)}
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 MOST_PANELS = 16
 
 
-def test_scores(result: Json) -> Figure:
+def arm_scores(result: Json) -> Figure:
     """Every training on test seeds as a dot, the interquartile mean with its interval above: one row an arm.
 
     A failed training stands, crossed, at the score that it counts as. Several environments: their normalised scores together.

@@ -101,7 +101,8 @@ def lineage(trials: Sequence[Trial], winner: int | None) -> Figure:
     if dots is not None:
         bar = figure.colorbar(dots, ax=axis, fraction=0.025, pad=0.01, format="{x:g}")
         bar.ax.tick_params(labelsize=8.5, length=0, labelcolor=MUTED)
-        bar.solids.set_edgecolor("face")  # no seams between the colours
+        if bar.solids is not None:
+            bar.solids.set_edgecolor("face")  # no seams between the colours
         bar.outline.set_visible(False)
         bar.set_label("score on search seeds", fontsize=8.5, color=INK)
     axis.grid(False)

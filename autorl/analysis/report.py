@@ -13,7 +13,7 @@ import yaml
 
 from autorl.analysis import page
 from autorl.analysis.checklist import checklist, reproduction, space_table
-from autorl.analysis.figures import importance_bars, learning_curves, optimisation_history, slices, test_scores
+from autorl.analysis.figures import arm_scores, importance_bars, learning_curves, optimisation_history, slices
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.importance import importances
 from autorl.analysis.result import summarise
@@ -117,7 +117,7 @@ def _result(result: Json, trials: Sequence[Trial], specification: Mapping[str, A
         return []
     return [
         page.table(result_table(result)),
-        _figure(test_scores(result), "test-scores"),
+        _figure(arm_scores(result), "test-scores"),
         _figure(
             learning_curves(trials, specification), "learning-curves", "Failed trainings count as the worst score."
         ),

@@ -94,10 +94,15 @@ def _barren(trials: Sequence[Trial]) -> list[Arm]:
 
     That a search is over shows in the test having begun; the record alone does not say how long it was to be.
     """
-    if not any(t.phase == "test" for t in trials):
+    tested = {t.arm for t in trials if t.phase == "test"}
+    if not tested:
         return []
     searches = {arm: [t for t in trials if (t.arm, t.phase) == (arm, "search")] for arm in ARMS}
-    return [arm for arm, own in searches.items() if own and all(finished(t) and t.score is None for t in own)]
+    return [arm for arm, own in searches.items() if own and arm not in tested and all(map(_failed, own))]
+
+
+def _failed(trial: Trial) -> bool:
+    return finished(trial) and trial.score is None
 
 
 def _winner(

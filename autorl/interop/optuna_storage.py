@@ -83,7 +83,7 @@ def _write_study(
     try:
         storage = optuna.storages.JournalStorage(lines.backend())
         identity = storage.create_new_study([StudyDirection.MAXIMIZE], name)
-        storage.set_study_user_attr(identity, "written by", "AutoRL; scores are of tuning seeds, not results")
+        storage.set_study_user_attr(identity, "written by", "AutoRL; scores are of search seeds, not results")
         distributions = {key: distribution(dimension) for key, dimension in dimensions.items()}
         for trial in trials:
             ended = clock + timedelta(seconds=trial.ledger.wall_seconds)
