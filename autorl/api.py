@@ -69,7 +69,7 @@ def create(
     experiment: Experiment, overrides: Overrides = (), *, name: str | None = None, root: Path | str = ROOT
 ) -> Study:
     """Make a study without running it: for `Study.ask` and `Study.tell`, or to `Study.run` later."""
-    specification = specify(experiment, overrides)
+    specification = _self_contained(specify(experiment, overrides))
     folder = StudyFolder.create(root, name or specification.name)
     Record.create(folder.record).close()
     manifest.write(folder.manifest, manifest.manifest(seeds=seed_roles(specification)))
@@ -99,6 +99,17 @@ def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
 
         start()  # checking an environment makes arrays, and devices can only be made before the first one
     return read(references=True)
+
+
+def _self_contained(specification: Specification) -> Specification:
+    """Return ``specification`` with its space written out: a study does not change when a catalogue does."""
+    if specification.search is None:
+        return specification
+    from autorl.spaces import resolve_space
+
+    plain = to_mapping(specification)
+    plain["search"]["space"] = resolve_space(specification.search.space)
+    return from_mapping(plain, references=False)
 
 
 def seed_roles(specification: Specification) -> dict[str, Any]:

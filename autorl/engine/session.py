@@ -13,9 +13,8 @@ from typing import Any
 from autorl.engine.methods import method_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
-from autorl.errors import IncompatibleError, StudyInterrupted, UsageError
+from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import training_seeds
-from autorl.outer.methods import METHODS
 from autorl.outer.protocol import SearchMethod
 from autorl.spaces import Space, load_space
 from autorl.studies.folder import StudyFolder
@@ -144,30 +143,3 @@ def make_learners(specification: Specification) -> tuple[list[Any], list[Any]]:
     made = [make_environment(environment.id) for environment in chosen]
     tasks = [make_task(environment, choice.task) for environment, choice in zip(made, chosen, strict=True)]
     return [algorithm(environment) for environment in made], tasks
-
-
-def check_continuation(specification: Specification) -> None:
-    """Refuse a method that changes trained agents if the space shapes the program: the state would no longer fit.
-
-    Raises:
-        IncompatibleError: Naming the static dimensions and the methods that can search them.
-    """
-    from autorl.inner.algorithms import ALGORITHMS
-    from autorl.inner.protocol import is_traced
-
-    if specification.search is None or specification.learner is None:
-        return
-    space = load_space(specification.search.space)
-    method = method_of(specification, "method")
-    if not method.continues:
-        return
-    declared = ALGORITHMS.load(specification.learner.algorithm).Hyperparameters
-    searched = getattr(space, "dimensions", {})
-    static = sorted(n for n, d in searched.items() if type(d).__name__ != "Fixed" and not is_traced(declared, n))
-    if static:
-        fits = [n for n in METHODS if not METHODS.load(n).continues and space.features() <= METHODS.load(n).searches]
-        raise IncompatibleError(
-            f"search.method: {method.name!r} changes the hyperparameters of trained agents, but {', '.join(static)} "
-            f"of {specification.learner.algorithm} shape the agent and cannot change while it learns. "
-            f"Remedy: a space without them, or one of {', '.join(fits)}."
-        )

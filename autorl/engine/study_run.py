@@ -11,7 +11,7 @@ from dataclasses import replace
 from autorl.engine.progress import Meter
 from autorl.engine.search import run_search
 from autorl.engine.selection import Finalist, choose_finalists, pick_winner
-from autorl.engine.session import Session, check_continuation
+from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
@@ -23,9 +23,8 @@ def run_study(session: Session) -> None:
 
     Raises:
         StudyInterrupted: Stopped on request, after saving.
-        IncompatibleError: The method cannot search this space with this learner; nothing has run.
+        StudyError: Every trial of the first batch crashed, or the record is not of this specification.
     """
-    check_continuation(session.specification)
     winners: dict[Arm, Finalist] = {}
     if session.specification.search is not None:
         winners |= _search_and_select(session)

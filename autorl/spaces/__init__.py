@@ -6,7 +6,7 @@ nothing but numpy.
 
 from autorl.spaces.arrays import ArraySpace
 from autorl.spaces.dimensions import Bool, Categorical, Dimension, Fixed, Float, Int
-from autorl.spaces.files import load_space
+from autorl.spaces.files import load_space, resolve_space
 from autorl.spaces.hyperparameters import Condition, HyperparameterSpace
 from autorl.spaces.product import ProductSpace
 from autorl.spaces.protocol import FEATURES, Candidate, Space, Value
@@ -27,4 +27,5 @@ __all__ = [
     "Space",
     "Value",
     "load_space",
+    "resolve_space",
 ]

@@ -28,12 +28,22 @@ def load_space(reference: str | Mapping[str, Any]) -> HyperparameterSpace:
         UnknownNameError: No such space.
         UsageError: Listing all problems of the file, each with its dimension, value and remedy.
     """
+    return parse_space(resolve_space(reference), default_name="inline")
+
+
+def resolve_space(reference: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the space that ``reference`` names written inline: what a study keeps, so that an edited file changes no study.
+
+    Raises:
+        UnknownNameError: No such space.
+        UsageError: The file cannot be read as a mapping.
+    """
     if isinstance(reference, Mapping):
-        return parse_space(reference, default_name="inline")
+        return reference
     from autorl import catalogue
 
     path = catalogue.find("search_spaces", reference)
-    return parse_space(_read_yaml(path), default_name=path.stem)
+    return {"name": path.stem, **_read_yaml(path)}
 
 
 def parse_space(data: Mapping[str, Any], default_name: str) -> HyperparameterSpace:

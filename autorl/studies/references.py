@@ -177,8 +177,6 @@ def _space(reference: str | Mapping[str, Any]) -> tuple[Space | None, list[Findi
 
 def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
     """Yield the dimensions that the learner does not have, that leave its ranges, or that are fixed as well."""
-    from autorl.inner.protocol import problems
-
     inline = s.search is not None and not isinstance(s.search.space, str)
     dimensions: Mapping[str, Any] = getattr(space, "dimensions", {})
     for name in dimensions:
@@ -188,6 +186,8 @@ def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
             yield Finding(("learner", "hyperparameters", name), message, value)
     if learner is None or s.learner is None:
         return
+    from autorl.inner.protocol import problems  # imports jax, which a study without a learner does not need
+
     algorithm, meant = s.learner.algorithm, getattr(space, "learner", None)
     unknown = [name for name in dimensions if name not in learner.Hyperparameters.__dataclass_fields__]
     if unknown and meant not in (None, algorithm):
