@@ -45,8 +45,12 @@ class Recorded(NamedTuple):
 
 
 def altered(task: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return ``task`` with every number changed (floats by a quarter, ints by one)."""
-    change = {"f": lambda x: (x * 1.25).astype(x.dtype), "i": lambda x: x + np.ones((), x.dtype), "b": lambda x: x}
+    """Return ``task`` with every number changed (floats by a quarter and a tenth, ints by one)."""
+    change = {
+        "f": lambda x: (x * 1.25 + 0.1).astype(x.dtype),
+        "i": lambda x: x + np.ones((), x.dtype),
+        "b": lambda x: x,
+    }
     return {name: change[value.dtype.kind](value) for name, value in task.items()}
 
 
@@ -176,9 +180,9 @@ def test_stored_states_replay(name: str) -> None:
     At the ends too, where the observation is the one reached and not that of a reset. Twice gives equal bits.
     """
     r = recorded(name)
-    ends = np.flatnonzero((r.steps.terminated | r.steps.truncated).any(axis=1))[:8]
-    times = np.unique(np.concatenate([np.arange(0, len(r.elapsed), max(1, len(r.elapsed) // 16)), ends]))
-    members = np.arange(len(times)) % 2
+    end_times, end_members = (x[:8] for x in np.nonzero(r.steps.terminated | r.steps.truncated))
+    some = np.arange(0, len(r.elapsed), max(1, len(r.elapsed) // 16))
+    times, members = np.concatenate([some, end_times]), np.concatenate([some % 2, end_members])
     assert (r.steps.terminated | r.steps.truncated)[times, members].any()
 
     def stored(tree: Any) -> Any:
