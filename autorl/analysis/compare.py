@@ -68,59 +68,49 @@ def compare_studies(studies: Sequence[NamedStudy]) -> Json:
 
 def tables(outcome: Json) -> list[Table]:
     """Return the comparison as two tables: the studies, and each pair of them."""
-    studies = Table(
-        "Test results",
+    return [_studies_table(outcome["studies"]), _pairs_table(outcome["pairs"])]
+
+
+def _studies_table(studies: Sequence[Json]) -> Table:
+    texts = [Column(name, right=False) for name in ("study", "method", "environment")]
+    names = ("test IQM", "95 % interval", "test seeds", "failed", "search steps", "steps each")
+    rows = (
         (
-            Column("study", right=False),
-            Column("method", right=False),
-            Column("environment", right=False),
-            Column("test IQM"),
-            Column("95 % interval"),
-            Column("test seeds"),
-            Column("failed"),
-            Column("search steps"),
-            Column("steps each"),
-        ),
-        tuple(
-            (
-                s["name"],
-                s["method"],
-                ", ".join(s["environments"]) or "-",
-                number(s["score"]),
-                interval(s["interval"]),
-                str(len(s["test_seeds"])),
-                f"{s['failed']} of {s['trainings']}",
-                count(s["search_env_steps"]),
-                count(s["env_steps"]),
-            )
-            for s in outcome["studies"]
-        ),
+            s["name"],
+            s["method"],
+            ", ".join(s["environments"]) or "-",
+            number(s["score"]),
+            interval(s["interval"]),
+            str(len(s["test_seeds"])),
+            f"{s['failed']} of {s['trainings']}",
+            count(s["search_env_steps"]),
+            count(s["env_steps"]),
+        )
+        for s in studies
     )
-    pairs = Table(
-        "Pairs",
+    return Table("Test results", (*texts, *map(Column, names)), tuple(rows))
+
+
+def _pairs_table(pairs: Sequence[Json]) -> Table:
+    texts = [Column(name, right=False) for name in ("study", "against", "verdict")]
+    names = ("difference", "95 % interval", "P(improvement)", "95 % interval")
+    rows = (
         (
-            Column("study", right=False),
-            Column("against", right=False),
-            Column("difference"),
-            Column("95 % interval"),
-            Column("P(improvement)"),
-            Column("interval"),
-            Column("verdict", right=False),
-        ),
-        tuple(
-            (
-                p["study"],
-                p["against"],
-                number(p["difference"]),
-                interval(p["interval"]),
-                f"{p['probability_of_improvement']:.2f}",
-                interval(p["probability_interval"]),
-                p["verdict"],
-            )
-            for p in outcome["pairs"]
-        ),
+            p["study"],
+            p["against"],
+            p["verdict"],
+            number(p["difference"]),
+            interval(p["interval"]),
+            f"{p['probability_of_improvement']:.2f}",
+            _shares(p["probability_interval"]),
+        )
+        for p in pairs
     )
-    return [studies, pairs]
+    return Table("Pairs", (*texts, *map(Column, names)), tuple(rows))
+
+
+def _shares(bounds: Sequence[float] | None) -> str:
+    return "-" if bounds is None else f"[{bounds[0]:.2f}, {bounds[1]:.2f}]"
 
 
 def render(outcome: Json) -> str:

@@ -115,12 +115,12 @@ def _header(result: Json, specification: Mapping[str, Any]) -> str:
 def _result(result: Json, trials: Sequence[Trial], specification: Mapping[str, Any]) -> list[str]:
     if not result["arms"]:
         return []
+    failed = any(arm["failed"] for arm in result["arms"].values())
+    caption = "Failed trainings count as the worst score of all arms." if failed else ""
     return [
         page.table(result_table(result)),
         _figure(arm_scores(result), "test-scores"),
-        _figure(
-            learning_curves(trials, specification), "learning-curves", "Failed trainings count as the worst score."
-        ),
+        _figure(learning_curves(trials, specification), "learning-curves", caption),
     ]
 
 
@@ -162,7 +162,9 @@ def _search(
     if any(t.parent is not None for t in searched):
         parts.append(_figure(pbt_schedule(searched, space, source), "schedule"))
         parts.append(_figure(lineage(searched, source), "lineage"))
-    parts.append(_figure(importance_bars(found), "importance"))
+    parts.append(
+        _figure(importance_bars(found), "importance") if found.shares else page.paragraph(found.message, "note")
+    )
     ringed = (
         "" if source is None else f"Ringed: trial {source}, {'the winner' if result['winner'] else 'the best so far'}."
     )

@@ -61,7 +61,11 @@ def method_name(specification: Mapping[str, Any]) -> str:
 
 def arm_name(arm: str, method: str) -> str:
     """Return what tables and figures call an arm of a study with ``method`` (its `method_name`)."""
-    return {"method": method, "random": "random search", "default": "default configuration"}[arm]
+    return {
+        "method": "random search" if method == "random" else method,
+        "random": "random search",
+        "default": "default configuration",
+    }[arm]
 
 
 def number(value: float | None, beside: float = 0.0) -> str:
@@ -86,9 +90,9 @@ def interval(bounds: Sequence[float] | None) -> str:
     return f"[{number(low, high)}, {number(high, low)}]"
 
 
-def count(value: int) -> str:
-    """Return a count of steps for people: ``3.2 M``, ``640 k``, ``512``."""
-    for limit, divisor, unit in ((10_000_000_000, 1e9, " G"), (1_000_000, 1e6, " M"), (10_000, 1e3, " k")):
+def count(value: int, least: int = 10_000) -> str:
+    """Return a count of steps for people: ``3.2 M``, ``640 k``, ``512``; thousands are ``k`` from ``least`` on."""
+    for limit, divisor, unit in ((10_000_000_000, 1e9, " G"), (1_000_000, 1e6, " M"), (least, 1e3, " k")):
         if value >= limit:
             return f"{value / divisor:.4g}{unit}"
     return f"{value:,}"

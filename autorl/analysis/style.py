@@ -101,7 +101,7 @@ def steps_axis(axis: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(6))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value))))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value), least=1000)))
     axis.set_xlim(left=0)
 
 

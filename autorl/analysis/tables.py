@@ -68,7 +68,8 @@ def result_table(result: Json) -> Table:
                 count(found["env_steps"]),
             )
         )
-    note = f"IQM: interquartile mean. P(better): how likely a training of {result['method']} is to score above one of this arm."
+    ours = arm_name("method", result["method"])
+    note = f"IQM: interquartile mean. P(better): how likely a training of {ours} is to score above one of this arm."
     return Table("Result on test seeds", columns, tuple(rows), frozenset({0} if rows else ()), note)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autorl.analysis.scores import interval, number, plural
+from autorl.analysis.scores import arm_name, interval, number, plural
 from autorl.studies.trial import Json
 
 _OPPONENTS = {"random": "random search", "default": "the default configuration"}
@@ -42,7 +42,7 @@ def verdict(result: Json) -> str:
 def _subject(result: Json) -> str:
     learner, method = (result["learner"] or "The agent").upper(), result["method"]
     where = " and ".join(str(name).rpartition(":")[2] for name in result["environments"])
-    how = f" tuned by {method}" if not method.startswith("the ") else f", {method} as given,"
+    how = f" tuned by {arm_name('method', method)}" if not method.startswith("the ") else f", {method} as given,"
     return f"{learner}{how} on {where}"
 
 

@@ -199,6 +199,16 @@ def test_all_trials_failed():
     assert "nan" not in re.sub(r"[a-z]*nan[a-z]+", "", page.text.lower())
 
 
+def test_failed_test_trainings_are_said_at_the_curves(finished):
+    trials, text, _ = finished
+    words = "Failed trainings count as the worst score of all arms."
+    assert words not in text
+    hurt = [
+        replace(t, scores=((None, *t.scores[0][1:]),)) if (t.arm, t.phase) == ("method", "test") else t for t in trials
+    ]
+    assert words in rendered(hurt)[0]
+
+
 def test_population_based_training():
     trials = sy.pbt_study()
     _, page = rendered(trials, sy.specification("pbt"), space=sy.PBT_SPACE)

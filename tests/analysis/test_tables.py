@@ -34,6 +34,7 @@ def test_both_ends_of_an_interval_have_the_same_decimals():
 )
 def test_counts(value, text):
     assert scores.count(value) == text
+    assert scores.count(4000, least=1000) == "4 k"
 
 
 @pytest.mark.parametrize(
