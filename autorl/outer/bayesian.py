@@ -4,8 +4,8 @@ Optuna's own studies depend on the history of the process (sampler's random stat
 one left alone. Here each proposal gets a fresh study in memory and a fresh sampler, seeded by (study seed, trial number), that
 is shown all results and, as running trials, the proposals that are pending. Optuna's CMA-ES is never used: it unpickles.
 
-Floats are given to Optuna as unit coordinates (their scale is the space's affair), ordered choices as their index, bools and
-nominal choices as categories.
+Floats are given to Optuna as unit coordinates (their scale is the space's affair), whole numbers as they are, ordered choices as
+their index, bools and nominal choices as categories.
 """
 
 from __future__ import annotations
@@ -47,27 +47,39 @@ class OptunaModel:
         seed: The study's seed for the search.
         name: Name of the method, part of each sampler's seed.
         impute: Show inactive dimensions to the sampler at the middle of their range, for samplers that know no conditions.
+        relax: Show whole numbers with more values than this as real ones, rounded, for samplers that try one value after the other.
     """
 
-    def __init__(self, space: Space, seed: int, name: str, impute: bool) -> None:
+    def __init__(self, space: Space, seed: int, name: str, *, impute: bool = False, relax: int | None = None) -> None:
         self.space = space
         self.flat = flatten(space)
         self.seed = seed
         self.name = name
         self.impute = impute
-        self._distributions = {d: _distribution(self.flat.dimensions[d]) for d in self.flat.searched}
+        self._distributions = {d: _distribution(self.flat.dimensions[d], relax) for d in self.flat.searched}
         self._shared: Any = cache(lambda names: {d: self._distributions[d] for d in names})
 
     def row(self, candidate: Candidate) -> Row:
         """Return ``candidate`` as Optuna sees it."""
         flat = flat_candidate(self.space, candidate)
         names = self.flat.searched if self.impute else tuple(d for d in self.flat.searched if d in flat)
-        encoded = {d: _encode(self.flat.dimensions[d], flat[d]) if d in flat else self._middle(d) for d in names}
-        return Row(encoded, self._shared(names))
+        return Row({d: self._encode(d, flat.get(d)) for d in names}, self._shared(names))
 
-    def _middle(self, name: str) -> Any:
+    def _encode(self, name: str, value: Value | None) -> float | int:
+        """Return what Optuna sees of ``value``; None is the middle of the range."""
         dimension = self.flat.dimensions[name]
-        return _encode(dimension, dimension.from_unit(0.5))
+        known = dimension.from_unit(0.5) if value is None else value
+        if _is_unit(self._distributions[name]):
+            return dimension.to_unit(known)
+        return dimension.index(known) if isinstance(dimension, Categorical) else int(known)
+
+    def _decode(self, name: str, drawn: Any) -> Value:
+        dimension = self.flat.dimensions[name]
+        if _is_unit(self._distributions[name]):
+            return dimension.from_unit(float(drawn))
+        if isinstance(dimension, Categorical):
+            return dimension.choices[int(drawn)]
+        return bool(drawn) if isinstance(dimension, Bool) else int(drawn)
 
     def propose(
         self,
@@ -111,19 +123,19 @@ class OptunaModel:
                 drawn = relative.get(name)
                 if drawn is None:
                     drawn = sampler.sample_independent(study, new, name, self._distributions[name])
-                return _decode(dimension, drawn)
+                return self._decode(name, drawn)
 
             return nested_candidate(self.space, self.flat.build(value))
 
 
-def _distribution(dimension: Dimension) -> Any:
+def _distribution(dimension: Dimension, relax: int | None) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match dimension:
-        case Float():
-            return FloatDistribution(0.0, 1.0)
-        case Int():
+        case Int() if relax is None or dimension.high - dimension.low < relax:
             return IntDistribution(dimension.low, dimension.high, log=dimension.log)
+        case Float() | Int():
+            return FloatDistribution(0.0, 1.0)
         case Categorical(choices=choices) if dimension.feature == "ordinal":
             return IntDistribution(0, len(choices) - 1)
         case Categorical(choices=choices):
@@ -131,24 +143,10 @@ def _distribution(dimension: Dimension) -> Any:
     return CategoricalDistribution((0, 1))
 
 
-def _encode(dimension: Dimension, value: Value) -> float | int:
-    match dimension:
-        case Float():
-            return dimension.to_unit(value)
-        case Categorical():
-            return dimension.index(value)
-    return int(value)
+def _is_unit(distribution: Any) -> bool:
+    from optuna.distributions import FloatDistribution
 
-
-def _decode(dimension: Dimension, drawn: Any) -> Value:
-    match dimension:
-        case Float():
-            return dimension.from_unit(float(drawn))
-        case Categorical():
-            return dimension.choices[int(drawn)]
-        case Bool():
-            return bool(drawn)
-    return int(drawn)
+    return isinstance(distribution, FloatDistribution)
 
 
 def _trial(number: int, row: Row, state: Any, score: float | None) -> Any:

@@ -14,6 +14,9 @@ from autorl.outer.random_search import random_candidate
 from autorl.outer.settings import whole_number
 from autorl.spaces import FEATURES, Space
 
+MOST_VALUES = 16
+"""Whole numbers with more values are searched as real ones and rounded: trying each value in turn takes seconds a trial."""
+
 
 class GaussianProcess(FullTrainings):
     """Optuna's Gaussian process sampler: Matern 5/2 kernel, noise estimated, expected improvement given what is pending.
@@ -62,7 +65,7 @@ class GaussianProcess(FullTrainings):
         super().__init__(space, budget, seed, batch)
         self.n_startup_trials = whole_number(self.name, "n_startup_trials", n_startup_trials, 1)
         self.max_observations = whole_number(self.name, "max_observations", max_observations, 2)
-        self._model = OptunaModel(space, seed, self.name, impute=True)
+        self._model = OptunaModel(space, seed, self.name, impute=True, relax=MOST_VALUES)
 
     def _row(self, result: Result) -> Row:
         return self._model.row(result.proposal.candidate)

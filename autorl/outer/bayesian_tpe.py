@@ -52,7 +52,7 @@ class TPE(FullTrainings):
         super().__init__(space, budget, seed, batch)
         self.n_startup_trials = whole_number(self.name, "n_startup_trials", n_startup_trials, 1)
         self.n_ei_candidates = whole_number(self.name, "n_ei_candidates", n_ei_candidates, 1)
-        self._model = OptunaModel(space, seed, self.name, impute=False)
+        self._model = OptunaModel(space, seed, self.name)
 
     def _row(self, result: Result) -> Row:
         return self._model.row(result.proposal.candidate)

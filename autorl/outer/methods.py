@@ -77,8 +77,9 @@ def make_method(
 def resolve_auto(space: Space, budget: Budget) -> str:
     """Return the method that ``auto`` stands for.
 
-    Spaces with arrays: ``es``. Purely numeric spaces with at most `GP_LIMIT` trainings: ``gp`` where torch is installed.
-    Everything else (conditional, nominal or ordinal dimensions, large budgets, no torch): ``tpe``.
+    Spaces with arrays: ``es``, or ``random`` where they have nominal dimensions too. Purely numeric spaces with at most
+    `GP_LIMIT` trainings: ``gp`` where torch is installed. Everything else (conditional, nominal or ordinal dimensions, large budgets,
+    no torch): ``tpe``.
 
     This is the rule of Optuna's AutoSampler (Preferred Networks, 2024) without its CMA-ES. On ARLBench's records (Becktepe et al.,
     2024) model-based search ranks first over 42 tasks, before random search and population-based training, which is
@@ -86,7 +87,7 @@ def resolve_auto(space: Space, budget: Budget) -> str:
     """
     features = space.features()
     if "arrays" in features:
-        return "es"
+        return "es" if features <= METHODS.load("es").searches else "random"
     numeric = features <= {"float", "int"}
     if numeric and budget.trainings <= GP_LIMIT and importlib.util.find_spec("torch") is not None:
         return "gp"
