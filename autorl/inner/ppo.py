@@ -39,13 +39,16 @@ from autorl.inner.rollout import Actors, Trajectory, average_return, collect, st
 from autorl.inner.shuffle import permutation
 from autorl.inner.threefry import unrolled
 
+METRICS = (*Losses._fields, "gradients_clipped", "learning_rate")
+"""Of the last iteration, means over its updates: the parts of the loss, and the share of gradients above the norm."""
+
 
 @hyperparameters
 class PPOHyperparameters:
     """Of PPO, with defaults that learn CartPole, Acrobot and Pendulum."""
 
     learning_rate: Array = traced(1e-3, "Step size of Adam.", low=0.0)
-    anneal_learning_rate: Array = traced(False, "Let the learning rate fall linearly to 0 over the training.")
+    anneal_learning_rate: Array = traced(True, "Let the learning rate fall linearly to 0 over the training.")
     gamma: Array = traced(0.99, "Discount.", low=0.0, high=1.0)
     gae_lambda: Array = traced(0.95, "Trace decay of generalised advantage estimation.", low=0.0, high=1.0)
     clip_eps: Array = traced(0.2, "Half-width of the range of the probability ratio.", low=0.0)
@@ -59,7 +62,7 @@ class PPOHyperparameters:
     normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
     adam_eps: Array = traced(1e-5, "Added to Adam's denominator.", low=1e-12)
     update_epochs: Array = traced(10, "Passes over each rollout.", low=1)
-    n_envs: int = static(8, "Environments side by side.", low=1)
+    n_envs: int = static(16, "Environments side by side.", low=1)
     n_steps: int = static(128, "Steps of a rollout in each environment.", low=1)
     minibatch_size: int = static(128, "Samples of one update; more than a rollout holds means all of it.", low=1)
     hidden_size: int = static(64, "Width of the hidden layers.", low=1)
@@ -154,7 +157,7 @@ class PPO:
             updates=jnp.int32(0),
             diverged=jnp.zeros((), jnp.bool_),
             train_return=jnp.float32(jnp.nan),
-            metrics=dict.fromkeys((*Losses._fields, "gradient_norm_clipped", "learning_rate"), zero),
+            metrics=dict.fromkeys(METRICS, zero),
         )
         return PPOState(
             progress=progress,
@@ -204,7 +207,7 @@ class PPO:
             updates=before.updates + updates,
             diverged=~finite,
             train_return=jnp.where(finite, average_return(before.train_return, trajectory), before.train_return),
-            metrics=dict(zip(before.metrics, [*means, rate], strict=True)),
+            metrics=dict(zip(METRICS, [*means, rate], strict=True)),
         )
         new = (adam, merge(state.moments, observations), actors)
         old = (state.adam, state.moments, state.actors)
