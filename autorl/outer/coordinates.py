@@ -18,7 +18,7 @@ from autorl.outer.protocol import Candidate
 from autorl.spaces import ArraySpace, ProductSpace, Space
 
 CUBE_STD = 0.2
-"""Initial standard deviation in the unit cube: nine tenths of a start at the centre fall inside, and all of it is in reach."""
+"""Initial standard deviation in the unit cube: around the centre, nine tenths of the points of nine dimensions fall inside."""
 
 
 @dataclass(frozen=True)

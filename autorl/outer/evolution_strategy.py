@@ -214,24 +214,30 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
 
     def tell(self, state: EvolutionState, results: Sequence[Result]) -> EvolutionState:
         """Return the state after ``results``; a generation's last result makes the next generation."""
+        told = {result.proposal.number: result for result in state.told}
         for result in sorted(results, key=lambda result: result.proposal.number):
-            if result.proposal.number not in self._free(state, ()):
-                raise ValueError(f"trial {result.proposal.number} was told before or never asked for")
-            slim = replace(result, proposal=replace(result.proposal, candidate={}))
-            state = replace(state, told=tuple(sorted((*state.told, slim), key=lambda result: result.proposal.number)))
-            if len(state.told) == self.population_size:
-                state = self._next(state)
-        return state
+            position = result.proposal.number
+            if position in told or position not in self._numbers(state):
+                raise ValueError(f"trial {position} was told before or never asked for")
+            told[position] = replace(result, proposal=replace(result.proposal, candidate={}))
+            if len(told) == self.population_size:
+                state = self._next(replace(state, told=_ordered(told)))
+                told = {}
+        return replace(state, told=_ordered(told))
 
     def finished(self, state: EvolutionState, pending: Sequence[Proposal] = ()) -> bool:
         """Return whether all trainings of the budget were asked for."""
         last = (state.generation + 1) * self.population_size >= self.budget.trainings
         return last and not self._free(state, pending)
 
-    def _free(self, state: EvolutionState, pending: Sequence[Proposal]) -> list[int]:
+    def _numbers(self, state: EvolutionState) -> range:
+        """Return the numbers of the current generation's trials."""
         first = state.generation * self.population_size
+        return range(first, min(first + self.population_size, self.budget.trainings))
+
+    def _free(self, state: EvolutionState, pending: Sequence[Proposal]) -> list[int]:
         taken = {result.proposal.number for result in state.told} | {proposal.number for proposal in pending}
-        return [n for n in range(first, min(first + self.population_size, self.budget.trainings)) if n not in taken]
+        return [n for n in self._numbers(state) if n not in taken]
 
     def _begin(self, generation: int, mean: NDArray[np.float32]) -> tuple[NDArray[np.float32], Any | None]:
         """Return a population that owes nothing to earlier ones (but its mean), and evosax's state if it has one already."""
@@ -278,6 +284,10 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
             return replace(state, told=(), extremes=(worst, best))
         point = state.population[best.proposal.number - state.generation * self.population_size]
         return replace(state, told=(), extremes=(worst, best), best=point)
+
+
+def _ordered(told: Mapping[int, Result]) -> tuple[Result, ...]:
+    return tuple(told[position] for position in sorted(told))
 
 
 def _score(result: Result) -> float:

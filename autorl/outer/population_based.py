@@ -12,7 +12,7 @@ defaults (a member for each training) every member trains ``env_steps`` steps in
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -144,16 +144,16 @@ class PopulationBasedTraining(SearchMethod[PopulationState]):
 
     def tell(self, state: PopulationState, results: Sequence[Result]) -> PopulationState:
         """Return the state after ``results``; a generation's last result makes the next generation's plan."""
+        told = {result.proposal.number: result for result in state.told}
         for result in sorted(results, key=lambda result: result.proposal.number):
-            asked = {proposal.number for proposal in state.plan} - {told.proposal.number for told in state.told}
-            if result.proposal.number not in asked:
-                raise ValueError(f"trial {result.proposal.number} was told before or never asked for")
-            slim = replace(result, proposal=replace(result.proposal, candidate={}))
-            told = tuple(sorted((*state.told, slim), key=lambda result: result.proposal.number))
-            state = replace(state, told=told)
+            position, first = result.proposal.number, state.generation * self.population_size
+            if position in told or not first <= position < first + len(state.plan):
+                raise ValueError(f"trial {position} was told before or never asked for")
+            told[position] = replace(result, proposal=replace(result.proposal, candidate={}))
             if len(told) == self.population_size:
-                state = PopulationState(state.generation + 1, self._next(state))
-        return state
+                state = PopulationState(state.generation + 1, self._next(replace(state, told=_ordered(told))))
+                told = {}
+        return replace(state, told=_ordered(told))
 
     def finished(self, state: PopulationState, pending: Sequence[Proposal] = ()) -> bool:
         """Return whether the last generation was asked for."""
@@ -232,6 +232,10 @@ def _changes(space: HyperparameterSpace, name: str) -> bool:
     if not isinstance(space.dimensions[name], Fixed):
         return True
     return name in space.conditions and _changes(space, space.conditions[name].parent)
+
+
+def _ordered(told: Mapping[int, Result]) -> tuple[Result, ...]:
+    return tuple(told[position] for position in sorted(told))
 
 
 def _score(result: Result) -> float | None:

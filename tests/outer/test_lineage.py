@@ -101,7 +101,11 @@ def test_equality_of_candidates_looks_at_every_entry_and_type():
     [
         (TRIALS, 9, "there is no trial 9 among 9"),
         ([proposal(3, 0.1, parent=0)], 3, "trial 3 continues from trial 0, which is missing"),
-        ([proposal(0, 0.1, parent=1), proposal(1, 0.1, parent=0)], 1, "trial 0 continues from trial 1, which comes after"),
+        (
+            [proposal(0, 0.1, parent=1), proposal(1, 0.1, parent=0)],
+            1,
+            "trial 0 continues from trial 1, which comes after",
+        ),
         ([proposal(0, 0.1, parent=0)], 0, "comes after it"),
         ([proposal(0, 0.1), proposal(0, 0.2)], 0, "two trials are numbered 0"),
     ],

@@ -109,7 +109,14 @@ def test_copies_come_from_all_the_best_and_are_explored():
 
 @pytest.mark.parametrize(
     ("trainings", "env_steps", "population", "intervals"),
-    [(4, 100_000, None, 10), (8, 99_991, None, 7), (5, 1001, 3, 10), (7, 13, 4, 3), (32, 2**31 - 1, None, 10), (2, 1, 2, 1)],
+    [
+        (4, 100_000, None, 10),
+        (8, 99_991, None, 7),
+        (5, 1001, 3, 10),
+        (7, 13, 4, 3),
+        (32, 2**31 - 1, None, 10),
+        (2, 1, 2, 1),
+    ],
 )
 def test_no_step_of_the_budget_is_lost(trainings, env_steps, population, intervals):
     method = PopulationBasedTraining(
@@ -248,7 +255,9 @@ def test_it_follows_a_moving_optimum():
         stages = schedule(trials, best.number)
         assert stages[0][1]["x"] < stages[-1][1]["x"]
         finals.append(skill[best.number])
-    fixed = max(sum(gain(g, x / 100) for g in range(intervals)) for x in range(2, 101))  # the best that no change can do
+    fixed = max(
+        sum(gain(g, x / 100) for g in range(intervals)) for x in range(2, 101)
+    )  # the best that no change can do
     assert min(finals) > fixed
     assert fixed == pytest.approx(15.8, abs=0.05)
 
