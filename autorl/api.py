@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -102,13 +103,15 @@ def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
 
 
 def _self_contained(specification: Specification) -> Specification:
-    """Return ``specification`` with its space written out: a study does not change when a catalogue does."""
+    """Return ``specification`` with its space written out and ``auto`` resolved: later catalogues and rules change no study."""
     if specification.search is None:
         return specification
+    from autorl.engine.methods import method_of
     from autorl.spaces import resolve_space
 
     plain = to_mapping(specification)
     plain["search"]["space"] = resolve_space(specification.search.space)
+    plain["search"]["method"] = method_of(specification, "method").name
     return from_mapping(plain, references=False)
 
 
