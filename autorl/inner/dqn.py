@@ -50,7 +50,7 @@ class DQNHyperparameters:
     max_grad_norm: Array = traced(10.0, "Norm to which gradients are clipped (0: no learning).", low=0.0)
     adam_eps: Array = traced(1e-8, "Added to Adam's denominator.", low=1e-12)
     train_freq: Array = traced(4, "Steps of all environments between updates.", low=1)
-    gradient_steps: Array = traced(1, "Updates after these steps.", low=1)
+    gradient_steps: Array = traced(2, "Updates after these steps.", low=1)
     learning_starts: Array = traced(1000, "Environment steps before the first update.", low=0)
     initial_epsilon: Array = traced(1.0, "Probability of a random action at first.", low=0.0, high=1.0)
     target_epsilon: Array = traced(0.05, "Probability of a random action at last.", low=0.0, high=1.0)
@@ -58,15 +58,15 @@ class DQNHyperparameters:
         0.1, "Part of the training over which epsilon falls from initial to target.", low=0.0, high=1.0
     )
     use_target_network: Array = traced(True, "Bootstrap from the target network, not from the current one.")
-    target_update_interval: Array = traced(500, "Environment steps from one target update to the next.", low=1)
-    tau: Array = traced(1.0, "Part of the way that a target update goes; 1 copies the network.", low=0.0, high=1.0)
+    target_update_interval: Array = traced(4, "Environment steps from one target update to the next.", low=1)
+    tau: Array = traced(0.02, "Part of the way that a target update goes; 1 copies the network.", low=0.0, high=1.0)
     normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
     buffer_size: Array = traced(100_000, "Transitions kept, in whole steps of all environments.", low=1)
     buffer_prio_sampling: Array = traced(False, "Draw transitions by their TD errors, not uniformly.")
     buffer_alpha: Array = traced(0.6, "Exponent of priorities; 0 is uniform.", low=0.0, high=1.0)
     buffer_beta: Array = traced(0.4, "Exponent of importance weights; 1 corrects the bias in full.", low=0.0, high=1.0)
     buffer_epsilon: Array = traced(1e-6, "Added to absolute TD errors in priorities.", low=1e-9)
-    buffer_batch_size: int = static(32, "Transitions of one update.", low=1)
+    buffer_batch_size: int = static(64, "Transitions of one update.", low=1)
     n_envs: int = static(1, "Environments side by side.", low=1)
     hidden_size: int = static(64, "Width of the hidden layers.", low=1)
     n_layers: int = static(2, "Hidden layers.", low=0)
@@ -281,7 +281,7 @@ class DQN:
         )
 
     def _update(self, state: DQNState, hp: DQNHyperparameters) -> DQNState:
-        """Make one update of the network and of the priorities; where it is not finite, only set the flag."""
+        """Make one update of the network and of the priorities; where loss or gradient are not finite, only set the flag."""
         progress, adam, priority = state.progress, state.adam, _prioritisation(hp)
         words = random_words(state.key, _LEARN, progress.updates, hp.buffer_batch_size)
         drawn = buffer.sample(state.replay, words, priority)
@@ -304,10 +304,11 @@ class DQN:
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         factor = jnp.minimum(1.0, hp.max_grad_norm / (norm + 1e-6))
         adam = update_if(finite, lambda old: adam_step(old, gradient * factor, hp.learning_rate, hp.adam_eps), adam)
+        bounded = jnp.isfinite(jnp.vdot(adam.parameters, adam.parameters))  # one fast operation for all of them
         metrics = {"loss": loss, "action_value": jnp.mean(value), "gradient_norm": norm}
         progress = progress._replace(
             updates=progress.updates + finite.astype(jnp.int32),
-            diverged=~finite,
+            diverged=~(finite & bounded),
             metrics={**progress.metrics, **metrics},
         )
         trusted = priority._replace(enabled=priority.enabled & finite)
