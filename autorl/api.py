@@ -236,12 +236,11 @@ class Study:
         from autorl.interop import optuna_storage
 
         trials = self.trials(None, None)
-        write_report(
-            self.folder.report, trials, self.plain_specification(), manifest.read(self.folder.manifest), self.space
-        )
+        about = manifest.read(self.folder.manifest)
+        write_report(self.folder.report, trials, self.plain_specification(), about, self.space)
         if self.space is not None:
-            searched = [t for t in trials if t.arm == "method" and t.phase == "search"]
-            optuna_storage.write(self.folder.optuna, self.folder.name, searched, self.space)
+            started = datetime.fromisoformat(about["started"])
+            optuna_storage.write(self.folder.optuna, self.folder.name, trials, self.space, started=started)
         return self.folder.report
 
     def export(self) -> str:

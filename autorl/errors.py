@@ -46,7 +46,7 @@ class MissingDependencyError(AutoRLError):
     exit_code = 4
 
 
-class StudyInterrupted(AutoRLError):  # noqa: N818 - a pause, not an error of the user's
+class StudyInterrupted(AutoRLError):
     """The study was stopped (Ctrl-C) after saving; the message says how to resume."""
 
     exit_code = 130

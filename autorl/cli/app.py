@@ -6,6 +6,7 @@ package; 130 (143) stopped by Ctrl-C (SIGTERM) with everything saved.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -60,6 +61,8 @@ app.command("doctor")(doctor)
 
 def main() -> None:
     """Run the command line; errors of the user's become one message and an exit code, never a traceback."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a user's own environment, module:attribute; last, so that it shadows nothing
     try:
         app()
     except AutoRLError as error:

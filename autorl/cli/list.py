@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from autorl import catalogue
+
 
 class Kind(StrEnum):
     """What can be listed."""
@@ -19,6 +21,13 @@ class Kind(StrEnum):
     LEARNERS = "learners"
     ENVIRONMENTS = "environments"
     STUDIES = "studies"
+
+
+_CATALOGUES: dict[Kind, catalogue.Kind] = {
+    Kind.SPACES: "search_spaces",
+    Kind.OBJECTIVES: "learned_objectives",
+    Kind.EXPERIMENTS: "experiments",
+}
 
 
 def list_(
@@ -54,7 +63,7 @@ def _rows(kind: Kind, root: Path) -> list[dict[str, Any]]:
         return [{"name": name} for name in (*environment_names(), "module:attribute (your own)")]
     if kind is Kind.STUDIES:
         return _studies(root)
-    return _catalogue({"spaces": "search_spaces", "objectives": "learned_objectives"}.get(kind.value, kind.value))
+    return _catalogue(_CATALOGUES[kind])
 
 
 def _methods() -> list[dict[str, Any]]:
@@ -76,10 +85,8 @@ def _studies(root: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _catalogue(kind: str) -> list[dict[str, Any]]:
-    from autorl.catalogue import names
-
-    return [{"name": name, "description": _described(path)} for name, path in names(kind).items()]
+def _catalogue(kind: catalogue.Kind) -> list[dict[str, Any]]:
+    return [{"name": n, "description": _described(path)} for n, path in catalogue.names(kind).items()]
 
 
 def _described(path: Path) -> str:

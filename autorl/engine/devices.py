@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,26 @@ def cache_folder() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
+@contextlib.contextmanager
+def mended_cache() -> Iterator[None]:
+    """Empty the folder of compiled programs if one in it proves damaged while compiling.
+
+    jax does not write its entries atomically: a kill can leave half of one, which costs a warning and a compilation every time.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    damaged = [w for w in caught if str(w.message).startswith("Error reading persistent compilation cache entry")]
+    folder = cache_folder() if damaged else None
+    if folder is not None:
+        for entry in folder.glob("*"):
+            with contextlib.suppress(OSError):
+                entry.unlink()
+    for warning in caught:
+        if warning not in damaged:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
 def start(count: int | None = None) -> list[Any]:
     """Start jax and return the devices a population is sharded over.
 
@@ -48,7 +70,7 @@ def start(count: int | None = None) -> list[Any]:
     ):  # jax has started already (a notebook, a test): its devices are used as they are
         jax.config.update("jax_num_cpu_devices", max(2, count or cores()))
     folder = cache_folder()
-    if folder is not None and not jax.config.jax_compilation_cache_dir:
+    if folder is not None and not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     devices = jax.devices()

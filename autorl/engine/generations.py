@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from autorl.engine.inflight import NAME as INFLIGHT
-from autorl.engine.lanes import lane
+from autorl.engine.lanes import flatten, lane, unflatten
 from autorl.engine.session import Session
 from autorl.errors import StudyError
 from autorl.studies import checkpoint
@@ -56,8 +56,7 @@ class GenerationStore:
         seeds = len(trials[0].seeds)
         for e in range(len(self._session.environments) if kept else 0):
             own = [state for n in kept for state in states[n][e * seeds : (e + 1) * seeds]]
-            for i, leaf in enumerate(jax.tree.leaves(jax.tree.map(lambda *x: np.stack(x), *own))):
-                arrays[f"environment-{e}-leaf-{i:04d}"] = leaf
+            arrays |= flatten(jax.tree.map(lambda *x: np.stack(x), *own), f"environment-{e}-leaf-")
         checkpoint.save(self._folder, self._name(told), arrays, {"trials": kept, "seeds": seeds})
 
     def prune(self, told: int) -> None:
@@ -75,9 +74,7 @@ class GenerationStore:
         trainer, values = self._session.trainer, self._session.values(batch[0].candidate)
         for e in range(len(self._session.environments)):
             like = trainer.state_like(e, values)
-            structure = jax.tree.structure(like)
-            leaves = [arrays[f"environment-{e}-leaf-{i:04d}"] for i in range(structure.num_leaves)]
-            stacked = jax.tree.unflatten(structure, leaves)
+            stacked = unflatten(like, arrays, f"environment-{e}-leaf-")
             for index in range(len(states) * int(meta["seeds"])):
                 states[int(meta["trials"][index // int(meta["seeds"])])].append(lane(stacked, index))
         return states

@@ -108,9 +108,9 @@ def lane(tree: Tree, index: int) -> Tree:
     return jax.tree.map(lambda x: np.array(x[index]), tree)
 
 
-def flatten(tree: Tree) -> dict[str, np.ndarray]:
+def flatten(tree: Tree, prefix: str = "leaf-") -> dict[str, np.ndarray]:
     """Return the leaves of a host tree by name, for a checkpoint. The structure itself comes from code."""
-    return {f"leaf-{i:04d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+    return {f"{prefix}{i:04d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
 
 
 def unflatten(like: Tree, arrays: Mapping[str, np.ndarray], prefix: str = "leaf-") -> Tree:

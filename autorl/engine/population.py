@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from autorl.engine.devices import mended_cache
 from autorl.inner.protocol import Evaluation, Learner, LearnerState
 
 Tree = Any
@@ -118,7 +119,8 @@ class PopulationProgram:
         """Compile ahead of time: a compiled program never retraces, it refuses arguments of another shape."""
         chunk = self.lanes // len(self.devices)
         while True:
-            compiled = self._jit(name, function, chunk, donate).lower(*arguments).compile()
+            with mended_cache():
+                compiled = self._jit(name, function, chunk, donate).lower(*arguments).compile()
             self.traces[name] = self.traces.get(name, 0) + 1
             if self.vectorise == "map" or chunk == 1 or _fits(compiled, self.devices[0]):
                 return compiled

@@ -69,17 +69,13 @@ class Learner(Protocol):
         changes no bit of it.
         """
 
-    def evaluate(
-        self, state: LearnerState, hp: Any, task: Task, key: Array, episodes: int
-    ) -> Evaluation:
+    def evaluate(self, state: LearnerState, hp: Any, task: Task, key: Array, episodes: int) -> Evaluation:
         """Run ``episodes`` whole episodes with the deterministic policy; training state is untouched."""
 
 
 def traced(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
     """Declare a hyperparameter that is data of the program: changing it compiles nothing. ``low``/``high`` are inclusive."""
-    return dataclasses.field(
-        default=default, metadata={"traced": True, "help": help, "low": low, "high": high}
-    )
+    return dataclasses.field(default=default, metadata={"traced": True, "help": help, "low": low, "high": high})
 
 
 def static(
@@ -163,7 +159,8 @@ def make_hyperparameters(cls: type[H], values: Mapping[str, Any]) -> H:
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         value = values.get(field.name, field.default)
         if not field.metadata["traced"]:
-            arguments[field.name] = type(field.default)(value)
+            kind: type[Any] = type(field.default)
+            arguments[field.name] = kind(value)
         elif isinstance(field.default, bool):
             arguments[field.name] = np.asarray(value, np.bool_)
         elif isinstance(field.default, int):
