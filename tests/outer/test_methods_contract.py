@@ -33,10 +33,7 @@ PAIRS = [
     (name, space) for name in METHODS for space in SPACES if SPACES[space].features() <= METHODS.load(name).searches
 ]
 IMPOSSIBLE = [(name, space) for name in METHODS for space in SPACES if (name, space) not in PAIRS]
-QUICK = [("gp", "continuous"), ("gp", "conditional"), *(pair for pair in PAIRS if pair[0] not in SLOW)]
-every_pair = pytest.mark.parametrize(
-    ("name", "space"), [pair if pair in QUICK else pytest.param(*pair, marks=pytest.mark.slow) for pair in PAIRS]
-)
+every_pair = pytest.mark.parametrize(("name", "space"), PAIRS)
 every_method = pytest.mark.parametrize("name", list(METHODS))
 
 
