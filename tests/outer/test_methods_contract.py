@@ -12,7 +12,6 @@ from method_driver import (
     BUDGET,
     CONTINUOUS,
     SETTINGS,
-    SLOW,
     SPACES,
     make,
     plain,
