@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from autorl.errors import StudyError, UsageError
+from autorl.errors import UsageError
 from autorl.outer.protocol import Candidate, Proposal, Result, Status
 from autorl.studies import manifest
 from autorl.studies.folder import ROOT, StudyFolder, write_text_atomic
@@ -71,7 +71,8 @@ def create(
 ) -> Study:
     """Make a study without running it: for `Study.ask` and `Study.tell`, or to `Study.run` later."""
     specification = _self_contained(specify(experiment, overrides))
-    folder = StudyFolder.create(root, name or specification.name)
+    # an experiment may have capitals in its name, a folder may not: some file systems do not tell them apart
+    folder = StudyFolder.create(root, specification.name.lower() if name is None else name)
     Record.create(folder.record).close()
     manifest.write(folder.manifest, manifest.manifest(seeds=seed_roles(specification)))
     # the specification last: a folder is a study from the moment it is there
@@ -162,7 +163,10 @@ class Study:
         self._lock.release()
 
     def run(self, report: Reporter | None = None) -> None:
-        """Run every phase that is not finished, then write the report. See `autorl.run` for what it raises."""
+        """Run every phase that is not finished, then write the report; a finished study is left as it is.
+
+        See `autorl.run` for what it raises.
+        """
         from autorl.engine.devices import start
         from autorl.engine.progress import silent
         from autorl.engine.session import Session, Stopper
@@ -170,6 +174,10 @@ class Study:
 
         if self.specification.learner is None:
             raise UsageError("learner: this study has none, so only study.ask() and study.tell() can drive it")
+        if self.finished:
+            if not self.folder.report.exists():  # killed on its last step
+                self.report()
+            return
         devices = start()
         specify(self.specification)
         with self, Stopper(f"Go on with: autorl resume {self.path}") as stopper:
@@ -283,13 +291,12 @@ class Study:
     def summary(self) -> dict[str, Any]:
         """Return everything as plain data: the specification, every trial, the best and the result."""
         best = self.best_trial
-        trials = [{**asdict(t), "score": t.score} for t in self.trials(None, None)]
         return {
             "study": self.folder.name,
             "path": str(self.path),
             "finished": self.finished,
             "specification": self.plain_specification(),
-            "trials": trials,
+            "trials": [asdict(trial) for trial in self.trials(None, None)],
             "best": None if best is None else asdict(best),
             "result": self.result,
         }
@@ -320,13 +327,3 @@ class Study:
         if differences:
             resumed = [*held.get("resumed", []), {"started": now["started"], "changed": differences}]
             manifest.write(self.folder.manifest, {**held, "resumed": resumed})
-
-
-def studies(root: Path | str = ROOT) -> list[StudyFolder]:
-    """Return the studies below ``root``."""
-    from autorl.studies.folder import list_studies
-
-    found = list_studies(root)
-    if not found and not Path(root).is_dir():
-        raise StudyError(f"there are no studies in {str(root)!r} yet; start one with: autorl run quickstart")
-    return found

@@ -36,6 +36,16 @@ class StudyError(AutoRLError):
     exit_code = 3
 
 
+class UnknownStudyError(StudyError, UnknownNameError):
+    """The name of a study that does not exist."""
+
+    def __init__(self, name: str, root: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = "study", name, sorted(known)
+        where = f"there is no study {name!r} in {root!r}."
+        start = " There is none at all yet: start one with: autorl run quickstart"
+        AutoRLError.__init__(self, where + (suggestion(name, self.known) if self.known else start))
+
+
 class StudyLockedError(StudyError):
     """Another process is writing this study."""
 

@@ -183,6 +183,7 @@ def to_rich(table: Table) -> rich.table.Table:
         caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),  # narrow, so that a result fits into 80 columns
     )
     for column in table.columns:
         made.add_column(rich.text.Text(column.name), justify="right" if column.right else "left", overflow="fold")

@@ -1,14 +1,16 @@
 """``autorl``: the verbs, and the one place where errors become messages and exit codes.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage or specification; 3 a study that cannot be opened, continued or trusted; 4 a missing optional
-package; 130 (143) stopped by Ctrl-C (SIGTERM) with everything saved.
+Exit codes: 0 done; 1 failed; 2 wrong usage or specification; 3 a study that does not exist, or cannot be opened, continued or trusted;
+4 a missing optional package; 130 (143) stopped by Ctrl-C (SIGTERM) with everything saved.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +24,7 @@ from autorl.cli.resume import resume
 from autorl.cli.run import run
 from autorl.cli.schema import schema
 from autorl.cli.show import show
-from autorl.errors import AutoRLError
+from autorl.errors import AutoRLError, StudyInterrupted
 
 app = typer.Typer(
     name="autorl",
@@ -48,28 +50,45 @@ def _root(
     """Search over hyperparameters, loss graphs and curricula of reinforcement learning."""
 
 
-app.command("run")(run)
-app.command("resume")(resume)
-app.command("list")(list_)
-app.command("show")(show)
-app.command("report")(report)
-app.command("compare")(compare)
-app.command("export")(export)
-app.command("schema")(schema)
-app.command("doctor")(doctor)
+def _verb(name: str, summary: str, function: Callable[..., None]) -> None:
+    """Add a verb; ``summary`` is its line in the list of verbs, short enough for 80 columns."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: Any, **options: Any) -> None:
+        try:
+            function(*arguments, **options)
+        except KeyboardInterrupt:  # here, because typer would leave without a word
+            raise StudyInterrupted("stopped at once; every finished trial is saved") from None
+        except BrokenPipeError:  # the reader (head, less) has seen enough; what Python still holds goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    app.command(name, short_help=summary)(guarded)
+
+
+_verb("run", "Run an experiment, from the search to the report.", run)
+_verb("resume", "Go on with a study that was stopped.", resume)
+_verb("list", "List experiments, spaces, methods, studies and more.", list_)
+_verb("show", "Show a study: every trial, the best, the result.", show)
+_verb("report", "Write the HTML report of a study.", report)
+_verb("compare", "Compare the test results of several studies.", compare)
+_verb("export", "Print the best candidate as an experiment (YAML).", export)
+_verb("schema", "Print the JSON Schema of experiments, for editors.", schema)
+_verb("doctor", "Check that this installation works.", doctor)
 
 
 def main() -> None:
     """Run the command line; errors of the user's become one message and an exit code, never a traceback."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a user's own environment, module:attribute; last, so that it shadows nothing
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        typer.echo("error: the working directory does not exist any more; change to another one", err=True)
+        sys.exit(1)
+    if here not in sys.path:
+        sys.path.append(here)  # a user's own environment, module:attribute; last, so that it shadows nothing
     try:
         app()
     except AutoRLError as error:
         typer.echo(f"{'' if error.exit_code >= 128 else 'error: '}{error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("stopped at once; the record holds every finished trial", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)  # the reader (head, less) has seen enough

@@ -21,7 +21,12 @@ def compare(
     from autorl.cli.output import print_json
 
     opened = [load(study, root=root) for study in studies]
-    outcome = compare_studies([(s.folder.name, s.plain_specification(), s.trials(None, None)) for s in opened])
+    names = [s.folder.name for s in opened]
+    if len(set(names)) < len(names):  # the same name in two folders
+        names = [str(s.path) for s in opened]
+    outcome = compare_studies(
+        [(n, s.plain_specification(), s.trials(None, None)) for n, s in zip(names, opened, strict=True)]
+    )
     if json:
         print_json(outcome)
     else:

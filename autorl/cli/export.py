@@ -17,7 +17,7 @@ def export(
         Path | None, typer.Option("--output", "-o", help="File to write; standard output if not given.")
     ] = None,
 ) -> None:
-    """Print the best candidate (or schedule) as YAML that ``autorl run`` trains and tests as it is."""
+    """Print the best candidate (or schedule) as YAML that 'autorl run' trains and tests as it is."""
     from autorl.api import load
     from autorl.studies.folder import write_text_atomic
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from autorl.errors import StudyError
+from autorl.outer.protocol import Status
 
 if TYPE_CHECKING:
     from autorl.api import Study
@@ -17,7 +21,8 @@ def watch(study: Study, *, quiet: bool) -> None:
     from autorl.cli.live import Live
 
     if not quiet:
-        typer.echo(f"study {study.path}", err=True)
+        done = " is finished; this is its result" if study.finished else ""
+        typer.echo(f"study {study.path}{done}", err=True)
     with Live(quiet) as live:
         study.run(live)
 
@@ -30,27 +35,58 @@ def announce(study: Study, *, as_json: bool) -> None:
         print_json({"study": study.folder.name, "path": str(study.path), "best": study.best, "result": study.result})
         return
     print_result(study)
-    typer.echo(f"\nReport: {study.folder.report}")
+    print_failures(study)
+    typer.echo(f"Report: {study.folder.report}")
 
 
 def print_result(study: Study) -> None:
-    """Print the result tables and the verdict."""
+    """Print the result tables and the verdict, and an empty line."""
     from autorl.analysis import tables
 
     typer.echo(tables.render_result(study.result))
 
 
+def print_failures(study: Study) -> None:
+    """Print how many trials failed, each way of failing with an example, and an empty line; nothing if none did."""
+    trials = study.trials(None, None)
+    failed = [t for t in trials if t.status not in (Status.COMPLETED, Status.RUNNING)]
+    if not failed:
+        return
+    typer.echo(f"{len(failed)} of {len(trials)} trials failed; each ranks behind every trial that completed:")
+    for status in dict.fromkeys(t.status for t in failed):
+        own = [t for t in failed if t.status is status]
+        where = "" if (own[0].arm, own[0].phase) == ("method", "search") else f" of {own[0].arm}/{own[0].phase}"
+        typer.echo(
+            f"  {len(own)} {status.value.replace('_', ' ')}, such as trial {own[0].number}{where}: {own[0].message}"
+        )
+    typer.echo()
+
+
+def result_path(experiment: str) -> Path:
+    """Return where ``--record`` writes: ``NAME.result.json`` beside the experiment.
+
+    Raises:
+        StudyError: That folder cannot be written. Better said before a study than after it.
+    """
+    from autorl.catalogue import find
+
+    source = find("experiments", experiment)
+    if not os.access(source.parent, os.W_OK):
+        raise StudyError(
+            f"--record: cannot write beside {str(source)!r}. Copy the experiment into a folder of yours and run that."
+        )
+    return source.with_name(f"{source.stem}.result.json")
+
+
 def record_result(study: Study, experiment: str) -> Path:
     """Write ``NAME.result.json`` beside the experiment: score, interval, ledger, versions, seeds."""
-    from autorl.catalogue import find
     from autorl.studies import manifest
     from autorl.studies.folder import write_text_atomic
 
-    source = find("experiments", experiment)
-    path = source.with_name(f"{source.stem}.result.json")
+    path = result_path(experiment)
     about = manifest.read(study.folder.manifest)
     outcome = {
-        "experiment": source.stem,
+        "experiment": path.name.removesuffix(".result.json"),
         "specification": study.plain_specification(),
         "result": study.result,
         "versions": {"autorl": about["autorl"], "python": about["python"], **about["packages"]},

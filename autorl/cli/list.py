@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from autorl import catalogue
+from autorl.errors import AutoRLError
+from autorl.outer.protocol import Status
 
 
 class Kind(StrEnum):
@@ -47,7 +51,10 @@ def list_(
         if index:
             typer.echo()
         columns = list(rows[0]) if rows else ["name"]
-        print_table(name, columns, [list(row.values()) for row in rows] or [["none"]])
+        cells = [["" if cell is None else cell for cell in row.values()] for row in rows]
+        print_table(name, columns, cells or [["none"]])
+        if name == Kind.ENVIRONMENTS:
+            typer.echo("Your own: module:attribute, found from the working directory.")
 
 
 def _rows(kind: Kind, root: Path) -> list[dict[str, Any]]:
@@ -60,7 +67,7 @@ def _rows(kind: Kind, root: Path) -> list[dict[str, Any]]:
     if kind is Kind.ENVIRONMENTS:
         from autorl.environments.registry import environment_names
 
-        return [{"name": name} for name in (*environment_names(), "module:attribute (your own)")]
+        return [{"name": name} for name in environment_names()]
     if kind is Kind.STUDIES:
         return _studies(root)
     return _catalogue(_CATALOGUES[kind])
@@ -79,27 +86,43 @@ def _studies(root: Path) -> list[dict[str, Any]]:
 
     rows = []
     for folder in list_studies(root):
-        study = Study(folder)
-        ended = [t for t in study.trials() if t.status != "running"]
-        rows.append({"name": folder.name, "trials": len(ended), "finished": "yes" if study.finished else "no"})
+        try:
+            study = Study(folder)
+            ended = [t for t in study.trials() if t.status is not Status.RUNNING]
+            state = "finished" if study.finished else "not finished"
+            rows.append({"name": folder.name, "trials": len(ended), "state": state})
+        except AutoRLError as error:  # one damaged study hides no other
+            rows.append({"name": folder.name, "trials": None, "state": f"cannot be read: {str(error).splitlines()[0]}"})
     return rows
 
 
 def _catalogue(kind: catalogue.Kind) -> list[dict[str, Any]]:
-    return [{"name": n, "description": _described(path)} for n, path in catalogue.names(kind).items()]
+    return [{"name": n, "description": _described(kind, path)} for n, path in catalogue.names(kind).items()]
 
 
-def _described(path: Path) -> str:
-    """Return what a catalogued file says of itself: the first comment of YAML, the provenance of an objective."""
-    if path.is_dir():
+def _described(kind: catalogue.Kind, path: Path) -> str:
+    """Return what a catalogued file says of itself: its description, or the first sentence of its opening comment."""
+    if kind == "learned_objectives":
         from json import loads
 
         provenance = path / "provenance.json"
         return str(loads(provenance.read_text()).get("description", "")) if provenance.is_file() else ""
-    for text in path.read_text(encoding="utf-8").splitlines():
-        words = text.lstrip("# ").removeprefix(f"experiments/{path.name}:").strip()
-        if not text.startswith("#"):
-            break
-        if words and not words.startswith("yaml-language-server"):
-            return words
-    return ""
+    if kind == "experiments":
+        from autorl.studies.specification import load
+
+        try:
+            description = load(path, references=False).description
+        except AutoRLError as error:
+            return f"cannot be read: {str(error).splitlines()[0]}"
+        if description:
+            return description
+    return _first_sentence(path.read_text(encoding="utf-8", errors="replace"), f"{kind}/{path.name}:")
+
+
+def _first_sentence(text: str, heading: str) -> str:
+    """Return the first sentence of the comment that ``text`` begins with, less the file's own name."""
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    lines = [line.lstrip("# ") for line in comment]
+    words = " ".join(w for w in lines if w and not w.startswith("yaml-language-server")).removeprefix(heading).strip()
+    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", words, maxsplit=1)[0]
+    return sentence[:1].upper() + sentence[1:]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autorl.cli.names import complete_experiments
+from autorl.studies.folder import ROOT
 
 
 def run(
@@ -22,7 +24,7 @@ def run(
         list[str] | None, typer.Argument(help="Changes to it, such as search.method=tpe budget.trainings=64.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; by default the experiment's.")] = None,
-    root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = Path("studies"),
+    root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = ROOT,
     record: Annotated[bool, typer.Option("--record", help="Write NAME.result.json beside the experiment.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
@@ -30,14 +32,33 @@ def run(
 ) -> None:
     """Run an experiment: search, finalists on fresh seeds, the result on test seeds, the report."""
     from autorl.api import create
-    from autorl.cli.finish import announce, record_result, watch
+    from autorl.cli.finish import announce, record_result, result_path, watch
 
     if as_python:
-        typer.echo(f'import autorl\n\nstudy = autorl.run("{experiment}", {list(overrides or ())!r})')
-        typer.echo("print(study.best, study.result)\nprint(study.report())")
+        typer.echo(_python(experiment, overrides or (), name, root), nl=False)
         return
+    if record:
+        result_path(experiment)
     study = create(experiment, overrides or (), name=name, root=root)
     watch(study, quiet=quiet or json)
+    announce(study, as_json=json)
     if record:
         record_result(study, experiment)
-    announce(study, as_json=json)
+
+
+def _python(experiment: str, overrides: Sequence[str], name: str | None, root: Path) -> str:
+    """Return the program that does what this command line does; a wrong experiment is refused here already."""
+    from autorl.studies.specification import load
+
+    load(experiment, overrides, references=False)
+    arguments = [repr(experiment)]
+    if overrides:
+        arguments.append(repr(list(overrides)))
+    if name is not None:
+        arguments.append(f"name={name!r}")
+    if root != ROOT:
+        arguments.append(f"root={str(root)!r}")
+    return (
+        f"import autorl\n\nstudy = autorl.run({', '.join(arguments)})\n"
+        'print(study.best)\nprint(study.result["headline"])\nprint(study.folder.report)\n'
+    )

@@ -27,12 +27,14 @@ def show(
         print_json(opened.summary())
         return
     from autorl.analysis import tables
-    from autorl.cli.finish import print_result
+    from autorl.cli.finish import print_failures, print_result
 
     typer.echo(f"{opened.path} ({'finished' if opened.finished else 'not finished'})")
     if opened.specification.description:
         typer.echo(opened.specification.description)
     typer.echo()
-    typer.echo(tables.render_trials(opened.trials(), limit=None if all_trials else 20))
-    typer.echo()
+    trials = opened.trials()
+    if trials:
+        typer.echo(tables.render_trials(trials, limit=None if all_trials else 20))
+    print_failures(opened)
     print_result(opened)

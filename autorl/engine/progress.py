@@ -6,20 +6,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from autorl.errors import AutoRLError
+
 
 @dataclass(frozen=True)
 class Event:
     """The state of a study at one moment.
 
     Attributes:
-        phase: What runs now, in words: ``search``, ``random search (baseline)``, ``finalists``, ``test``.
+        phase: What runs now, in words: ``search``, ``random baseline``, ``finalists``, ``test``.
         trials, trials_total: Finished and planned trials of this phase.
         failures: Failed trials of this phase.
         best: Best score of this phase so far (a tuning score, never a result); None before the first.
         env_steps, env_steps_total: Training env steps of this phase, done and planned.
-        env_steps_per_second: Over the time spent in this phase.
+        env_steps_per_second: Over the time spent in this phase, without its first steps where there are later ones: the first wait
+            for the compiler.
         eta_seconds: Estimate for the rest of this phase; None before there is one.
-        note: One line worth telling once (``compiling``, ``saved``); empty otherwise.
+        note: A word on what is going on (``compiling``); mostly empty.
     """
 
     phase: str
@@ -41,6 +44,10 @@ def silent(event: Event) -> None:
     """Report nothing."""
 
 
+class ReporterError(AutoRLError):
+    """Whoever watched the study failed. A failure of its own kind: it must never pass for one of the trials'."""
+
+
 class Meter:
     """Counts the work of one phase and reports it."""
 
@@ -48,7 +55,8 @@ class Meter:
         self.phase, self.trials_total, self.env_steps_total = phase, trials_total, env_steps_total
         self._report = report
         self._started = time.perf_counter()
-        self._here = 0
+        self._here = self._first = 0
+        self._first_at: float | None = None
         self.trials = self.failures = self.env_steps = 0
         self.best: float | None = None
 
@@ -61,6 +69,8 @@ class Meter:
         """Count training env steps."""
         self.env_steps += env_steps
         self._here += env_steps
+        if self._first_at is None and env_steps:
+            self._first, self._first_at = self._here, time.perf_counter()
         self.show()
 
     def finished(self, score: float | None) -> None:
@@ -74,20 +84,32 @@ class Meter:
 
     def show(self, note: str = "") -> None:
         """Report the present state."""
-        elapsed = max(time.perf_counter() - self._started, 1e-9)
-        speed = self._here / elapsed
+        speed, steady = self._speed()
         left = max(0, self.env_steps_total - self.env_steps)
-        self._report(
-            Event(
-                phase=self.phase,
-                trials=self.trials,
-                trials_total=self.trials_total,
-                failures=self.failures,
-                best=self.best,
-                env_steps=self.env_steps,
-                env_steps_total=self.env_steps_total,
-                env_steps_per_second=speed,
-                eta_seconds=left / speed if speed > 0 else None,
-                note=note,
-            )
+        event = Event(
+            phase=self.phase,
+            trials=self.trials,
+            trials_total=self.trials_total,
+            failures=self.failures,
+            best=self.best,
+            env_steps=self.env_steps,
+            env_steps_total=self.env_steps_total,
+            env_steps_per_second=speed,
+            eta_seconds=left / speed if steady else None,
+            note=note,
         )
+        try:
+            self._report(event)
+        except AutoRLError:
+            raise
+        except Exception as error:
+            raise ReporterError(
+                f"the progress reporter failed ({type(error).__name__}: {error}); every finished trial is saved"
+            ) from error
+
+    def _speed(self) -> tuple[float, bool]:
+        """Return env steps a second, and whether more than the first steps (with the compiler's wait) went into it."""
+        now = time.perf_counter()
+        if self._first_at is not None and self._here > self._first:
+            return (self._here - self._first) / max(now - self._first_at, 1e-9), True
+        return self._here / max(now - self._started, 1e-9), False

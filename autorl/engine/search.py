@@ -109,4 +109,6 @@ def _meter(session: Session, name: str, method: SearchMethod[Any], trials: Seque
         scores = [t.score for t in ended if t.score is not None]
         steps = sum(t.ledger.train_env_steps for t in ended)
         meter.already(len(ended), len(ended) - len(scores), steps, max(scores, default=None))
+    else:
+        meter.show("compiling")
     return meter

@@ -47,7 +47,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     winners: dict[Arm, Finalist] = {}
     finalists: dict[Arm, list[Finalist]] = {}
     for arm in arms(session):
-        name = "search" if arm == "method" else "random search (baseline)"
+        name = "search" if arm == "method" else "random baseline"
         trials = run_search(session, arm, name)
         finalists[arm] = choose_finalists(
             trials, session.specification.finalists, continues=session.method(arm).continues

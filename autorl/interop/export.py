@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autorl.errors import StudyError
+from autorl.errors import StudyError, UsageError
 from autorl.outer.lineage import schedule
 from autorl.studies.specification import Specification, from_mapping, to_mapping, to_yaml
 from autorl.studies.trial import Stage, Trial
@@ -20,32 +20,38 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
 
     Raises:
         StudyError: No trial has completed yet.
+        UsageError: A study of the user's own objective, which no experiment can train.
     """
     if best is None:
         raise StudyError("nothing to export yet: no trial has completed. Go on with: autorl resume")
     learner = specification.learner
-    fixed = dict(learner.hyperparameters) if learner is not None else {}
+    if learner is None:
+        raise UsageError(
+            f"the objective of study {specification.name!r} is your own, so there is no experiment that trains its best "
+            "candidate; in Python, study.best has it"
+        )
+    fixed = dict(learner.hyperparameters)
     stages = best.schedule
     if best.phase == "search" and best.parent is not None:
         plan = tuple(Stage(until, candidate) for until, candidate in schedule(trials, best.number))
         stages = plan if len(plan) > 1 else None
+    number = best.number if best.source is None else best.source
     plain = to_mapping(specification)
     plain |= {
         "name": f"{specification.name}-best"[:64],
-        "description": f"Best of study {specification.name!r} (trial {best.source if best.source is not None else best.number}).",
+        "description": f"Best of study {specification.name!r} (trial {number}).",
         "search": None,
         "expected": None,
         "budget": {
             "trainings": 1,
-            "env_steps": specification.budget.env_steps if best.schedule is None else best.schedule[-1].until,
+            "env_steps": specification.budget.env_steps if stages is None else stages[-1].until,
         },
         "schedule": None
         if stages is None
         else [{"until": s.until, "hyperparameters": dict(s.candidate)} for s in stages],
     }
-    if learner is not None:
-        plain["learner"] = {
-            "algorithm": learner.algorithm,
-            "hyperparameters": fixed if stages is not None else {**fixed, **best.candidate},
-        }
+    plain["learner"] = {
+        "algorithm": learner.algorithm,
+        "hyperparameters": fixed if stages is not None else {**fixed, **best.candidate},
+    }
     return to_yaml(from_mapping(plain))

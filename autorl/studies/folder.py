@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from autorl.errors import StudyError, UnknownNameError
+from autorl.errors import StudyError, UnknownStudyError
 from autorl.studies.files import NAME_PATTERN, check_name, storage_errors, write_text_atomic
 
 __all__ = ["ROOT", "StudyFolder", "list_studies", "write_text_atomic"]
@@ -97,7 +97,7 @@ class StudyFolder:
         """Return the study of that name below ``root``, or at that path.
 
         Raises:
-            UnknownNameError: There is none; with the nearest name among those there are.
+            UnknownStudyError: There is none; with the nearest name among those there are.
             StudyError: The folder is there but is no study.
         """
         root = Path(root)
@@ -113,7 +113,7 @@ class StudyFolder:
                 raise StudyError(
                     f"{str(place)!r} is no study: it has no study.yaml. It was never started, or was emptied."
                 )
-        raise UnknownNameError(f"study in {str(root)!r}:", text, [study.name for study in list_studies(root)])
+        raise UnknownStudyError(text, str(root), [study.name for study in list_studies(root)])
 
 
 def list_studies(root: Path | str = ROOT) -> list[StudyFolder]:

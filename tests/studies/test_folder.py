@@ -86,11 +86,11 @@ def test_a_wrong_name_gets_the_nearest_one(tmp_path: Path) -> None:
     for name in ("quickstart", "pendulum"):
         make(tmp_path, name)
     StudyFolder.create(tmp_path, "unfinished")
-    with pytest.raises(UnknownNameError, match=r"unknown study .*'quikstart'\. Did you mean 'quickstart'\?"):
+    with pytest.raises(UnknownNameError, match=r"no study 'quikstart' in .*\. Did you mean 'quickstart'\?"):
         StudyFolder.open("quikstart", tmp_path)
     with pytest.raises(UnknownNameError, match=r"Known: pendulum, quickstart\."):
         StudyFolder.open("zzz", tmp_path)
-    with pytest.raises(UnknownNameError, match=r"Known: none\."):
+    with pytest.raises(UnknownNameError, match=r"none at all yet: start one with: autorl run"):
         StudyFolder.open("../zzz", tmp_path / "missing")
     with pytest.raises(StudyError, match=r"no study: it has no study\.yaml"):
         StudyFolder.open("unfinished", tmp_path)
