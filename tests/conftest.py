@@ -1,4 +1,4 @@
-"""What every test runs under: two host devices, a CPU, a compilation cache of its own. Imports no jax: collecting stays quick."""
+"""What every test runs under: four host devices, a CPU, a compilation cache of its own. Imports no jax: collecting stays quick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _set_up_jax() -> str:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     flags = os.environ.get("XLA_FLAGS", "")
     if DEVICES_FLAG not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}=2".strip()
+        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}=4".strip()
     # Never the user's cache, nor that of a neighbour: jax does not write entries atomically, and tests kill processes.
     os.environ["AUTORL_CACHE"] = tempfile.mkdtemp(prefix="autorl-tests-")
     return os.environ["AUTORL_CACHE"]

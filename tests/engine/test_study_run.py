@@ -1,0 +1,224 @@
+"""Whole studies, tiny: phases, seeds, equal work, failures, resuming in the middle, schedules."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import autorl
+from autorl.engine import inflight
+from autorl.engine.methods import method_of
+from autorl.engine.selection import choose_finalists, interquartile_mean, pick_winner
+from autorl.errors import StudyInterrupted
+from autorl.outer.protocol import Status
+from autorl.studies.trial import Stage, Trial
+
+sys.path.append(str(Path(__file__).parents[1] / "reliability"))
+from kill_harness import specification, without_clock
+
+
+def run(root, method="random", name=None, report=None, **changes):
+    spec = {**specification(method), **changes}
+    return autorl.run(spec, name=name, root=root, report=report)
+
+
+def told(study):
+    return without_clock(study.summary() | {"study": "", "path": ""})
+
+
+@pytest.fixture(scope="module")
+def tpe(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("tpe"), "tpe")
+
+
+def test_a_study_has_a_method_a_random_and_a_default_arm(tpe):
+    keys = [(t.arm, t.phase, t.number) for t in tpe.trials(None, None)]
+    assert keys.count(("default", "test", 0)) == 1
+    assert sum(arm == "method" and phase == "search" for arm, phase, _ in keys) == 12
+    assert sum(arm == "random" and phase == "search" for arm, phase, _ in keys) == 12
+    assert sum(phase == "test" for _, phase, _ in keys) == 3
+    assert all(t.status is Status.COMPLETED for t in tpe.trials(None, None))
+
+
+def test_the_random_baseline_gets_equal_work(tpe):
+    work = {arm: sum(t.ledger.train_env_steps for t in tpe.trials(arm, None)) for arm in ("method", "random")}
+    assert work["method"] == work["random"]
+
+
+def test_seeds_of_the_phases_are_disjoint(tpe):
+    seeds = {phase: {s for t in tpe.trials(None, phase) for s in t.seeds} for phase in ("search", "finalists", "test")}
+    assert [len(seeds[p]) for p in ("search", "finalists", "test")] == [1, 2, 2]
+    assert len(set.union(*seeds.values())) == 5
+
+
+def test_the_winner_is_the_finalist_with_the_best_tuning_scores(tpe):
+    finalists = tpe.trials("method", "finalists")
+    winner = max(finalists, key=lambda t: interquartile_mean(t.scores[0]))
+    (test,) = tpe.trials("method", "test")
+    assert test.candidate == winner.candidate == tpe.best
+    assert test.source == winner.source
+
+
+def test_the_ledger_counts_what_was_trained(tpe):
+    for trial in tpe.trials(None, None):
+        assert trial.ledger.train_env_steps == 512 * len(trial.seeds)
+        assert trial.ledger.evaluation_env_steps > 0
+        assert trial.ledger.updates > 0
+
+
+def test_running_a_finished_study_again_changes_nothing(tpe):
+    before = told(tpe)
+    autorl.resume(tpe.path)
+    assert told(tpe) == before
+
+
+def test_programs_were_traced_once_in_the_whole_study(tpe):
+    from autorl.studies.record import Record
+
+    with Record.open(tpe.folder.record, readonly=True) as record:
+        programs = record.meta("programs")
+    assert programs == [{"init": 1, "train": 1, "evaluate": 1}]  # one program for all arms, phases and generations
+
+
+@pytest.mark.parametrize("method", ["random", "pbt"])
+def test_a_study_stopped_between_segments_goes_on_from_there(tmp_path, monkeypatch, method):
+    whole = run(tmp_path / "whole", method)
+    monkeypatch.setattr(inflight, "SAVE_SECONDS", 0.0)
+    used = []
+    load = inflight.InflightSaver.load
+    monkeypatch.setattr(inflight.InflightSaver, "load", lambda self, like: used.append(load(self, like)) or used[-1])
+
+    calls = {"left": 7}
+
+    def stop_sometimes(self):
+        calls["left"] -= 1
+        if calls["left"] == 0:
+            calls["left"] = 12
+            self.request()
+        original(self)
+
+    from autorl.engine.session import Stopper
+
+    original = Stopper.check
+    monkeypatch.setattr(Stopper, "check", stop_sometimes)
+    study = autorl.create(specification(method), root=tmp_path / "stopped")
+    stops = 0
+    while not study.finished:
+        with contextlib.suppress(StudyInterrupted):
+            study.run()
+        stops += not study.finished
+        assert stops < 50
+    assert stops >= 2
+    assert any(state is not None for state in used), "no population was ever taken up in the middle"
+    assert told(study) == told(whole)
+
+
+def test_a_population_continues_from_its_parents(tmp_path):
+    study = run(tmp_path, "pbt")
+    trials = {t.number: t for t in study.trials()}
+    assert len(trials) == 16
+    children = [t for t in trials.values() if t.parent is not None]
+    assert len(children) == 12
+    assert all(trials[t.parent].generation == t.generation - 1 for t in children)
+    assert any(t.origin == "exploit" for t in children)
+    assert sum(t.ledger.train_env_steps for t in trials.values()) == 4 * 512
+    finalist = study.trials("method", "finalists")[0]
+    assert finalist.env_steps == 512
+    assert finalist.parent is None
+
+
+def test_a_diverged_candidate_ranks_last_and_the_study_completes(tmp_path):
+    space = {"dimensions": {"learning_rate": {"type": "categorical", "choices": [0.001, 1e30]}}}
+    learner = {
+        "algorithm": "ppo",
+        "hyperparameters": {"n_envs": 2, "n_steps": 16, "hidden_size": 8, "max_grad_norm": 1e30},
+    }
+    study = run(tmp_path, "random", learner=learner, search={"space": space, "method": "random"})
+    statuses = {t.candidate["learning_rate"]: t.status for t in study.trials()}
+    assert statuses == {0.001: Status.COMPLETED, 1e30: Status.DIVERGED}
+    assert study.best == {"learning_rate": 0.001}
+    assert study.finished
+
+
+def test_a_study_of_failures_only_still_ends(tmp_path):
+    study = run(tmp_path, "tpe", environment="probe:nan_reward")
+    assert all(t.status is Status.DIVERGED for t in study.trials())
+    assert study.best is None
+    assert study.finished
+    assert study.folder.report.exists()
+
+
+def test_several_environments_are_scored_on_their_ranges(tmp_path):
+    environments = [
+        {"id": "probe:observation_action_reward", "score_range": [-1, 1]},
+        {"id": "probe:action_reward", "score_range": [-1, 1]},
+    ]
+    study = run(tmp_path, "random", environment=environments)
+    for trial in study.trials():
+        assert len(trial.scores) == 2
+        assert trial.score == pytest.approx(sum(row[0] for row in trial.scores) / 2)
+        assert 0 <= trial.score <= 1
+
+
+def test_a_plain_experiment_is_tested_beside_the_default(tmp_path):
+    spec = {**specification("random")}
+    del spec["search"]
+    study = autorl.run(spec | {"budget": {"trainings": 1, "env_steps": 512}}, root=tmp_path)
+    arms = {t.arm: t for t in study.trials(None, "test")}
+    assert set(arms) == {"method", "default"}
+    assert arms["method"].candidate["n_envs"] == 2
+    assert arms["default"].candidate == {}
+
+
+def test_method_seeds_differ_between_the_arms(tpe):
+    draws = [
+        method_of(tpe.specification, arm).ask(method_of(tpe.specification, arm).init(), 1)[0].candidate
+        for arm in ("method", "random")
+    ]
+    assert draws[0] != draws[1]
+
+
+def trial(number, score, candidate=None, **changes):
+    status = Status.DIVERGED if score is None else Status.COMPLETED
+    return Trial(
+        "method",
+        "search",
+        number,
+        candidate or {"x": number},
+        10,
+        score=score,
+        scores=((score,),),
+        status=status,
+        **changes,
+    )
+
+
+def test_finalists_are_the_best_distinct_candidates():
+    trials = [trial(0, 1.0), trial(1, 3.0, {"x": 9}), trial(2, 2.5, {"x": 9}), trial(3, None), trial(4, 2.0)]
+    assert [f.source for f in choose_finalists(trials, 2, continues=False)] == [1, 4]
+    assert choose_finalists([trial(0, None)], 3, continues=False) == []
+
+
+def test_finalists_of_a_population_are_schedules():
+    trials = [
+        trial(0, 5.0),
+        trial(1, 1.0),
+        trial(2, 6.0, {"x": 0}, parent=0, generation=1),
+        trial(3, 7.0, {"x": 8}, parent=0, generation=1),
+    ]
+    first, second = choose_finalists(trials, 2, continues=True)
+    assert (first.source, first.schedule) == (3, (Stage(10, {"x": 0}), Stage(20, {"x": 8})))
+    assert (second.source, second.schedule) == (2, None)
+
+
+def test_the_winner_is_chosen_by_interquartile_mean_with_failures_as_the_worst_score():
+    def finalist(number, scores):
+        return Trial("method", "finalists", number, {"x": number}, 10, scores=(tuple(scores),), status=Status.COMPLETED)
+
+    steady = finalist(0, [5.0, 5.0, 5.0, 5.0])
+    lucky = finalist(1, [0.0, 4.0, 4.0, 100.0])
+    failing = finalist(2, [9.0, 9.0, None, None])
+    assert pick_winner([lucky, steady]) is steady
+    assert pick_winner([failing, steady, lucky]) is steady
+    assert pick_winner([]) is None
