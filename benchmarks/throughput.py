@@ -92,7 +92,9 @@ def setup_fused() -> tuple[Run, dict[str, Any]]:
 
     mapped = jax.shard_map(train, mesh=mesh, in_specs=(spec, PartitionSpec()), out_specs=spec, check_vma=False)
     sharding = NamedSharding(mesh, spec)
-    state = jax.device_put(jax.jit(jax.vmap(init))(jnp.arange(lanes)), sharding)
+    # one after another: XLA (0.10.2) deadlocks in a large batch of QR decompositions with two devices on two cores
+    fresh = jax.jit(lambda seeds: jax.lax.map(init, seeds))(jnp.arange(lanes))
+    state = jax.device_put(fresh, sharding)
     jitted = jax.jit(mapped, donate_argnums=0, out_shardings=sharding)
     started = time.perf_counter()
     compiled = jitted.lower(state, np.ones(1, np.int32)).compile()
