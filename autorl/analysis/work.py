@@ -56,7 +56,7 @@ def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Jso
     ours, others = granted(search["method"], specification), granted(search["random"], specification)
     method = method_name(specification)
     if not ours or not others:
-        return {"equal": None, "method": ours, "random": others, "sentence": "No random search beside it so far."}
+        return {"equal": None, "method": ours, "random": others, "sentence": _alone(specification)}
     equal = abs(ours - others) <= _TOLERANCE * max(ours, others)
     if equal:
         sentence = (
@@ -65,3 +65,14 @@ def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Jso
     else:
         sentence = f"NOT equal work: {method} was granted {count(ours)} environment steps of search, random search {count(others)}."
     return {"equal": equal, "method": ours, "random": others, "sentence": sentence}
+
+
+def _alone(specification: Mapping[str, Any]) -> str:
+    """Say why there is no random search to compare with."""
+    search = specification.get("search")
+    if not search:
+        return "Nothing was searched."
+    if search.get("method") == "random":
+        return "The search was a random one: there is none beside it."
+    wanted = (specification.get("baselines") or {}).get("random", True)
+    return "No random search beside it so far." if wanted else "No random search beside it: baselines.random is false."
