@@ -298,7 +298,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--only", choices=("ppo", "dqn"), help="one half of the benchmark")
     parser.add_argument("--repeats", type=int, default=5, help="rounds; ratios are medians over them")
-    parser.add_argument("--candidates", type=int, default=None, help="default: 128 for PPO, 32 for DQN")
+    parser.add_argument("--candidates", type=int, default=None, help="of PPO, default 128")
     parser.add_argument("--worker", choices=SETUPS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -310,7 +310,7 @@ def main() -> None:
     if options.only != "ppo":
         import _throughput_dqn
 
-        results["dqn"] = _throughput_dqn.run(options)
+        results["dqn"] = _throughput_dqn.run(options.repeats)
     print(json.dumps(results)) if options.json else print_table(results)
 
 
