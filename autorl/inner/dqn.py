@@ -196,9 +196,12 @@ class DQN:
             return (now.progress.env_steps + span <= until) & ~now.progress.diverged
 
         def iterate(now: DQNState) -> DQNState:
-            before = now.progress.env_steps
-            now = lax.fori_loop(0, hp.train_freq, lambda _, x: self._act(x, hp, task, size, horizon), now)
-            return self._learn(self._update_target(now, hp, before), hp, size)
+            # unpacked here, once: within the loop every step would copy the weights out of their vector
+            tree = lax.optimization_barrier(self.layout(hp).unpack(now.adam.parameters))
+            values = self._values(hp, tree, now.moments)
+            acted = lax.fori_loop(0, hp.train_freq, lambda _, x: self._act(x, values, hp, task, size, horizon), now)
+            acted = self._take_in(acted, hp, size, now.replay.position)
+            return self._learn(self._update_target(acted, hp, now.progress.env_steps), hp, size)
 
         fitted = state._replace(replay=buffer.begin(state.replay, size, _prioritisation(hp)))
         return lax.while_loop(go_on, iterate, fitted)
@@ -226,15 +229,21 @@ class DQN:
 
         return values
 
-    def _act(self, state: DQNState, hp: DQNHyperparameters, task: Task, size: Array, horizon: Array) -> DQNState:
+    def _act(
+        self,
+        state: DQNState,
+        values: Callable[[Array], Array],
+        hp: DQNHyperparameters,
+        task: Task,
+        size: Array,
+        horizon: Array,
+    ) -> DQNState:
         """Take one step in every environment and store the transitions."""
         progress, actors = state.progress, state.actors
         words = random_words(state.key, _ACT, progress.env_steps, _WORDS_PER_STEP * hp.n_envs).reshape(hp.n_envs, -1)
         epsilon = exploration(hp, progress.env_steps, horizon)
         flat = self._flat(actors.observation)
-        greedy = jnp.argmax(
-            self._values(hp, self.layout(hp).unpack(state.adam.parameters), state.moments)(flat), axis=-1
-        ).astype(jnp.int32)
+        greedy = jnp.argmax(values(flat), axis=-1).astype(jnp.int32)
         action = jnp.where(uniform(words[:, 0]) < epsilon, below(words[:, 1], self._actions), greedy)
         keys = jax.random.wrap_key_data(words[:, 2:], impl="threefry2x32")
         step, observation, env_state = batched_step_or_reset(self.environment, keys, actors.state, action, task)
@@ -255,9 +264,26 @@ class DQN:
         )
         return state._replace(
             progress=progress,
-            moments=update_if(hp.normalize_observations, lambda old: merge(old, flat), state.moments),
-            replay=buffer.store(state.replay, transitions, size, _prioritisation(hp)),
+            replay=buffer.store(state.replay, transitions, size),
             actors=Actors(observation, env_state, jnp.where(done, 0.0, total)),
+        )
+
+    def _take_in(self, state: DQNState, hp: DQNHyperparameters, size: Array, start: Array) -> DQNState:
+        """Give priorities to what the steps since position ``start`` stored, and add it to the moments."""
+        replay, count = state.replay, hp.n_envs
+        steps = jnp.minimum(hp.train_freq, size // count)  # a ring smaller than the rollout kept only its end
+
+        def add(moments: Moments) -> Moments:
+            def one(i: Array, now: Moments) -> Moments:
+                first = lax.rem(start + i * count, size)
+                rows = lax.dynamic_slice_in_dim(replay.rows, first, count)
+                return merge(now, buffer.unpack(rows).observation)
+
+            return lax.fori_loop(0, steps, one, moments)
+
+        return state._replace(
+            moments=update_if(hp.normalize_observations, add, state.moments),
+            replay=buffer.admit(replay, start, steps, count, size, _prioritisation(hp)),
         )
 
     def _update_target(self, state: DQNState, hp: DQNHyperparameters, before: Array) -> DQNState:
@@ -281,7 +307,7 @@ class DQN:
         )
 
     def _update(self, state: DQNState, hp: DQNHyperparameters) -> DQNState:
-        """Make one update of the network and of the priorities; where loss or gradient are not finite, only set the flag."""
+        """Make one update of the network and of the priorities; where loss or gradient are not finite, set the flag."""
         progress, adam, priority = state.progress, state.adam, _prioritisation(hp)
         words = random_words(state.key, _LEARN, progress.updates, hp.buffer_batch_size)
         drawn = buffer.sample(state.replay, words, priority)
@@ -303,7 +329,9 @@ class DQN:
         norm = jnp.sqrt(jnp.vdot(gradient, gradient))
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         factor = jnp.minimum(1.0, hp.max_grad_norm / (norm + 1e-6))
-        adam = update_if(finite, lambda old: adam_step(old, gradient * factor, hp.learning_rate, hp.adam_eps), adam)
+        # a gradient that is not finite is dropped, so that the frozen parameters are finite
+        gradient = jnp.where(finite, gradient * factor, 0.0)
+        adam = adam_step(adam, gradient, hp.learning_rate, hp.adam_eps)
         bounded = jnp.isfinite(jnp.vdot(adam.parameters, adam.parameters))  # one fast operation for all of them
         metrics = {"loss": loss, "action_value": jnp.mean(value), "gradient_norm": norm}
         progress = progress._replace(
@@ -340,13 +368,10 @@ def td_targets(batch: Transitions, next_values: Array, gamma: Array) -> Array:
 def _average_return(before: Array, total: Array, done: Array) -> Array:
     """Return the exponential average of returns after a step in which the episodes ``done`` [B] ended with ``total``."""
     count = jnp.sum(done, dtype=jnp.float32)
-
-    def update(old: Array) -> Array:
-        mean = jnp.sum(jnp.where(done, total, 0.0)) / count
-        keep = jnp.power(RETURN_DECAY, count)
-        return jnp.where(jnp.isnan(old), mean, keep * old + (1.0 - keep) * mean)
-
-    return update_if(count > 0.0, update, before)
+    mean = jnp.sum(jnp.where(done, total, 0.0)) / count
+    keep = jnp.power(RETURN_DECAY, count)
+    after = jnp.where(jnp.isnan(before), mean, keep * before + (1.0 - keep) * mean)
+    return jnp.where(count > 0.0, after, before)
 
 
 def _prioritisation(hp: DQNHyperparameters) -> Prioritisation:

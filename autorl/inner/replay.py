@@ -128,9 +128,11 @@ def begin(replay: Replay, size: Array, priority: Prioritisation) -> Replay:
     )
 
 
-def store(replay: Replay, new: Transitions, size: Array, priority: Prioritisation) -> Replay:
-    """Add B transitions, over the oldest ones once the ring of ``size`` (a multiple of B) is full."""
-    count = new.reward.shape[0]
+def store(replay: Replay, new: Transitions, size: Array) -> Replay:
+    """Add B transitions, over the oldest ones once the ring of ``size`` (a multiple of B) is full.
+
+    They have no priority yet: `admit` gives it to all that a rollout stored, in one branch instead of one for each step.
+    """
     row = jnp.concatenate(
         [
             new.observation,
@@ -141,20 +143,35 @@ def store(replay: Replay, new: Transitions, size: Array, priority: Prioritisatio
         ],
         axis=1,
     )
-    start = replay.position
-    fresh = jnp.power(replay.max_priority, priority.alpha)
-
-    def give_priority(tree: SumTree) -> SumTree:
-        indices = start + jnp.arange(count, dtype=jnp.int32)
-        return sum_tree.update(tree, indices, jnp.broadcast_to(fresh, (count,)))
-
-    stop = start + count
+    stop = replay.position + row.shape[0]
     return replay._replace(
-        rows=lax.dynamic_update_slice(replay.rows, row, (start, jnp.zeros_like(start))),
-        tree=update_if(priority.enabled, give_priority, replay.tree),
+        rows=lax.dynamic_update_slice(replay.rows, row, (replay.position, jnp.zeros_like(stop))),
         position=jnp.where(stop < size, stop, 0),
         filled=jnp.maximum(replay.filled, stop),
     )
+
+
+def admit(replay: Replay, start: Array, steps: Array, count: int, size: Array, priority: Prioritisation) -> Replay:
+    """Give the largest priority so far to what was stored since ``start``: ``steps`` times ``count`` transitions.
+
+    Args:
+        replay: The buffer.
+        start: int32 scalar; its position before.
+        steps: int32 scalar.
+        count: B of each step.
+        size: Ring size.
+        priority: Settings.
+    """
+    fresh = jnp.broadcast_to(jnp.power(replay.max_priority, priority.alpha), (count,))
+
+    def give(tree: SumTree) -> SumTree:
+        def one(i: Array, now: SumTree) -> SumTree:
+            indices = lax.rem(start + i * count, size) + jnp.arange(count, dtype=jnp.int32)
+            return sum_tree.update(now, indices, fresh)
+
+        return lax.fori_loop(0, steps, one, tree)
+
+    return replay._replace(tree=update_if(priority.enabled, give, replay.tree))
 
 
 def sample(replay: Replay, words: Array, priority: Prioritisation) -> Sample:

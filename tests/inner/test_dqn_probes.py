@@ -12,12 +12,12 @@ from autorl.inner.dqn import DQN
 
 STEPS = 4000
 VALUES = {
-    "learning_rate": 3e-3,
+    "learning_rate": 5e-3,
     "gamma": 0.8,
     "hidden_size": 16,
     "n_layers": 1,
     "buffer_batch_size": 32,
-    "gradient_steps": 1,
+    "gradient_steps": 4,
     "tau": 0.1,
     "learning_starts": 64,
     "target_epsilon": 0.2,

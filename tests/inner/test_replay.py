@@ -16,7 +16,7 @@ from autorl.inner.replay import Prioritisation, Transitions
 
 CAPACITY = 32
 EMPTY = buffer.empty(CAPACITY, 2)
-store, unpack = jax.jit(buffer.store), jax.jit(buffer.unpack)
+unpack = jax.jit(buffer.unpack)
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +41,15 @@ def numbered(start, count):
 @functools.partial(jax.jit, static_argnums=3)
 def filled(size, total, priority, count):
     """A buffer after ``total`` (a multiple of ``count``) numbered transitions, ``count`` at a time."""
-    return jax.lax.fori_loop(
-        0, total // count, lambda i, r: buffer.store(r, numbered(i * count, count), size, priority), EMPTY
-    )
+    steps = total // count
+    full = jax.lax.fori_loop(0, steps, lambda i, r: buffer.store(r, numbered(i * count, count), size), EMPTY)
+    return buffer.admit(full, jnp.int32(0), steps, count, size, priority)
+
+
+@jax.jit
+def store(replay, new, size, priority):
+    """Store and admit one transition."""
+    return buffer.admit(buffer.store(replay, new, size), replay.position, jnp.int32(1), 1, size, priority)
 
 
 def fill(size, total, count=1, priority=None):
