@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+XLA_FLAGS = ("--xla_cpu_prefer_vector_width=512", "--xla_cpu_multi_thread_eigen=false")
+"""Wider vectors, and no threads inside a device: the cores are devices already. Both measured faster; neither relaxes arithmetic."""
+
 
 def cores() -> int:
     """Return the number of cores this process may use."""
@@ -63,6 +66,9 @@ def start(count: int | None = None) -> list[Any]:
     Returns:
         The devices, a power of two of them (lanes are padded to powers of two, so a third device would idle).
     """
+    flags = os.environ.get("XLA_FLAGS", "")
+    wanted = [flag for flag in XLA_FLAGS if flag.split("=")[0] not in flags]  # what the user set stands
+    os.environ["XLA_FLAGS"] = " ".join([flags, *wanted]).strip()
     import jax
 
     with contextlib.suppress(

@@ -87,7 +87,8 @@ class PopulationProgram:
 
     def _from_host(self, template: Any, value: np.ndarray) -> jax.Array:
         if _is_key(template):
-            return jax.device_put(jax.random.wrap_key_data(jnp.asarray(value)), self.sharding)
+            keys = jax.random.wrap_key_data(jnp.asarray(value), impl=_key_implementation(template))
+            return jax.device_put(keys, self.sharding)
         return jax.device_put(value, self.sharding)
 
     def _init(self, seed: Any, hp: Tree, task: Tree) -> LearnerState:
@@ -128,7 +129,9 @@ class PopulationProgram:
 
     def _jit(self, name: str, function: Callable[..., Tree], chunk: int, donate: tuple[int, ...]) -> Any:
         def over_lanes(*arguments: Tree) -> Tree:
-            batch = chunk if self.vectorise == "vmap" else None
+            # batched QR (orthogonal initialisation) can deadlock on host devices, so there `init` is never vmapped
+            alone = self.vectorise == "map" or (name == "init" and self.devices[0].platform == "cpu")
+            batch = None if alone else chunk
             return jax.lax.map(lambda lane: function(*lane), arguments, batch_size=batch)
 
         spec = PartitionSpec("lanes")
@@ -138,6 +141,13 @@ class PopulationProgram:
 
 def _is_key(x: Any) -> bool:
     return bool(jnp.issubdtype(x.dtype, jax.dtypes.prng_key))
+
+
+def _key_implementation(template: Any) -> Any:
+    """Return the generator of a key that exists only as a shape (jax tells it of values and of tracers alone)."""
+    found: list[Any] = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), template)
+    return found[0]
 
 
 def _fits(compiled: Any, device: Any) -> bool:
