@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from autorl.errors import UsageError
+from autorl.errors import StudyError, UsageError
 from autorl.outer.protocol import Candidate, Proposal, Result, Status
 from autorl.studies import manifest
 from autorl.studies.folder import ROOT, StudyFolder, write_text_atomic
@@ -133,7 +133,10 @@ class Study:
 
     def __init__(self, folder: StudyFolder) -> None:
         self.folder = folder
-        self.specification = load_specification(folder.specification, references=False)
+        try:
+            self.specification = load_specification(folder.specification, references=False)
+        except SpecificationError as error:
+            raise StudyError(f"the specification of study {folder.name!r} is damaged: {error}") from error
         self._lock = StudyLock(folder.path)
         self._writer: Record | None = None
         self._asking: Any = None

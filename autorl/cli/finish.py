@@ -39,6 +39,13 @@ def announce(study: Study, *, as_json: bool) -> None:
     typer.echo(f"Report: {study.folder.report}")
 
 
+def state(study: Study) -> str:
+    """Return where a study is, in words."""
+    if study.specification.learner is None:
+        return "an objective of your own"
+    return "finished" if study.finished else "not finished"
+
+
 def print_result(study: Study) -> None:
     """Print the result tables and the verdict, and an empty line."""
     from autorl.analysis import tables

@@ -82,6 +82,7 @@ def _methods() -> list[dict[str, Any]]:
 
 def _studies(root: Path) -> list[dict[str, Any]]:
     from autorl.api import Study
+    from autorl.cli.finish import state
     from autorl.studies.folder import list_studies
 
     rows = []
@@ -89,8 +90,7 @@ def _studies(root: Path) -> list[dict[str, Any]]:
         try:
             study = Study(folder)
             ended = [t for t in study.trials() if t.status is not Status.RUNNING]
-            state = "finished" if study.finished else "not finished"
-            rows.append({"name": folder.name, "trials": len(ended), "state": state})
+            rows.append({"name": folder.name, "trials": len(ended), "state": state(study)})
         except AutoRLError as error:  # one damaged study hides no other
             rows.append({"name": folder.name, "trials": None, "state": f"cannot be read: {str(error).splitlines()[0]}"})
     return rows

@@ -27,9 +27,9 @@ def show(
         print_json(opened.summary())
         return
     from autorl.analysis import tables
-    from autorl.cli.finish import print_failures, print_result
+    from autorl.cli.finish import print_failures, print_result, state
 
-    typer.echo(f"{opened.path} ({'finished' if opened.finished else 'not finished'})")
+    typer.echo(f"{opened.path} ({state(opened)})")
     if opened.specification.description:
         typer.echo(opened.specification.description)
     typer.echo()

@@ -1,0 +1,113 @@
+"""`autorl run`: overrides, names, what is printed where, and the two by-products (a record of the result, the run in Python)."""
+
+import ast
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from command_line import call, experiment, write
+
+import autorl
+
+SHORT = ("budget.trainings=2", "budget.env_steps=64", "baselines.default=false", "finalists=1")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory with a small experiment in it."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "small", experiment())
+    return tmp_path
+
+
+def test_overrides_name_and_root_are_obeyed(here):
+    done = call("run", "small.yaml", *SHORT, "seeds.test=2", "--name", "mine", "--root", "elsewhere", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json["study"] == "mine"
+    resolved = yaml.safe_load((here / "elsewhere" / "mine" / "study.yaml").read_text())
+    assert resolved["budget"] == {"trainings": 2, "env_steps": 64}
+    assert resolved["seeds"]["test"] == 2
+    assert len(done.json["result"]["arms"]["method"]["seeds"]) == 2
+    again = call("run", "small.yaml", *SHORT, "--name", "mine", "--root", "elsewhere", "--json")
+    assert again.json["study"] == "mine-2", "a second run never touches the first"
+    assert not (here / "studies").exists()
+
+
+def test_people_get_progress_on_one_stream_and_the_result_on_the_other(here):
+    write(here, "MyExperiment", experiment())
+    done = call("run", "MyExperiment.yaml", *SHORT)
+    assert done.code == 0
+    assert done.err.startswith("study studies/myexperiment\nsearch: 0/2 trials")
+    assert "search: 2/2 trials" in done.err
+    assert done.out.startswith("PPO tuned by random search on observation_action_reward scores ")
+    for words in ("Result on test seeds", "95 % interval", "Winner", "learning_rate"):
+        assert words in done.out
+    assert done.out.endswith("\nReport: studies/myexperiment/report.html\n")
+    assert "\n\n\n" not in done.out
+    assert (here / "studies" / "myexperiment" / "report.html").stat().st_size > 1000
+
+
+def test_quiet_shows_no_progress_but_the_result(here):
+    done = call("run", "small.yaml", *SHORT, "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert "Result on test seeds" in done.out
+
+
+def test_failures_are_shown(here):
+    space = {"dimensions": {"learning_rate": {"type": "categorical", "choices": [0.001, 1e30]}}}
+    write(here, "half", experiment(search={"space": space, "method": "sobol"}, baselines={"random": False}))
+    done = call("run", "half.yaml", "budget.env_steps=512")
+    assert done.code == 0
+    assert (
+        "2 of 6 trials failed; each ranks behind every trial that completed:\n  2 diverged, such as trial " in done.out
+    )
+    assert "search: 4/4 trials, 2 failed | best " in done.err
+    assert "2 diverged, such as trial " in call("show", "half").out
+
+
+def test_record_writes_the_result_beside_the_experiment(here):
+    done = call("run", "small.yaml", *SHORT, "--record", "--json")
+    assert done.code == 0
+    assert done.err == "Recorded: small.result.json\n"
+    recorded = json.loads((here / "small.result.json").read_text())
+    assert recorded["experiment"] == "small"
+    assert recorded["result"] == done.json["result"]
+    arm = recorded["result"]["arms"]["method"]
+    assert arm["interval"][0] <= arm["score"] <= arm["interval"][1]
+    assert sum(row["train_env_steps"] for row in recorded["result"]["ledger"]) == 2 * 64 + 3 * 64
+    assert recorded["versions"]["autorl"] == autorl.__version__
+    assert {"jax", "flax", "numpy", "optuna"} <= set(recorded["versions"])
+    assert recorded["seeds"]["test"] == arm["seeds"]
+    assert recorded["specification"]["budget"]["env_steps"] == 64
+
+
+def test_a_record_that_cannot_be_written_is_refused_before_the_study(here, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    done = call("run", "small.yaml", "--record")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("error: --record: cannot write beside 'small.yaml'.")
+    assert not (here / "studies").exists()
+
+
+def test_as_python_prints_a_program_that_does_the_same(here):
+    printed = call("run", "small.yaml", *SHORT, "--name", "in-python", "--root", "it's here", "--as-python")
+    assert (printed.code, printed.err) == (0, "")
+    assert not (here / "it's here").exists(), "it is printed, not run"
+    done = subprocess.run([sys.executable, "-c", printed.out], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    ours = call("run", "small.yaml", *SHORT, "--name", "by-hand", "--json").json
+    theirs = autorl.load("in-python", root="it's here")
+    assert theirs.result["arms"] == ours["result"]["arms"]
+    best, headline, report = done.stdout.splitlines()
+    assert ast.literal_eval(best) == ours["best"] == theirs.best
+    assert headline == ours["result"]["headline"]
+    assert (here / report).is_file()
+
+
+def test_as_python_leaves_out_what_is_not_said_and_refuses_what_is_wrong(here):
+    assert "autorl.run('quickstart')\n" in call("run", "quickstart", "--as-python").out
+    wrong = call("run", "quickstrat", "--as-python")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "Did you mean 'quickstart'?" in wrong.err
