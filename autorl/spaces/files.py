@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from autorl.errors import UsageError, suggestion
+from autorl.spaces.arrays import ArraySpace
 from autorl.spaces.dimensions import KINDS, Dimension
 from autorl.spaces.hyperparameters import Condition, HyperparameterSpace
+from autorl.spaces.product import ProductSpace
+from autorl.spaces.protocol import Space
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
 _LARGEST_FILE = 1_000_000
 _DEEPEST = 8
 
 
-def load_space(reference: str | Mapping[str, Any]) -> HyperparameterSpace:
+def load_space(reference: str | Mapping[str, Any]) -> Space:
     """Return the space of that name in the catalogue, in the ``.yaml`` file of that path, or written inline.
 
     Args:
-        reference: ``ppo_arlbench``; a path that ends in ``.yaml``; or ``{name, learner, source, dimensions}`` (name, learner and
-            source may be left out).
+        reference: ``ppo_arlbench``; a path that ends in ``.yaml``; or a mapping of one of the forms (name, learner and source may be
+            left out) ``{name, learner, source, dimensions}``, ``{name, arrays: {w: [4, 2]}, init_scale}`` for named float32 arrays, and
+            ``{name, parts: {part: a mapping of any form}}`` for several spaces searched together.
 
     Raises:
         UnknownNameError: No such space.
@@ -46,9 +50,41 @@ def resolve_space(reference: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return {"name": path.stem, **_read_yaml(path)}
 
 
-def parse_space(data: Mapping[str, Any], default_name: str) -> HyperparameterSpace:
+def parse_space(data: Mapping[str, Any], default_name: str) -> Space:
     """Return the space that ``data`` describes; raise `UsageError` that lists everything wrong with it."""
     name = data.get("name", default_name)
+    if "arrays" in data:
+        return _parse_arrays(data, name)
+    if "parts" in data:
+        return _parse_parts(data, name)
+    return _parse_dimensions(data, name)
+
+
+def _parse_arrays(data: Mapping[str, Any], name: str) -> ArraySpace:
+    _only(data, name, ("name", "source", "arrays", "init_scale"))
+    shapes, scale = data["arrays"], _number(data.get("init_scale", 0.1))
+    if not isinstance(shapes, Mapping) or not all(isinstance(shape, list | tuple) for shape in shapes.values()):
+        raise UsageError(f"search space {name!r}: arrays: expected a mapping of names to shapes, got {shapes!r}")
+    if isinstance(scale, bool) or not isinstance(scale, int | float):
+        raise UsageError(f"search space {name!r}: init_scale: expected a number above 0, got {scale!r}")
+    return ArraySpace({key: tuple(_number(n) for n in shape) for key, shape in shapes.items()}, float(scale), name)
+
+
+def _parse_parts(data: Mapping[str, Any], name: str) -> ProductSpace:
+    _only(data, name, ("name", "source", "parts"))
+    parts = data["parts"]
+    if not isinstance(parts, Mapping) or not all(isinstance(part, Mapping) for part in parts.values()):
+        raise UsageError(f"search space {name!r}: parts: expected a mapping of names to spaces, got {parts!r}")
+    return ProductSpace({key: parse_space(part, default_name=str(key)) for key, part in parts.items()}, name)
+
+
+def _only(data: Mapping[str, Any], name: str, known: tuple[str, ...]) -> None:
+    wrong = [f"unknown field {key!r}.{suggestion(str(key), known)}" for key in data if key not in known]
+    if wrong:
+        raise UsageError("; ".join(f"search space {name!r}: {problem}" for problem in wrong))
+
+
+def _parse_dimensions(data: Mapping[str, Any], name: str) -> HyperparameterSpace:
     prefix = f"search space {name!r}: "
     known = ("name", "learner", "source", "dimensions")
     wrong = [f"unknown field {key!r}.{suggestion(str(key), known)}" for key in data if key not in known]

@@ -183,7 +183,7 @@ class Specification(Section):
     budget: Budget = Field(Budget(), description="The work that the search may spend.")
     seeds: Seeds = Field(Seeds(), description="Seeds: disjoint sets for search, tuning and test.")
     evaluation: Evaluation = Field(Evaluation(), description="How trained agents are scored.")
-    finalists: Whole = Field(3, ge=1, le=1_000, description="Best trials that are trained again on the tuning seeds.")
+    finalists: Whole = Field(5, ge=1, le=1_000, description="Best trials that are trained again on the tuning seeds.")
     baselines: Baselines = Field(Baselines(), description="What the result is compared with.")
     expected: Expected | None = Field(None, description="What a run gives: minutes on two cores, score.")
 

@@ -186,6 +186,12 @@ def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
             yield Finding(("learner", "hyperparameters", name), message, value)
     if learner is None or s.learner is None:
         return
+    if not dimensions:
+        message = (
+            "its candidates are no hyperparameters, so a learner cannot train with them; "
+            "leave learner and environment out, and use ask and tell"
+        )
+        yield Finding(("search", "space"), message, space.name)
     from autorl.inner.protocol import problems  # imports jax, which a study without a learner does not need
 
     algorithm, meant = s.learner.algorithm, getattr(space, "learner", None)
@@ -208,7 +214,7 @@ def _for_another(space: Space, meant: str, algorithm: str, unknown: list[str]) -
     fitting = []
     for name in catalogue.names("search_spaces"):
         try:
-            if load_space(name).learner == algorithm:
+            if getattr(load_space(name), "learner", None) == algorithm:
                 fitting.append(name)
         except UsageError:
             continue  # a broken file of the user's own: not one to propose

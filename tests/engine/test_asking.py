@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import autorl
@@ -126,3 +127,32 @@ assert study.best is not None
 assert not {{"jax", "torch", "matplotlib"}} & set(sys.modules), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_evolution_strategies_search_arrays(tmp_path):
+    space = {"parts": {"rule": {"arrays": {"w": [3, 2], "b": [2]}, "init_scale": 0.5}, "step": SPACE}}
+    target = {"w": np.arange(6.0).reshape(3, 2) / 6, "b": np.ones(2)}
+    settings = {"algorithm": "CMA_ES", "population_size": 8}
+    spec = {
+        "search": {"space": space, "method": "es", "settings": settings},
+        "budget": {"trainings": 240, "env_steps": 1},
+    }
+    with autorl.create(spec, root=tmp_path) as study:
+        for _ in range(240):
+            trial = study.ask()
+            rule = trial.candidate["rule"]
+            assert rule["w"].shape == (3, 2)
+            study.tell(trial, -sum(float(((rule[k] - target[k]) ** 2).sum()) for k in target))
+    scores = [t.score for t in study.trials()]
+    assert max(scores[-40:]) > max(scores[:8]) * 0.3
+    held = study.space.from_json(study.best)
+    assert -sum(float(((held["rule"][k] - target[k]) ** 2).sum()) for k in target) == pytest.approx(max(scores))
+
+
+def test_a_learner_cannot_be_given_arrays_or_an_es_nominal_choices(tmp_path):
+    arrays = {"arrays": {"w": [3]}}
+    spec = {"environment": "probe:two_step", "learner": "ppo", "budget": {"trainings": 4, "env_steps": 4096}}
+    with pytest.raises(UsageError, match="ask and tell"):
+        autorl.create(spec | {"search": {"space": arrays, "method": "es"}}, root=tmp_path)
+    with pytest.raises(UsageError, match=r"tpe.*cannot search.*Methods that can: .*es"):
+        autorl.create({"search": {"space": arrays, "method": "tpe"}, "budget": spec["budget"]}, root=tmp_path)
