@@ -49,7 +49,7 @@ def run(
         SpecificationError: Listing all problems of the experiment.
         StudyInterrupted: Stopped by Ctrl-C; everything is saved, `resume` goes on.
     """
-    study = create(experiment, overrides, name=name, root=root)
+    study = create(experiment, overrides, name=name, root=root, to_run=True)
     study.run(report)
     return study
 
@@ -67,10 +67,25 @@ def load(study: str | Path, *, root: Path | str = ROOT) -> Study:
 
 
 def create(
-    experiment: Experiment, overrides: Overrides = (), *, name: str | None = None, root: Path | str = ROOT
+    experiment: Experiment,
+    overrides: Overrides = (),
+    *,
+    name: str | None = None,
+    root: Path | str = ROOT,
+    to_run: bool = False,
 ) -> Study:
-    """Make a study without running it: for `Study.ask` and `Study.tell`, or to `Study.run` later."""
+    """Make a study without running it: for `Study.ask` and `Study.tell`, or to `Study.run` later.
+
+    Args:
+        experiment: As for `run`.
+        overrides: As for `run`.
+        name: As for `run`.
+        root: As for `run`.
+        to_run: Whether to refuse, before there is a folder, what only ask and tell can drive.
+    """
     specification = _self_contained(specify(experiment, overrides))
+    if to_run:
+        _check_runnable(specification)
     # an experiment may have capitals in its name, a folder may not: some file systems do not tell them apart
     folder = StudyFolder.create(root, specification.name.lower() if name is None else name)
     Record.create(folder.record).close()
@@ -101,6 +116,11 @@ def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
 
         start()  # checking an environment makes arrays, and devices can only be made before the first one
     return read(references=True)
+
+
+def _check_runnable(specification: Specification) -> None:
+    if specification.learner is None:
+        raise UsageError("learner: this study has none, so only study.ask() and study.tell() can drive it")
 
 
 def _self_contained(specification: Specification) -> Specification:
@@ -175,8 +195,7 @@ class Study:
         from autorl.engine.session import Session, Stopper
         from autorl.engine.study_run import run_study
 
-        if self.specification.learner is None:
-            raise UsageError("learner: this study has none, so only study.ask() and study.tell() can drive it")
+        _check_runnable(self.specification)
         if self.finished:
             if not self.folder.report.exists():  # killed on its last step
                 self.report()

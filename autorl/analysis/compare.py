@@ -72,13 +72,15 @@ def tables(outcome: Json) -> list[Table]:
 
 
 def _studies_table(studies: Sequence[Json]) -> Table:
-    texts = [Column(name, right=False) for name in ("study", "method", "environment")]
-    names = ("test IQM", "95 % interval", "test seeds", "failed", "search steps", "steps each")
+    where = [", ".join(s["environments"]) or "-" for s in studies]
+    shared = len(set(where)) == 1  # then it is said once, above: the table is wide enough
+    texts = [Column(name, right=False) for name in ("study", "method", *([] if shared else ["environment"]))]
+    names = ("test IQM", "95 % interval", "seeds", "failed", "search steps", "steps each")
     rows = (
         (
             s["name"],
             s["method"],
-            ", ".join(s["environments"]) or "-",
+            *([] if shared else [place]),
             number(s["score"]),
             interval(s["interval"]),
             str(len(s["test_seeds"])),
@@ -86,14 +88,16 @@ def _studies_table(studies: Sequence[Json]) -> Table:
             count(s["search_env_steps"]),
             count(s["env_steps"]),
         )
-        for s in studies
+        for s, place in zip(studies, where, strict=True)
     )
-    return Table("Test results", (*texts, *map(Column, names)), tuple(rows))
+    return Table(
+        f"Test results on {where[0]}" if shared else "Test results", (*texts, *map(Column, names)), tuple(rows)
+    )
 
 
 def _pairs_table(pairs: Sequence[Json]) -> Table:
     texts = [Column(name, right=False) for name in ("study", "against", "verdict")]
-    names = ("difference", "95 % interval", "P(improvement)", "95 % interval")
+    names = ("difference", "95 % interval", "P(better)", "95 % interval")
     rows = (
         (
             p["study"],
@@ -106,7 +110,8 @@ def _pairs_table(pairs: Sequence[Json]) -> Table:
         )
         for p in pairs
     )
-    return Table("Pairs", (*texts, *map(Column, names)), tuple(rows))
+    note = "P(better): how likely a training of the study is to score above one of the study it is held against."
+    return Table("Pairs", (*texts, *map(Column, names)), tuple(rows), note=note)
 
 
 def _shares(bounds: Sequence[float] | None) -> str:

@@ -49,7 +49,7 @@ def result_table(result: Json) -> Table:
         Column("test IQM"),
         Column("95 % interval"),
         Column("P(better)"),
-        Column("test seeds"),
+        Column("seeds"),
         Column("failed"),
         Column("env steps"),
     )
@@ -183,6 +183,7 @@ def to_rich(table: Table) -> rich.table.Table:
         caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         pad_edge=False,
+        show_edge=False,
         padding=(0, 1, 0, 0),  # narrow, so that a result fits into 80 columns
     )
     for column in table.columns:

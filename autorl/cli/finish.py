@@ -20,10 +20,10 @@ def watch(study: Study, *, quiet: bool) -> None:
     """Run ``study`` to its end under a progress display."""
     from autorl.cli.live import Live
 
+    finished = study.finished
     if not quiet:
-        done = " is finished; this is its result" if study.finished else ""
-        typer.echo(f"study {study.path}{done}", err=True)
-    with Live(quiet) as live:
+        typer.echo(f"study {study.path}{' is finished; this is its result' if finished else ''}", err=True)
+    with Live(quiet or finished) as live:
         study.run(live)
 
 

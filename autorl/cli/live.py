@@ -86,7 +86,7 @@ class Live:
             if self._live is not None:
                 from rich.text import Text
 
-                self._live.update(Text(""))
+                self._live.update(Text(""), refresh=True)
                 self._live.console.print(Text(line(event)), soft_wrap=True)
             elif event is not self._written:
                 print(line(event), file=sys.stderr, flush=True)

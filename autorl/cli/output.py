@@ -31,6 +31,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
             box=rich.box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
             pad_edge=False,
+            show_edge=False,
         )
         for index, name in enumerate(header):
             table.add_column(Text(name), overflow="fold", no_wrap=index == 0)

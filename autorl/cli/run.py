@@ -39,7 +39,7 @@ def run(
         return
     if record:
         result_path(experiment)
-    study = create(experiment, overrides or (), name=name, root=root)
+    study = create(experiment, overrides or (), name=name, root=root, to_run=True)
     watch(study, quiet=quiet or json)
     announce(study, as_json=json)
     if record:

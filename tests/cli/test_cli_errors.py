@@ -146,6 +146,13 @@ def test_output_that_cannot_be_written_is_refused(finished, tmp_path):
     assert "cannot create a study in" in refused(call("run", path, "--root", tmp_path / "file" / "studies"), 3)
 
 
+def test_what_only_ask_and_tell_can_drive_is_not_run(tmp_path):
+    path = write(tmp_path, "own", {**experiment(), "learner": None, "environment": []})
+    message = refused(call("run", path, "--root", tmp_path / "studies"), 2)
+    assert "only study.ask() and study.tell() can drive it" in message
+    assert os.listdir(tmp_path) == ["own.yaml"]
+
+
 def test_a_missing_optional_package_has_a_code_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "torch", None)
