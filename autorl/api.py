@@ -267,7 +267,7 @@ class Study:
 
         trials = self.trials(None, None)
         about = manifest.read(self.folder.manifest)
-        write_report(self.folder.report, trials, self.plain_specification(), about, self.space)
+        write_report(self.folder.report, trials, self.plain_specification(), about, self.space, self.folder.figures)
         if self.space is not None:
             started = datetime.fromisoformat(about["started"])
             optuna_storage.write(self.folder.optuna, self.folder.name, trials, self.space, started=started)

@@ -38,13 +38,18 @@ def write_report(
     specification: Mapping[str, Any],
     manifest: Mapping[str, Any],
     space: Space | None = None,
+    figures: Path | None = None,
 ) -> None:
-    """Write the report to ``path``, atomically. See `render`.
+    """Write the report to ``path``, atomically, and its figures as SVG files into the folder ``figures``. See `render`.
 
     Raises:
-        StudyError: The file cannot be written.
+        StudyError: A file cannot be written.
     """
-    write_text_atomic(Path(path), render(trials, specification, manifest, space))
+    drawn: dict[str, str] = {}
+    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn))
+    if figures is not None:
+        for name, svg in drawn.items():
+            write_text_atomic(figures / f"{name}.svg", svg)
 
 
 def render(
@@ -52,6 +57,7 @@ def render(
     specification: Mapping[str, Any],
     manifest: Mapping[str, Any],
     space: Space | None = None,
+    drawn: dict[str, str] | None = None,
 ) -> str:
     """Return the report as one self-contained HTML document.
 
@@ -60,14 +66,16 @@ def render(
         specification: The resolved specification as plain data.
         manifest: The manifest as plain data (see `autorl.studies.manifest`).
         space: The space searched, if anything was.
+        drawn: Filled with the SVG text of every figure, by name.
     """
+    drawn = {} if drawn is None else drawn
     result = summarise(trials, specification)
     searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
     body = [
         _header(result, specification),
-        page.section("Result", *_result(result, trials, specification)),
+        page.section("Result", *_result(result, trials, specification, drawn)),
         page.section("Winner", *_winner(result, specification)),
-        page.section("Search", *_search(result, trials, searched, specification, space)),
+        page.section("Search", *_search(result, trials, searched, specification, space, drawn)),
         page.section("Trials", *_trials(result, trials)),
         page.section("Failures", *_failures(result, trials)),
         page.section("Work", page.table(ledger_table(result))),
@@ -112,15 +120,17 @@ def _header(result: Json, specification: Mapping[str, Any]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _result(result: Json, trials: Sequence[Trial], specification: Mapping[str, Any]) -> list[str]:
+def _result(
+    result: Json, trials: Sequence[Trial], specification: Mapping[str, Any], drawn: dict[str, str]
+) -> list[str]:
     if not result["arms"]:
         return []
     failed = any(arm["failed"] for arm in result["arms"].values())
     caption = "Failed trainings count as the worst score of all arms." if failed else ""
     return [
         page.table(result_table(result)),
-        _figure(arm_scores(result), "test-scores"),
-        _figure(learning_curves(trials, specification), "learning-curves", caption),
+        _figure(drawn, arm_scores(result), "test-scores"),
+        _figure(drawn, learning_curves(trials, specification), "learning-curves", caption),
     ]
 
 
@@ -153,22 +163,23 @@ def _search(
     searched: Sequence[Trial],
     specification: Mapping[str, Any],
     space: Space | None,
+    drawn: dict[str, str],
 ) -> list[str]:
     if not any(finished(t) for t in searched):
         return []
     found = importances(searched, space)
     source = _leader(result, searched)
-    parts = [_figure(optimisation_history(trials, specification), "history")]
+    parts = [_figure(drawn, optimisation_history(trials, specification), "history")]
     if any(t.parent is not None for t in searched):
-        parts.append(_figure(pbt_schedule(searched, space, source), "schedule"))
-        parts.append(_figure(lineage(searched, source), "lineage"))
+        parts.append(_figure(drawn, pbt_schedule(searched, space, source), "schedule"))
+        parts.append(_figure(drawn, lineage(searched, source), "lineage"))
     parts.append(
-        _figure(importance_bars(found), "importance") if found.shares else page.paragraph(found.message, "note")
+        _figure(drawn, importance_bars(found), "importance") if found.shares else page.paragraph(found.message, "note")
     )
     ringed = (
         "" if source is None else f"Ringed: trial {source}, {'the winner' if result['winner'] else 'the best so far'}."
     )
-    parts.append(_figure(slices(searched, space, list(found.shares), source), "slices", ringed))
+    parts.append(_figure(drawn, slices(searched, space, list(found.shares), source), "slices", ringed))
     return parts
 
 
@@ -225,8 +236,9 @@ def _reproduction(
     ]
 
 
-def _figure(made: Figure, name: str, caption: str = "") -> str:
-    return page.figure(to_svg(made, name), caption)
+def _figure(drawn: dict[str, str], made: Figure, name: str, caption: str = "") -> str:
+    drawn[name] = to_svg(made, name)
+    return page.figure(drawn[name], caption)
 
 
 def _dump(specification: Mapping[str, Any]) -> str:

@@ -80,3 +80,5 @@ class Asker:
         self._record.tell([(trial.arm, trial.phase, number)])
         self._state = self._method.tell(self._state, [result_of(trial, self._space)])
         del self._pending[number]
+        if self._method.finished(self._state, [result_of(t, self._space).proposal for t in self._pending.values()]):
+            self._record.set_meta("finished", not self._pending)

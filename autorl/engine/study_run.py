@@ -15,6 +15,7 @@ from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
+from autorl.studies import checkpoint
 from autorl.studies.trial import Arm, Phase, Stage, Trial
 
 
@@ -33,6 +34,9 @@ def run_study(session: Session) -> None:
     if session.specification.baselines.default:
         winners["default"] = Finalist({}, None, -1)
     _test(session, winners)
+    checkpoint.prune(
+        session.folder.checkpoints, ()
+    )  # nothing is in flight any more, and nothing continues from a state
 
 
 def arms(session: Session) -> list[Arm]:

@@ -294,3 +294,13 @@ def test_importing_analysis_imports_nothing_heavy():
     root = Path(report.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], check=False, cwd=root, capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr.strip()) == ("[]", "")
+
+
+def test_figures_are_written_beside_the_report(tmp_path, finished):
+    trials, text, _ = finished
+    (tmp_path / "figures").mkdir()
+    arguments = trials, sy.specification(), sy.MANIFEST, sy.SPACE
+    report.write_report(tmp_path / "report.html", *arguments, figures=tmp_path / "figures")
+    written = {f.stem: f.read_text(encoding="utf-8") for f in (tmp_path / "figures").iterdir()}
+    assert set(written) >= {"history", "slices", "test-scores", "learning-curves"}
+    assert all(svg.startswith("<svg") and svg in text for svg in written.values())

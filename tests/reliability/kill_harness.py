@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import autorl
+
 LEARNER = {
     "algorithm": "ppo",
     "hyperparameters": {
@@ -87,7 +89,7 @@ def kill_and_resume(cwd: Path, experiment: Path, name: str, after: float) -> int
         # killed before it was a study: there is nothing to resume, and running again is what a user would do
         run("run", str(experiment), "--name", f"{name}-again", "--quiet", cwd=cwd)
         return -1
-    trials = len(json.loads(run("show", name, "--json", cwd=cwd))["trials"])
+    trials = len(autorl.load(cwd / "studies" / name).trials(None, None))
     run("resume", name, "--quiet", cwd=cwd)
     return trials
 
@@ -96,7 +98,7 @@ def outcome(cwd: Path, name: str) -> dict[str, Any]:
     """Return everything that a study found, less the wall clock and its own name."""
     if not (cwd / "studies" / name / "study.yaml").exists():
         name = f"{name}-again"
-    held = json.loads(run("show", name, "--json", cwd=cwd))
+    held = json.loads(json.dumps(autorl.load(cwd / "studies" / name).summary()))  # what `autorl show --json` prints
     assert held["finished"]
     return without_clock({key: held[key] for key in ("specification", "trials", "best", "result")})
 

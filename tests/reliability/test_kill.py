@@ -1,11 +1,12 @@
 """Kill it whenever you like: `autorl resume` gives the same answer."""
 
-import json
 import signal
 import time
 
 import kill_harness as harness
 import pytest
+
+import autorl
 
 
 @pytest.mark.parametrize("method", ["random", "pbt"])
@@ -30,7 +31,10 @@ def test_a_stop_saves_everything_and_prints_the_command_to_resume(tmp_path, numb
     record = tmp_path / "studies" / "stopped" / "record.sqlite"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if record.exists() and len(json.loads(harness.run("show", "stopped", "--json", cwd=tmp_path))["trials"]) > 3:
+        if (
+            record.with_name("study.yaml").exists()
+            and len(autorl.load(tmp_path / "studies" / "stopped").trials(None, None)) > 3
+        ):
             break
         time.sleep(0.2)
     process.send_signal(number)
