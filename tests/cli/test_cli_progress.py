@@ -162,7 +162,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 def test_a_terminal_gets_one_line_that_moves_and_then_the_result(tmp_path):
     write(tmp_path, "small", experiment())
-    code, written = in_terminal("run", "small.yaml", "budget.env_steps=20000", cwd=tmp_path)
+    code, written = in_terminal("run", "small.yaml", "budget.env_steps=8000", cwd=tmp_path)
     assert code == 0
     assert "\x1b[2K" in written, "a line is erased before it is written anew"
     assert written.count("\x1b[1A") == 1, "it never takes more than one row; at the end the cursor goes back into it"

@@ -134,7 +134,7 @@ def test_report_writes_anew_and_says_where(finished):
 def test_compare_says_where_two_studies_are_not_comparable(finished, evolved):
     done = call("compare", finished, evolved, "--json")
     assert (done.code, done.err) == (0, "")
-    assert [s["name"] for s in done.json["studies"]] == ["tuned", "evolved"]
+    assert [s["name"] for s in done.json["studies"]] == ["tuned", evolved.name]
     assert done.json["pairs"] == [], "different environments are never paired"
     warnings = " ".join(done.json["warnings"])
     assert "NOT equal work" in warnings

@@ -116,7 +116,7 @@ def test_as_python_leaves_out_what_is_not_said_and_refuses_what_is_wrong(here):
 def test_an_environment_of_ones_own_is_found_in_the_working_directory(here):
     (here / "my_task.py").write_text(
         "from autorl.environments.registry import make_environment\n\n\n"
-        "def mine():\n    return make_environment('probe:constant_reward')\n"
+        "def mine():\n    return make_environment('probe:observation_action_reward')\n"
     )
     command = [sys.executable, "-P", "-m", "autorl", "run", "small.yaml", "environment=my_task:mine", *SHORT, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
