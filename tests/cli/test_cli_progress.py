@@ -175,6 +175,8 @@ def test_a_terminal_gets_one_line_that_moves_and_then_the_result(tmp_path):
     standing = [text for text in lines if re.match(r"(search|finalists|test): \d+/\d+ trials \|", text)]
     for phase in ("search: 4/4", "finalists: 2/2", "test: 2/2"):
         assert any(text.startswith(phase) for text in standing), phase
+    stale = re.search(r"trials \|[^\r\n]*\r\n(?:\x1b\[[0-9;]*m)*\u2501", written)
+    assert stale is None, "the bar of a phase that has ended is not drawn again below its last line"
     assert any(text.strip().startswith("PPO tuned by random search") for text in lines)
     table = plain[plain.index("Result on test seeds") : plain.index("Winner")]
     assert "configuration" in table, "words are never broken in the middle"
