@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -136,6 +140,15 @@ def _self_contained(specification: Specification) -> Specification:
     return from_mapping(plain, references=False)
 
 
+def resume_command(path: Path) -> str:
+    """Return the command that goes on with the study at ``path``, as it can be typed where this one was."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "autorl" else "autorl"
+    found = shutil.which("autorl")
+    if found is not None and Path(found).resolve() == Path(program).resolve():
+        program = "autorl"  # it is on the path: no need to say where
+    return f"{shlex.quote(program)} resume {shlex.quote(str(path))}"
+
+
 def seed_roles(specification: Specification) -> dict[str, Any]:
     """Return the study's seed and the training seeds of every role."""
     from autorl.keys import SeedRole, training_seeds
@@ -197,19 +210,19 @@ class Study:
 
         _check_runnable(self.specification)
         if self.finished:
-            if not self.folder.report.exists():  # killed on its last step
+            if not self.folder.report.exists():  # somebody removed it
                 self.report()
             return
         devices = start()
         specify(self.specification)
-        with self, Stopper(f"Go on with: autorl resume {self.path}") as stopper:
+        with self, Stopper(f"Go on with: {resume_command(self.path)}") as stopper:
             record = self._write()
             self._note_start([str(d) for d in devices])
             session = Session(self.specification, self.folder, record, devices, report or silent, stopper)
             run_study(session)
-            record.set_meta("finished", True)
             record.set_meta("programs", session.trainer.trace_counts())
-        self.report()
+            self.report()
+            record.set_meta("finished", True)  # the last step: until then, resuming writes the report again
 
     @property
     def finished(self) -> bool:
@@ -300,7 +313,7 @@ class Study:
         Raises:
             UsageError: No such pending trial.
         """
-        self._asker().tell(trial if isinstance(trial, int) else trial.number, score, status)
+        self._asker().tell(trial.number if isinstance(trial, Proposal) else operator.index(trial), score, status)
 
     def results(self) -> list[Result]:
         """Return all told search trials as a search method is told them, in the order of telling."""
@@ -333,6 +346,10 @@ class Study:
         from autorl.engine.asking import Asker
 
         if self._asking is None:
+            if self.specification.learner is not None:
+                raise UsageError(
+                    "learner: this study trains agents by itself (study.run()); ask and tell are for studies without"
+                )
             if self.specification.search is None:
                 raise UsageError("search: this experiment has none, so there is nothing to ask for")
             self._asking = Asker(self.specification, self._write())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, SupportsFloat
 
 from autorl.engine.methods import method_of, result_of, trial_of
 from autorl.errors import UsageError
@@ -33,6 +33,7 @@ class Asker:
         for number, trial in list(self._pending.items()):
             if trial.status is not Status.RUNNING:  # killed between finishing and telling
                 self._tell(number, trial)
+        self._note_end()
 
     def ask(self) -> Proposal:
         """Return the next proposal; see `autorl.api.Study.ask`."""
@@ -57,10 +58,14 @@ class Asker:
         if number not in self._pending:
             known = ", ".join(map(str, sorted(self._pending))) or "none"
             raise UsageError(f"trial {number} is not pending (pending: {known}); each trial is told once")
-        if status in (Status.RUNNING, Status.COMPLETED) and score is None:
-            raise UsageError(f"status {status} needs a score")
+        if isinstance(score, bool) or not isinstance(score, SupportsFloat | None):
+            raise UsageError(f"score: expected a number or None, got {score!r}")
+        if status is Status.RUNNING or (status is Status.COMPLETED and score is None):
+            raise UsageError(
+                f"status: a told trial has ended, and a completed one has a score; got {status} and {score}"
+            )
         finite = score is not None and math.isfinite(score)
-        if status is None or (finite and status is Status.RUNNING):
+        if status is None:
             status = Status.COMPLETED if finite else (Status.CRASHED if score is None else Status.DIVERGED)
         if status is Status.COMPLETED and not finite:
             status = Status.DIVERGED
@@ -80,5 +85,8 @@ class Asker:
         self._record.tell([(trial.arm, trial.phase, number)])
         self._state = self._method.tell(self._state, [result_of(trial, self._space)])
         del self._pending[number]
+        self._note_end()
+
+    def _note_end(self) -> None:
         if self._method.finished(self._state, [result_of(t, self._space).proposal for t in self._pending.values()]):
             self._record.set_meta("finished", not self._pending)

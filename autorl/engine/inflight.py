@@ -6,18 +6,23 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
+from autorl.engine.chunk import Saver
 from autorl.engine.lanes import Job, Outcome, flatten, unflatten
-from autorl.engine.trainer import Saver
 from autorl.outer.protocol import Status
 from autorl.studies import checkpoint
 
 NAME = "inflight"
 SAVE_SECONDS = 60.0
 """Least time between two saves; a population that takes less is simply trained again (same seeds, same numbers)."""
+SAVE_SHARE = 30.0
+"""Least time between two saves, in units of what the last one took: large states are saved less often."""
 
 
 class InflightSaver(Saver):
@@ -27,30 +32,51 @@ class InflightSaver(Saver):
         self._folder = folder
         self._identity = identity(phase, jobs)
         self._last = time.monotonic()
+        self._took = 0.0
 
-    def load(self, like: Any) -> tuple[int, list[Outcome], Any] | None:
-        """Return what was saved of this work, or None."""
+    def load(self, like: Any) -> tuple[int, list[Outcome], list[Any]] | None:
+        """Return what was saved of this work, or None. Nothing is lost then: it is trained again from its beginning."""
         if NAME not in checkpoint.names(self._folder):
             return None
         try:
             arrays, meta = checkpoint.load(self._folder, NAME)
         except checkpoint.CheckpointError:
-            return None  # nothing is lost: the same work is done again from the last recorded trial
+            return None
         if meta.get("identity") != self._identity:
             return None
         outcomes = [_outcome(entry) for entry in meta["outcomes"]]
-        return int(meta["segment"]), outcomes, unflatten(like, arrays)
+        states = [_state(like, arrays, f"job-{i}-") for i in range(len(outcomes))]
+        if any(state is None for state in states):
+            return None  # saved by a version whose agents have another form
+        return int(meta["segment"]), outcomes, states
 
     def save(
-        self, segment: int, outcomes: Sequence[Outcome], states: Callable[[], Any], *, force: bool = False
+        self, segment: int, outcomes: Sequence[Outcome], states: Callable[[], list[Any]], *, force: bool = False
     ) -> None:
-        """Save at most every `SAVE_SECONDS`, or now if ``force``."""
-        if not force and time.monotonic() - self._last < SAVE_SECONDS:
+        """Save at most every `SAVE_SECONDS` (less often if saving is slow), or now if ``force``."""
+        if not force and time.monotonic() - self._last < max(SAVE_SECONDS, SAVE_SHARE * self._took):
             return
+        began = time.monotonic()
         entries = [{**dataclasses.asdict(dataclasses.replace(o, state=None))} for o in outcomes]
         meta = {"identity": self._identity, "segment": segment, "outcomes": entries}
-        checkpoint.save(self._folder, NAME, flatten(states()), meta)
+        # a state for each job, not for each lane: another machine may have other lanes
+        arrays = {k: v for i, state in enumerate(states()) for k, v in flatten(state, f"job-{i}-").items()}
+        checkpoint.save(self._folder, NAME, arrays, meta)
         self._last = time.monotonic()
+        self._took = self._last - began
+
+
+def _state(like: Any, arrays: Mapping[str, np.ndarray], prefix: str) -> Any:
+    """Return one state of the form of ``like``, or None if what was saved has another."""
+    leaves = jax.tree.leaves(like)
+    names = [f"{prefix}{i:04d}" for i in range(len(leaves))]
+    if {name for name in arrays if name.startswith(prefix)} != set(names):
+        return None
+    for leaf, name in zip(leaves, names, strict=True):
+        is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # kept as its raw data, of another form
+        if not is_key and (leaf.shape, leaf.dtype) != (arrays[name].shape, arrays[name].dtype):
+            return None
+    return unflatten(like, arrays, prefix)
 
 
 def identity(phase: str, jobs: Sequence[Job]) -> str:

@@ -47,6 +47,7 @@ class PopulationProgram:
         vectorise: ``map`` runs the lanes of a device one by one, ``vmap`` together.
         traces: How often each function was traced; the retrace guard holds it at one.
         compile_seconds: Wall seconds spent tracing and compiling so far.
+        speed: Env steps a second of the last call to `train`; 0 before any. Only for choosing the length of calls.
     """
 
     learner: Learner
@@ -56,6 +57,7 @@ class PopulationProgram:
     vectorise: Vectorise
     traces: dict[str, int] = field(default_factory=dict)
     compile_seconds: float = 0.0
+    speed: float = 0.0
     _compiled: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -29,13 +29,13 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
     state = method.tell(method.init(), [result_of(t, space) for t in told]) if told else method.init()
     store = GenerationStore(session, arm) if method.continues else None
     meter = _meter(session, phase_name, method, trials)
+    left = {t.number: t for t in trials if t.told is None}
     while not method.finished(state):
         session.stopper.check()
         proposals = method.ask(state, _batch(session, method, state))
-        batch = _recorded(session, arm, [trial_of(p, space, arm, seeds) for p in proposals])
-        ended = _train(session, arm, batch, told, store, meter)
-        if not told and all(t.status is Status.CRASHED for t in ended):
-            raise StudyError(f"every trial of the first batch crashed: {ended[0].message}")
+        batch = _recorded(session, left, [trial_of(p, space, arm, seeds) for p in proposals])
+        left = {}
+        ended = _train(session, batch, told, store, meter)
         record.tell([(t.arm, t.phase, t.number) for t in ended])
         told += ended
         state = method.tell(state, [result_of(t, space) for t in ended])
@@ -54,9 +54,8 @@ def _batch(session: Session, method: SearchMethod[Any], state: Any) -> int:
     return available if wish is None or method.continues else min(wish, available)
 
 
-def _recorded(session: Session, arm: Arm, batch: list[Trial]) -> list[Trial]:
-    """Write the batch down, or return it as an earlier run of this study left it."""
-    known = {t.number: t for t in session.record.trials(arm, "search") if t.told is None}
+def _recorded(session: Session, known: dict[int, Trial], batch: list[Trial]) -> list[Trial]:
+    """Write the batch down, or return it as an earlier run of this study left it in ``known``."""
     if known and sorted(known) != [t.number for t in batch]:
         raise StudyError(
             f"the record holds unfinished trials {sorted(known)} where {[t.number for t in batch]} are due; "
@@ -75,7 +74,6 @@ def _recorded(session: Session, arm: Arm, batch: list[Trial]) -> list[Trial]:
 
 def _train(
     session: Session,
-    arm: Arm,
     batch: list[Trial],
     told: Sequence[Trial],
     store: GenerationStore | None,
@@ -85,7 +83,12 @@ def _train(
     if store is None:
         ended = {t.number: t for t in batch if t.status is not Status.RUNNING}
         running = [t for t in batch if t.number not in ended]
-        fresh, _ = run_trials(session, running, meter, finished=session.record.finish)
+        # what crashes throughout the first batch is most likely the user's environment: mended, the study can go on
+        finish = session.record.finish if told else _nothing
+        fresh, _ = run_trials(session, running, meter, finished=finish)
+        if not told:
+            _refuse_crashes(fresh)
+            session.record.finish(fresh)
         ended |= {t.number: t for t in fresh}
         return [ended[t.number] for t in batch]
     if all(t.status is not Status.RUNNING for t in batch):
@@ -94,10 +97,21 @@ def _train(
     fresh, states = run_trials(
         session, batch, meter, starts=starts, parents=store.load(len(told), batch), keep_states=True
     )
+    if not told:
+        _refuse_crashes(fresh)
     # the states first: a record that knows a generation can always continue from it
     store.save(len(told) + len(fresh), fresh, states)
     session.record.finish(fresh)
     return fresh
+
+
+def _nothing(trials: Sequence[Trial]) -> None:
+    """Keep no trial apart from its batch."""
+
+
+def _refuse_crashes(trials: Sequence[Trial]) -> None:
+    if trials and all(t.status is Status.CRASHED for t in trials):
+        raise StudyError(f"every trial of the first batch crashed, so nothing was recorded: {trials[0].message}")
 
 
 def _meter(session: Session, name: str, method: SearchMethod[Any], trials: Sequence[Trial]) -> Meter:

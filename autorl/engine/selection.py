@@ -23,7 +23,9 @@ class Finalist:
     source: int
 
 
-def choose_finalists(trials: Sequence[Trial], count: int, *, continues: bool) -> list[Finalist]:
+def choose_finalists(
+    trials: Sequence[Trial], count: int, *, continues: bool, horizon: int | None = None
+) -> list[Finalist]:
     """Return the best ``count`` distinct finalists of a search, best first; fewer if fewer completed.
 
     Args:
@@ -31,6 +33,7 @@ def choose_finalists(trials: Sequence[Trial], count: int, *, continues: bool) ->
         count: How many.
         continues: Whether trials continued from parents. Then a finalist is a member of the last generation, with the schedule of
             candidates that its lineage trained with, so that it can be trained again from scratch.
+        horizon: Env steps of a whole training: the last stage of a schedule is extended to it, where a lineage began anew on the way.
     """
     pool = list(final_generation(trials)) if continues else list(trials)
     ranked = sorted(
@@ -39,7 +42,9 @@ def choose_finalists(trials: Sequence[Trial], count: int, *, continues: bool) ->
     )
     chosen: dict[str, Finalist] = {}
     for trial in ranked:
-        plan = schedule(trials, trial.number) if continues else ()
+        plan = list(schedule(trials, trial.number)) if continues else []
+        if plan and horizon is not None:
+            plan[-1] = (horizon, plan[-1][1])
         stages = tuple(Stage(until, candidate) for until, candidate in plan) if len(plan) > 1 else None
         identity = json.dumps([trial.candidate, [[s.until, s.candidate] for s in stages or ()]], sort_keys=True)
         chosen.setdefault(identity, Finalist(trial.candidate, stages, trial.number))
@@ -47,14 +52,14 @@ def choose_finalists(trials: Sequence[Trial], count: int, *, continues: bool) ->
 
 
 def pick_winner(finalists: Sequence[Trial]) -> Trial | None:
-    """Return the finalist with the highest interquartile mean over its tuning seeds; None if there is none.
+    """Return the finalist with the highest interquartile mean over its tuning seeds; None if no training of any completed.
 
-    A failed training counts as the worst score that any finalist reached. All failed: the first finalist.
+    A failed training counts as the worst score that any finalist reached.
     """
-    if not finalists:
-        return None
     known = [s for t in finalists for row in t.scores for s in row if s is not None]
-    worst = min(known, default=0.0)
+    if not known:
+        return None
+    worst = min(known)
 
     def value(trial: Trial) -> tuple[float, int]:
         scores = [worst if s is None else s for row in trial.scores for s in row]

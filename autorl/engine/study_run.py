@@ -54,7 +54,10 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
         name = "search" if arm == "method" else "random baseline"
         trials = run_search(session, arm, name)
         finalists[arm] = choose_finalists(
-            trials, session.specification.finalists, continues=session.method(arm).continues
+            trials,
+            session.specification.finalists,
+            continues=session.method(arm).continues,
+            horizon=session.specification.budget.env_steps,
         )
     seeds = session.seeds("tuning")
     contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -44,6 +45,7 @@ def run_trials(
         made = _jobs(session, trial, (starts or {}).get(trial.number, 0), parents or {})
         jobs += made
         owners += [index] * len(made)
+    jobs_of = Counter(owners)
     results: list[dict[int, Outcome]] = [{} for _ in trials]
     ended: dict[int, Trial] = {}
 
@@ -51,7 +53,7 @@ def run_trials(
         for i, outcome in zip(indices, outcomes, strict=True):
             results[owners[i]][i] = outcome
         touched = dict.fromkeys(owners[i] for i in indices)
-        whole = [t for t in touched if len(results[t]) == owners.count(t)]
+        whole = [t for t in touched if len(results[t]) == jobs_of[t]]
         for t in whole:
             ended[t] = _assemble(session, trials[t], [results[t][i] for i in sorted(results[t])])
             meter.finished(ended[t].score)

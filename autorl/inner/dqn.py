@@ -193,7 +193,7 @@ class DQN:
         span = hp.train_freq * hp.n_envs
 
         def go_on(now: DQNState) -> Array:
-            return (now.progress.env_steps + span <= until) & ~now.progress.diverged
+            return (now.progress.env_steps <= until - span) & ~now.progress.diverged
 
         def iterate(now: DQNState) -> DQNState:
             # unpacked here, once: within the loop every step would copy the weights out of their vector

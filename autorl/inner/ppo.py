@@ -172,7 +172,7 @@ class PPO:
         size = hp.n_envs * hp.n_steps
 
         def go_on(now: PPOState) -> Array:
-            return (now.progress.env_steps + size <= until) & ~now.progress.diverged
+            return (now.progress.env_steps <= until - size) & ~now.progress.diverged
 
         return lax.while_loop(go_on, lambda now: self._iterate(now, hp, task, horizon), state)
 

@@ -256,6 +256,13 @@ def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]
         return
     if learner is not None and method.continues:
         yield from _continuing(method.name, space, learner)
+        members = getattr(method, "population_size", s.budget.trainings)
+        if members != s.budget.trainings:
+            message = (
+                f"expected {s.budget.trainings}, one member for each training of budget.trainings, so that every member, finalist and "
+                f"baseline trains budget.env_steps; got {members}. Leave it out, or change budget.trainings"
+            )
+            yield Finding(("search", "settings", "population_size"), message, members)
 
 
 def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:

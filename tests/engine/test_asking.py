@@ -67,6 +67,31 @@ def test_failures_rank_last_and_do_not_stop_the_study(tmp_path, bad):
         assert study.best_trial.number == trial.number
 
 
+@pytest.mark.parametrize(
+    ("score", "status", "message"),
+    [("high", None, "expected a number"), (True, None, "expected a number"), (None, "completed", "has a score")],
+)
+def test_nonsense_is_refused_and_the_trial_stays_pending(tmp_path, score, status, message):
+    with make(tmp_path) as study:
+        trial = study.ask()
+        with pytest.raises(UsageError, match=message):
+            study.tell(trial, score, None if status is None else Status(status))
+        with pytest.raises(UsageError, match="has ended"):
+            study.tell(trial, math.nan, Status.RUNNING)
+        study.tell(np.int64(trial.number), np.float32(1.0))
+
+
+def test_a_study_with_a_learner_is_not_asked(tmp_path):
+    spec = {
+        "environment": "probe:two_step",
+        "learner": "ppo",
+        "search": {"space": "ppo_continuous", "method": "random"},
+    }
+    study = autorl.create(spec | {"budget": {"trainings": 4, "env_steps": 4096}}, root=tmp_path)
+    with pytest.raises(UsageError, match="trains agents by itself"):
+        study.ask()
+
+
 def test_an_evolution_strategy_waits_for_its_generation(tmp_path):
     with make(tmp_path, "es", population_size=4) as study:
         asked = [study.ask() for _ in range(4)]

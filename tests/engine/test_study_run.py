@@ -10,7 +10,7 @@ import autorl
 from autorl.engine import inflight
 from autorl.engine.methods import method_of
 from autorl.engine.selection import choose_finalists, interquartile_mean, pick_winner
-from autorl.errors import StudyInterrupted
+from autorl.errors import StudyError, StudyInterrupted, UsageError
 from autorl.outer.protocol import Status
 from autorl.studies.trial import Stage, Trial
 
@@ -112,6 +112,79 @@ def test_a_study_stopped_between_segments_goes_on_from_there(tmp_path, monkeypat
     assert stops >= 2
     assert any(state is not None for state in used), "no population was ever taken up in the middle"
     assert told(study) == told(whole)
+
+
+def test_a_population_saved_on_two_devices_goes_on_on_four(tmp_path, monkeypatch):
+    from autorl.engine import devices
+    from autorl.engine.session import Stopper
+
+    whole = run(tmp_path / "whole", "random")
+    start, used = devices.start, []
+    monkeypatch.setattr(devices, "start", lambda count=None: start(count)[:2])
+    calls = {"made": 0}
+
+    def stop_once(self):
+        calls["made"] += 1
+        if calls["made"] == 12:
+            self.request()
+        original(self)
+
+    original = Stopper.check
+    monkeypatch.setattr(Stopper, "check", stop_once)
+    load = inflight.InflightSaver.load
+    monkeypatch.setattr(inflight.InflightSaver, "load", lambda self, like: used.append(load(self, like)) or used[-1])
+    study = autorl.create(specification("random"), root=tmp_path / "moved")
+    with pytest.raises(StudyInterrupted):
+        study.run()
+    monkeypatch.setattr(devices, "start", lambda count=None: start(count)[:4])
+    study.run()
+    assert any(state is not None for state in used)
+    assert told(study) == told(whole)
+
+
+def test_what_another_version_left_in_flight_is_trained_again(tmp_path):
+    import numpy as np
+
+    from autorl.engine.inflight import NAME, InflightSaver
+    from autorl.engine.lanes import Job, Outcome
+    from autorl.studies import checkpoint
+
+    jobs = [Job(0, 0, 1, (Stage(10, {}),), (10,))]
+    saver, like = InflightSaver(tmp_path, "p", jobs), {"a": np.zeros(3), "b": np.zeros(2)}
+    saver.save(1, [Outcome()], lambda: [{"a": np.ones(3), "b": np.ones(2)}], force=True)
+    assert InflightSaver(tmp_path, "p", jobs).load(like)[2][0]["a"].tolist() == [1, 1, 1]
+    assert InflightSaver(tmp_path, "p", jobs).load({"a": np.zeros(4), "b": np.zeros(2)}) is None
+    assert InflightSaver(tmp_path, "p", jobs).load({"a": np.zeros(3)}) is None
+    assert InflightSaver(tmp_path, "other work", jobs).load(like) is None
+    (path,) = tmp_path.glob(f"{NAME}*")
+    path.write_bytes(path.read_bytes()[:-20])
+    assert InflightSaver(tmp_path, "p", jobs).load(like) is None
+    assert checkpoint.names(tmp_path) == [NAME]
+
+
+def test_an_environment_that_crashes_can_be_mended(tmp_path, monkeypatch):
+    from autorl.environments.probes import ObservationActionReward
+
+    step = ObservationActionReward.step
+    study = autorl.create(specification("random"), root=tmp_path)
+    monkeypatch.setattr(ObservationActionReward, "step", lambda *a: 1 / 0)
+    with pytest.raises(StudyError, match=r"first batch crashed.*ZeroDivisionError"):
+        study.run()
+    monkeypatch.setattr(ObservationActionReward, "step", step)
+    study.run()
+    assert all(t.status is Status.COMPLETED for t in study.trials(None, None))
+
+
+def test_a_population_of_another_size_than_the_trainings_is_refused(tmp_path):
+    search = {**specification("pbt")["search"], "settings": {"population_size": 2, "intervals": 2}}
+    with pytest.raises(UsageError, match=r"population_size: expected 4.*got 2"):
+        run(tmp_path, "pbt", search=search)
+
+
+def test_a_lineage_that_began_anew_is_replayed_to_the_end():
+    trials = [trial(0, None), trial(1, None), trial(2, 1.0, generation=1), trial(3, 2.0, {"x": 5}, generation=1)]
+    (best, *_) = choose_finalists(trials, 1, continues=True, horizon=20)
+    assert (best.source, best.candidate, best.schedule) == (3, {"x": 5}, None)
 
 
 def test_a_population_continues_from_its_parents(tmp_path):
@@ -222,3 +295,4 @@ def test_the_winner_is_chosen_by_interquartile_mean_with_failures_as_the_worst_s
     assert pick_winner([lucky, steady]) is steady
     assert pick_winner([failing, steady, lucky]) is steady
     assert pick_winner([]) is None
+    assert pick_winner([finalist(0, [None, None])]) is None

@@ -4,9 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+from autorl.engine import chunk as chunk_module
 from autorl.engine import trainer as trainer_module
 from autorl.engine.devices import start
 from autorl.engine.lanes import Job, evaluation_points
+from autorl.engine.population import PopulationProgram
 from autorl.engine.trainer import Trainer
 from autorl.environments.registry import make_environment
 from autorl.environments.tasks import make_task
@@ -69,7 +71,7 @@ def test_lane_counts_change_no_bit(monkeypatch):
 
 def test_short_calls_change_no_bit(monkeypatch):
     whole = make_trainer().run([job(0)], keep_states=True)[0]
-    monkeypatch.setattr(trainer_module, "SEGMENT_SECONDS", 2e-4)
+    monkeypatch.setattr(chunk_module, "SEGMENT_SECONDS", 2e-4)
     cut = make_trainer().run([job(0, points=4)], keep_states=True)[0]
     assert same_state(whole.state, cut.state)
     assert whole.score == cut.score
@@ -112,6 +114,18 @@ def test_diverged_members_leave_the_others_bit_equal():
         assert same_state(a.state, b.state)
 
 
+def test_a_learning_rate_of_ten_ranks_last_and_leaves_the_others_bit_equal():
+    trainer = make_trainer()
+    good = [job(i, seed=i, learning_rate=0.001) for i in range(3)]
+    without = trainer.run(good, keep_states=True)
+    among = trainer.run([*good[:2], job(7, seed=3, learning_rate=10.0), good[2]], keep_states=True)
+    wild = among.pop(2)
+    assert wild.score is None or wild.score < min(o.score for o in among)
+    for a, b in zip(without, among, strict=True):
+        assert numbers(a) == numbers(b)
+        assert same_state(a.state, b.state)
+
+
 def test_a_nan_reward_is_a_diverged_trial():
     outcome = make_trainer(environment="probe:nan_reward").run([job(0)])[0]
     assert (outcome.status, outcome.score) == (Status.DIVERGED, None)
@@ -136,19 +150,30 @@ def test_a_crash_of_one_program_is_a_result(monkeypatch):
 
 
 def test_running_out_of_memory_halves_the_population(monkeypatch):
-    trainer = make_trainer()
-    expected = [numbers(o) for o in trainer.run([job(i, seed=i) for i in range(3)])]
-    original, sizes = Trainer._train, []
+    expected = [numbers(o) for o in make_trainer().run([job(i, seed=i) for i in range(6)])]
+    original, lanes = PopulationProgram.train, []
 
-    def tight(self, jobs, *rest):
-        sizes.append(len(jobs))
-        if len(jobs) > 1:
+    def tight(self, *arguments):
+        lanes.append(self.lanes)
+        if self.lanes > 4:
             raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return original(self, jobs, *rest)
+        return original(self, *arguments)
 
-    monkeypatch.setattr(Trainer, "_train", tight)
-    assert [numbers(o) for o in trainer.run([job(i, seed=i) for i in range(3)])] == expected
-    assert sizes[0] == 3
+    monkeypatch.setattr(PopulationProgram, "train", tight)
+    trainer = make_trainer()
+    assert [numbers(o) for o in trainer.run([job(i, seed=i) for i in range(6)])] == expected
+    assert list(dict.fromkeys(lanes)) == [32, 16, 8, 4]
+    assert [numbers(o) for o in trainer.run([job(i, seed=i) for i in range(6)])] == expected
+    assert lanes[-1] == 4
+    assert lanes.count(32) == 1, "what did not fit is not tried again"
+
+
+def test_a_lane_that_does_not_fit_alone_is_out_of_memory(monkeypatch):
+    def full(self, *arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(PopulationProgram, "train", full)
+    assert [o.status for o in make_trainer().run([job(0)])] == [Status.OUT_OF_MEMORY]
 
 
 def test_vmapped_lanes_train_the_same_agents_to_rounding():

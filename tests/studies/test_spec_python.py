@@ -56,7 +56,7 @@ def test_yaml_mapping_and_constructors_give_equal_objects():
 def test_defaults_are_those_of_the_contract():
     spec = parse(QUICK, references=False)
     assert (spec.seeds.study, spec.seeds.search, spec.seeds.tuning, spec.seeds.test) == (0, 1, 5, 10)
-    assert (spec.evaluation.episodes, spec.evaluation.points, spec.finalists) == (64, 5, 3)
+    assert (spec.evaluation.episodes, spec.evaluation.points, spec.finalists) == (64, 5, 5)
     assert spec.baselines == Baselines(default=True, random=True)
     assert spec.search.settings == {}
     assert spec.search.batch is None

@@ -1,0 +1,218 @@
+"""One chunk of jobs in the lanes of one program: its segments, its evaluations, its account, its stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from autorl.engine.lanes import Job, Outcome, Segment, lane, segments, spread, stack
+from autorl.engine.population import PopulationProgram, Tree
+from autorl.errors import AutoRLError
+from autorl.keys import derive
+from autorl.outer.protocol import Status
+
+SEGMENT_SECONDS = 2.0
+"""Target length of one call into the program: Ctrl-C and progress wait at most about this long. Changes no bit."""
+FIRST_SHARE = 1 / 32
+"""Part of a segment that the first call of a program trains, to learn its speed."""
+
+
+class Saver:
+    """Where a population in flight is kept between segments. This one keeps nothing."""
+
+    def load(self, like: Tree) -> tuple[int, list[Outcome], Tree] | None:
+        """Return (segments done, outcomes so far, host states) of the same work, if it was saved."""
+        return None
+
+    def save(
+        self, segment: int, outcomes: Sequence[Outcome], states: Callable[[], Tree], *, force: bool = False
+    ) -> None:
+        """Keep this moment if enough time has passed since the last, or if ``force``."""
+
+
+@dataclass
+class Chunk:
+    """As many jobs as a program has lanes, or fewer.
+
+    Attributes:
+        program: Compiled for the jobs' static signature.
+        jobs: What to train.
+        hps: Hyperparameters of every stage of every job.
+        tasks: Task of every job.
+        horizon: Env steps of a whole training.
+        check: Called between calls into the program; raises to stop.
+    """
+
+    program: PopulationProgram
+    jobs: Sequence[Job]
+    hps: Sequence[Sequence[Any]]
+    tasks: Sequence[Tree]
+    horizon: int
+    check: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        lanes = self.program.lanes
+        self.where = spread(len(self.jobs), lanes, len(self.program.devices))
+        self.plans: list[tuple[Segment, ...]] = [segments(job) for job in self.jobs]
+        self._tasks = stack(self.tasks, self.where, lanes)
+        self._horizon = np.full(lanes, self.horizon, np.int32)
+        self._marked = time.perf_counter()
+        self._compiled = self.program.compile_seconds
+
+    def train(self, saver: Saver, stepped: Callable[[int], None], keep: bool) -> list[Outcome]:
+        """Train every segment that is not done yet; return the outcomes, with the trained states if ``keep``."""
+        states, outcomes, first = self.start(saver)
+        for index in range(first, max(len(plan) for plan in self.plans)):
+            states = self.advance(states, index, stepped, saver, outcomes)
+            self.evaluate(states, index, outcomes)
+            self._save(saver, index + 1, outcomes, states)
+        self.finish(states, outcomes, keep)
+        self._clock(outcomes)
+        return outcomes
+
+    def _save(
+        self, saver: Saver, segment: int, outcomes: Sequence[Outcome], states: Tree, *, force: bool = False
+    ) -> None:
+        self._clock(outcomes)
+
+        def held() -> list[Tree]:
+            host = self.program.to_host(states)
+            return [lane(host, int(w)) for w in self.where]
+
+        saver.save(segment, outcomes, held, force=force)
+
+    def _clock(self, outcomes: Sequence[Outcome]) -> None:
+        """Put the seconds since the last call on the jobs' accounts, so that a stop loses none of them."""
+        now, compiled = time.perf_counter(), self.program.compile_seconds
+        for outcome in outcomes:
+            outcome.wall_seconds += (now - self._marked) / len(outcomes)
+            outcome.compile_seconds += (compiled - self._compiled) / len(outcomes)
+        self._marked, self._compiled = now, compiled
+
+    def _lanes(self, values: Sequence[Any] | np.ndarray, dtype: Any, empty: Any = 0) -> np.ndarray:
+        array = np.full(self.program.lanes, empty, dtype)
+        array[self.where] = values
+        return array
+
+    def _segment(self, job: int, index: int) -> Segment:
+        return self.plans[job][min(index, len(self.plans[job]) - 1)]
+
+    def _hp(self, index: int) -> Tree:
+        chosen = [hp[self._segment(i, index).stage] for i, hp in enumerate(self.hps)]
+        return stack(chosen, self.where, self.program.lanes)
+
+    def start(self, saver: Saver) -> tuple[Tree, list[Outcome], int]:
+        """Return (states, outcomes, first segment): saved ones, the parents', or fresh."""
+        hp = self._hp(0)
+        like = jax.eval_shape(self.program.learner.init, jax.random.key(0), self.hps[0][0], self.tasks[0])
+        saved = saver.load(like)
+        if saved is not None:
+            segment, outcomes, held = saved
+            return self._spread(held, hp), outcomes, segment
+        states = self.program.init(self._lanes([job.seed for job in self.jobs], np.uint32), hp, self._tasks)
+        if any(job.parent_state is not None for job in self.jobs):
+            host = self.program.to_host(states)
+            fresh = [
+                lane(host, int(w)) if job.parent_state is None else job.parent_state
+                for job, w in zip(self.jobs, self.where, strict=True)
+            ]
+            states = self._spread(fresh, hp)
+        steps, updates = self._progress(states, "env_steps"), self._progress(states, "updates")
+        # counted from where the parent stopped, so that shared work is on the ledger once
+        outcomes = [Outcome(train_env_steps=-int(s), updates=-int(u)) for s, u in zip(steps, updates, strict=True)]
+        return states, outcomes, 0
+
+    def advance(
+        self, states: Tree, index: int, stepped: Callable[[int], None], saver: Saver, outcomes: list[Outcome]
+    ) -> Tree:
+        """Train one segment, in calls short enough for Ctrl-C and progress."""
+        target = np.array([self._segment(i, index).until for i in range(len(self.jobs))], np.int64)
+        before = self._progress(states, "env_steps").astype(np.int64)
+        hp, work = self._hp(index), int(np.maximum(target - before, 0).sum())
+        done = 0.0
+        while done < 1.0:
+            self._stop_cleanly(saver, index, outcomes, states)
+            done = min(1.0, done + self._share(work))
+            began, seen = time.perf_counter(), self._progress(states, "env_steps").astype(np.int64)
+            compiled = self.program.compile_seconds
+            reach = target if done == 1.0 else before + (np.maximum(target - before, 0) * done).astype(np.int64)
+            states = self.program.train(states, hp, self._tasks, self._lanes(reach, np.int32), self._horizon)
+            trained = int((self._progress(states, "env_steps") - seen).sum())
+            seconds = time.perf_counter() - began - (self.program.compile_seconds - compiled)
+            if trained:
+                self.program.speed = trained / max(seconds, 1e-6)
+            stepped(trained)
+        self._stop_cleanly(saver, index, outcomes, states)
+        return states
+
+    def _share(self, work: int) -> float:
+        """Return the part of a segment to train in the next call: all of it, if that is quick; little, if nothing is known."""
+        if not work:
+            return 1.0
+        if not self.program.speed:
+            return FIRST_SHARE
+        return min(1.0, self.program.speed * SEGMENT_SECONDS / work)
+
+    def _spread(self, held: Sequence[Tree], hp: Tree) -> Tree:
+        """Return one host state a job as the program's states; empty lanes repeat the first."""
+        return self.program.from_host(stack(held, self.where, self.program.lanes), hp, self._tasks)
+
+    def _stop_cleanly(self, saver: Saver, index: int, outcomes: list[Outcome], states: Tree) -> None:
+        try:
+            self.check()
+        except AutoRLError:
+            self._save(saver, index, outcomes, states, force=True)
+            raise
+
+    def evaluate(self, states: Tree, index: int, outcomes: list[Outcome]) -> None:
+        """Evaluate the lanes whose segment ends in an evaluation; append to their curves."""
+        due = [index < len(plan) and plan[index].evaluate for plan in self.plans]
+        active = np.array(due) & ~self._progress(states, "diverged")
+        if not active.any():
+            return
+        seeds = [
+            derive(job.seed, "evaluation", self._segment(i, index).until) % 2**32 for i, job in enumerate(self.jobs)
+        ]
+        result = self.program.evaluate(
+            states, self._hp(index), self._tasks, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
+        )
+        returns = np.asarray(result.returns)[self.where].mean(axis=1, dtype=np.float64)
+        used, steps = np.asarray(result.env_steps)[self.where], self._progress(states, "env_steps")
+        for i in np.flatnonzero(active):
+            value = float(returns[i])
+            outcomes[i].env_steps += (int(steps[i]),)
+            outcomes[i].returns += (value if np.isfinite(value) else None,)
+            outcomes[i].evaluation_env_steps += int(used[i])
+
+    def finish(self, states: Tree, outcomes: list[Outcome], keep: bool) -> None:
+        """Give every job its status and score."""
+        diverged = self._progress(states, "diverged")
+        steps, updates = self._progress(states, "env_steps"), self._progress(states, "updates")
+        host = self.program.to_host(states) if keep else None
+        for i, outcome in enumerate(outcomes):
+            outcome.train_env_steps += int(steps[i])
+            outcome.updates += int(updates[i])
+            final = outcome.returns[-1] if outcome.returns else None
+            if diverged[i] or final is None:
+                outcome.status, outcome.message = (
+                    Status.DIVERGED,
+                    f"non-finite loss, parameter or return by env step {steps[i]}",
+                )
+            elif steps[i] == 0:
+                outcome.status = Status.INVALID
+                outcome.message = (
+                    f"one iteration takes more env steps than the {self.jobs[i].plan[-1].until} granted; "
+                    "lower n_envs or n_steps, or raise budget.env_steps"
+                )
+            else:
+                outcome.status, outcome.score = Status.COMPLETED, final
+            if host is not None:
+                outcome.state = lane(host, int(self.where[i]))
+
+    def _progress(self, states: Tree, name: str) -> np.ndarray:
+        return np.asarray(getattr(states.progress, name))[self.where]
