@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import autorl
+from autorl.errors import StudyError
+from autorl.studies.record import Record
+
+WORKING = 2.0
+"""Seconds from a study's first recorded trial within which it is killed; about what the whole study takes from there."""
 
 LEARNER = {
     "algorithm": "ppo",
@@ -79,17 +84,45 @@ def run(*arguments: str, cwd: Path) -> str:
     return out
 
 
-def kill_and_resume(cwd: Path, experiment: Path, name: str, after: float) -> int:
-    """Run ``experiment`` as study ``name``, SIGKILL it ``after`` seconds, resume it; return its trials at the kill (-1: no study)."""
-    process = start("run", str(experiment), "--name", name, "--quiet", cwd=cwd)
+def kill(process: subprocess.Popen[str], record: Path, after: float, trials_first: bool) -> None:
+    """SIGKILL ``process`` ``after`` seconds from its start, or from its first recorded trial."""
+    while trials_first and process.poll() is None and not _begun(record):
+        time.sleep(0.02)
     time.sleep(after)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+def _begun(record: Path) -> bool:
+    try:
+        with Record.open(record, readonly=True) as opened:
+            return opened.count() > 0
+    except StudyError:
+        return False  # not there yet
+
+
+def kill_and_resume(
+    cwd: Path, experiment: Path, name: str, after: float, *, trials_first: bool, again: float | None
+) -> int:
+    """Run ``experiment`` as study ``name``, SIGKILL it, resume it; return its ended trials at the kill (-1: it was no study yet).
+
+    Args:
+        cwd: Where.
+        experiment: What.
+        name: Of the study.
+        after: Seconds from the start, or from the first recorded trial if ``trials_first``.
+        trials_first: Whether the start-up of Python is left out.
+        again: Seconds after which the resuming process is killed as well.
+    """
+    record = cwd / "studies" / name / "record.sqlite"
+    kill(start("run", str(experiment), "--name", name, "--quiet", cwd=cwd), record, after, trials_first)
     if not (cwd / "studies" / name / "study.yaml").exists():
         # killed before it was a study: there is nothing to resume, and running again is what a user would do
         run("run", str(experiment), "--name", f"{name}-again", "--quiet", cwd=cwd)
         return -1
-    trials = len(autorl.load(cwd / "studies" / name).trials(None, None))
+    trials = sum(t.status != "running" for t in autorl.load(cwd / "studies" / name).trials(None, None))
+    if again is not None:
+        kill(start("resume", name, "--quiet", cwd=cwd), record, again, trials_first=False)
     run("resume", name, "--quiet", cwd=cwd)
     return trials
 
@@ -113,8 +146,11 @@ def without_clock(value: Any) -> Any:
 def kill_test(folder: Path, method: str, kills: int, seed: int) -> list[int]:
     """Kill a study of ``method`` ``kills`` times, each in its own run; assert that all end as the uninterrupted one.
 
+    Three kills of four fall while trials are recorded, the fourth anywhere from the start of Python on; every fifth run is
+    killed once more while it resumes.
+
     Returns:
-        Trials recorded at each kill.
+        Trials ended at each kill.
     """
     experiment = write_experiment(folder, method)
     run("run", str(experiment), "--name", "warm", "--quiet", cwd=folder)  # fills the cache of compiled programs
@@ -123,10 +159,10 @@ def kill_test(folder: Path, method: str, kills: int, seed: int) -> list[int]:
     duration = time.monotonic() - began
     whole = outcome(folder, "whole")
     draw, recorded = random.Random(seed), []
-    for kill in range(kills):
-        name = f"killed-{kill}"
-        recorded.append(kill_and_resume(folder, experiment, name, draw.uniform(0.0, duration)))
-        assert outcome(folder, name) == whole, (
-            f"{method}: kill {kill} changed the study ({recorded[-1]} trials at the kill)"
-        )
+    for number in range(kills):
+        name, trials_first = f"killed-{number}", number % 4 != 0
+        after = draw.uniform(0.0, WORKING if trials_first else duration)
+        again = draw.uniform(0.0, duration) if number % 5 == 4 else None
+        recorded.append(kill_and_resume(folder, experiment, name, after, trials_first=trials_first, again=again))
+        assert outcome(folder, name) == whole, f"{method}: kill {number} changed the study ({recorded[-1]} trials then)"
     return recorded

@@ -19,7 +19,8 @@ def test_a_killed_study_ends_as_if_it_had_not_been(tmp_path, method):
 def test_twenty_kills_change_nothing(tmp_path, method):
     recorded = harness.kill_test(tmp_path, method, kills=20, seed=2)
     print(f"{method}: trials recorded at each kill: {recorded}")
-    assert max(recorded) > 0, "every kill came before the first trial: none of them tested anything"
+    ended = max(recorded)
+    assert sum(0 <= trials < ended for trials in recorded) >= 8, "too few kills fell into the work: they tested little"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
