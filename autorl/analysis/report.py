@@ -226,7 +226,8 @@ def _reproduction(
     if result["own_objective"] is None and budget:
         entries.append(
             ("Evaluation", f"{evaluation.get('episodes')} episodes at each of {evaluation.get('points')} points of a training "
-             f"of {count(budget)} environment steps")
+             f"of {count(budget)} environment steps; a search score is the mean of the last {evaluation.get('averaged')} points, "
+             "a test score the last one")
         )  # fmt: skip
     return [
         page.definitions(entries),

@@ -197,7 +197,9 @@ class Chunk:
         for i, outcome in enumerate(outcomes):
             outcome.train_env_steps += int(steps[i])
             outcome.updates += int(updates[i])
-            final = outcome.returns[-1] if outcome.returns else None
+            last = [r for r in outcome.returns[-self.jobs[i].averaged :] if r is not None]
+            whole = len(last) == min(len(outcome.returns), self.jobs[i].averaged)
+            final = sum(last) / len(last) if last and whole else None
             if diverged[i] or final is None:
                 outcome.status, outcome.message = (
                     Status.DIVERGED,

@@ -82,7 +82,15 @@ def _state(like: Any, arrays: Mapping[str, np.ndarray], prefix: str) -> Any:
 def identity(phase: str, jobs: Sequence[Job]) -> str:
     """Return a hash of everything that decides what these jobs train."""
     plain = [
-        [j.trial, j.environment, j.seed, j.start, list(j.points), [[s.until, dict(s.candidate)] for s in j.plan]]
+        [
+            j.trial,
+            j.environment,
+            j.seed,
+            j.start,
+            j.averaged,
+            list(j.points),
+            [[s.until, dict(s.candidate)] for s in j.plan],
+        ]
         for j in jobs
     ]
     return hashlib.sha256(json.dumps([phase, plain], sort_keys=True, default=str).encode()).hexdigest()

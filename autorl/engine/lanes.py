@@ -25,6 +25,7 @@ class Job:
         seed: Training seed.
         plan: Stages, cumulative; the last ``until`` is where the training ends.
         start: Nominal env steps trained before (0, or where the parent ended).
+        averaged: Last evaluations whose mean is the score (all of them, where there are fewer).
         parent_state: Trained state on the host to continue from, without a lane axis; None starts from scratch.
         points: Cumulative env steps at which to evaluate; the last one is the end.
     """
@@ -35,12 +36,13 @@ class Job:
     plan: tuple[Stage, ...]
     points: tuple[int, ...]
     start: int = 0
+    averaged: int = 1
     parent_state: Tree = None
 
 
 @dataclass
 class Outcome:
-    """What became of a job. ``score`` is the last evaluation's mean return, None unless completed."""
+    """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed."""
 
     status: Status = Status.RUNNING
     score: float | None = None

@@ -77,12 +77,13 @@ def _jobs(session: Session, trial: Trial, start: int, parents: States) -> list[J
     plan = tuple(Stage(stage.until, session.values(stage.candidate)) for stage in stages)
     evaluation = session.specification.evaluation
     points = evaluation_points(start, end, session.specification.budget.env_steps, evaluation.points)
+    averaged = 1 if trial.phase == "test" else evaluation.averaged
     held = parents.get(trial.parent) if trial.parent is not None else None
     made: list[Job] = []
     for environment in range(len(session.environments)):
         for seed in trial.seeds:
             state = held[len(made)] if held is not None else None
-            made.append(Job(trial.number, environment, seed, plan, points, start, state))
+            made.append(Job(trial.number, environment, seed, plan, points, start, averaged, state))
     return made
 
 

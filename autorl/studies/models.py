@@ -139,6 +139,12 @@ class Evaluation(Section):
     points: Whole = Field(
         5, ge=1, le=10_000, description="Evaluations of a training, spread evenly, the last at its end."
     )
+    averaged: Whole = Field(
+        3,
+        ge=1,
+        le=10_000,
+        description="Last evaluations whose mean scores a trial or a finalist; a test counts the last one alone.",
+    )
 
 
 class Baselines(Section):

@@ -60,6 +60,13 @@ def test_the_winner_is_the_finalist_with_the_best_tuning_scores(tpe):
     assert test.source == winner.source
 
 
+def test_search_scores_are_means_of_evaluations_and_test_scores_the_last(tpe):
+    for trial in tpe.trials(None, None):
+        curve = trial.curves[0].scores
+        expected = curve[-1] if trial.phase == "test" else sum(curve) / len(curve)
+        assert trial.scores[0][0] == pytest.approx(expected)
+
+
 def test_the_ledger_counts_what_was_trained(tpe):
     for trial in tpe.trials(None, None):
         assert trial.ledger.train_env_steps == 512 * len(trial.seeds)

@@ -30,9 +30,9 @@ def make_trainer(learner=PPO, environment="gymnax:CartPole-v1", devices=None, ta
     return Trainer([learner(made)], [make_task(made, task or {})], HORIZON, 8, {}, devices, **kwargs)
 
 
-def job(trial, seed=7, end=HORIZON, start=0, points=2, state=None, learner=PPO, **values):
+def job(trial, seed=7, end=HORIZON, start=0, points=2, averaged=1, state=None, learner=PPO, **values):
     plan = (Stage(end, {**SMALL[learner], **values}),)
-    return Job(trial, 0, seed, plan, evaluation_points(start, end, HORIZON, points), start, state)
+    return Job(trial, 0, seed, plan, evaluation_points(start, end, HORIZON, points), start, averaged, state)
 
 
 def numbers(outcome):
@@ -85,6 +85,17 @@ def test_continuing_from_a_parent_equals_going_on():
     assert same_state(whole.state, second.state)
     assert first.train_env_steps + second.train_env_steps == whole.train_env_steps
     assert first.updates + second.updates == whole.updates
+
+
+def test_the_score_is_the_mean_of_the_last_evaluations():
+    trainer = make_trainer()
+    last, mean, all_of_them = trainer.run(
+        [job(0, points=4), job(0, points=4, averaged=3), job(0, points=4, averaged=9)]
+    )
+    assert last.returns == mean.returns == all_of_them.returns
+    assert last.score == last.returns[-1]
+    assert mean.score == pytest.approx(np.mean(last.returns[-3:]))
+    assert all_of_them.score == pytest.approx(np.mean(last.returns))
 
 
 def test_programs_are_reused_and_never_retraced():
