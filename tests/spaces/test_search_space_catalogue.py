@@ -79,11 +79,21 @@ def test_dqn_arlbench_is_the_published_space() -> None:
     }
 
 
+@pytest.mark.parametrize("suffix", ["arlbench", "arlbench_minigrid", "arlbench_pbt", "arlbench_minigrid_pbt", "rlzoo"])
+def test_target_networks_are_copied_where_the_source_copies_them(suffix: str) -> None:
+    space = load_space(f"dqn_{suffix}")
+    assert space.dimensions["tau"] == Fixed(1.0)
+    for key in range(20):
+        candidate = space.sample(key)
+        assert candidate["tau"] == space.perturb(key, candidate)["tau"] == 1.0
+
+
 def test_full_spaces_add_to_the_published_ones() -> None:
     added = load_space("ppo_arlbench_full").dimensions.keys() - load_space("ppo_arlbench").dimensions.keys()
     assert added == {"n_steps", "update_epochs", "gamma", "normalize_observations"}
     added = load_space("dqn_arlbench_full").dimensions.keys() - load_space("dqn_arlbench").dimensions.keys()
-    assert added == {"gamma", "tau", "exploration_fraction", "train_freq", "gradient_steps"}
+    assert added == {"gamma", "exploration_fraction", "train_freq", "gradient_steps", "normalize_observations"}
+    assert load_space("dqn_arlbench_full").dimensions["tau"] == Float(0.01, 1.0)
 
 
 def test_rlzoo_networks_are_its_three() -> None:
