@@ -129,10 +129,74 @@ def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> Non
         write_text_atomic(tmp_path / "missing" / "x", "")
     assert path.read_text(encoding="utf-8") == "é\n"
     assert list(tmp_path.iterdir()) == [path]
-    (tmp_path / "study.yaml.tmp").write_text("left by a killed process")
     write_text_atomic(path, "x" * 10_000_000)
     assert path.stat().st_size == 10_000_000
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_goes_and_what_others_write_stays(tmp_path: Path) -> None:
+    import os
+    import time
+
+    path = tmp_path / "report.html"
+    old = time.time() - 2 * 3600
+    for name in ("report.html.123-0123abcd.tmp", "report.html.notes.tmp", "other.html.123-0123abcd.tmp"):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (old, old))
+    (tmp_path / "report.html.124-0123abcd.tmp").write_text("somebody is writing this now")
+    (tmp_path / "report.html.125-0123abcd.tmp").symlink_to(tmp_path / "other.html.123-0123abcd.tmp")
+    write_text_atomic(path, "new")
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "report.html",
+        "report.html.notes.tmp",
+        "other.html.123-0123abcd.tmp",
+        "report.html.124-0123abcd.tmp",
+        "report.html.125-0123abcd.tmp",
+    }
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from autorl.studies.files import write_text_atomic
+
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(200):
+    write_text_atomic(Path(sys.argv[1]), sys.argv[2] * 100_000)
+"""
+
+
+def test_two_processes_may_write_the_same_file(tmp_path: Path) -> None:
+    import contextlib
+    import subprocess
+    import sys
+
+    path = tmp_path / "report.html"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    whole = ("a" * 100_000, "b" * 100_000)
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", _WRITER, str(path), letter], text=True, **pipes)
+            )
+            for letter in "ab"
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+        for writer in writers:
+            assert writer.stdin is not None
+            writer.stdin.write("\n")
+            writer.stdin.flush()
+        while any(writer.poll() is None for writer in writers):
+            if path.exists():
+                assert path.read_text() in whole
+        for writer in writers:
+            _, errors = writer.communicate(timeout=60)
+            assert writer.returncode == 0, errors
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() in whole
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch) -> None:
