@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
@@ -13,6 +13,10 @@ from autorl.studies.trial import Json, Trial
 
 if TYPE_CHECKING:
     import rich.table
+
+
+WIDTH = 80
+"""Columns of the narrowest terminal that tables are made for."""
 
 
 @dataclass(frozen=True)
@@ -143,16 +147,50 @@ def ledger_table(result: Json) -> Table:
 
 
 def winner_table(result: Json) -> Table:
-    """Return the winner's hyperparameters; a schedule has one column a stage."""
+    """Return the winner's hyperparameters.
+
+    A schedule has one row a stage and one column for each hyperparameter that changes; the note lists those that stay.
+    """
     winner = result["winner"]
     if winner is None:
         return Table("Winner", (Column("hyperparameter", right=False), Column("value")), ())
-    stages = winner["schedule"] or [{"until": None, "hyperparameters": winner["candidate"]}]
-    heads = ["value"] if winner["schedule"] is None else [f"until {count(stage['until'])}" for stage in stages]
-    flat = [values(stage["hyperparameters"]) for stage in stages]
-    names = list(dict.fromkeys(name for stage in flat for name in stage))
-    rows = tuple((name, *(_value(stage.get(name)) for stage in flat)) for name in names)
-    return Table("Winner", (Column("hyperparameter", right=False), *(Column(head) for head in heads)), rows)
+    if not winner["schedule"]:
+        single = tuple((name, _value(value)) for name, value in values(winner["candidate"]).items())
+        return Table("Winner", (Column("hyperparameter", right=False), Column("value")), single)
+    stages = [values(stage["hyperparameters"]) for stage in winner["schedule"]]
+    same = {name: value for name, value in stages[0].items() if all(stage.get(name) == value for stage in stages)}
+    changing = [name for name in dict.fromkeys(name for stage in stages for name in stage) if name not in same]
+    rows = tuple(
+        (count(entry["until"]), *(_value(stage.get(name)) for name in changing))
+        for entry, stage in zip(winner["schedule"], stages, strict=True)
+    )
+    note = f"The same in every stage: {describe(same)}." if same else ""
+    return Table("Winner", (Column("until step"), *(Column(name) for name in changing)), rows, note=note)
+
+
+def split(table: Table, width: int = WIDTH) -> list[Table]:
+    """Return ``table`` as tables no wider than ``width`` as plain text, each with the first column; the last has the note.
+
+    A column wider than that stays whole.
+    """
+    widths = [
+        max(len(text) for text in texts) for texts in zip([c.name for c in table.columns], *table.rows, strict=True)
+    ]
+    groups: list[list[int]] = [[0]]
+    for index in range(1, len(widths)):
+        if len(groups[-1]) > 1 and sum(widths[i] + 2 for i in groups[-1]) + widths[index] > width:
+            groups.append([0])
+        groups[-1].append(index)
+    return [
+        replace(
+            table,
+            title=table.title if number == 0 else f"{table.title}, continued",
+            columns=tuple(table.columns[i] for i in group),
+            rows=tuple(tuple(row[i] for i in group) for row in table.rows),
+            note=table.note if number == len(groups) - 1 else "",
+        )
+        for number, group in enumerate(groups)
+    ]
 
 
 def plain(table: Table) -> str:
@@ -211,7 +249,7 @@ def render_result(result: Json) -> str:
     if result["arms"]:
         parts += [render(result_table(result)), result["verdict"], result["work"]["sentence"], ""]
     if result["winner"] is not None:
-        parts.append(render(winner_table(result)))
+        parts += [render(part) for part in split(winner_table(result))]
     return "\n".join(parts).rstrip() + "\n"
 
 

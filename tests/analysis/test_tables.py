@@ -90,11 +90,51 @@ def test_failures_table_lists_every_failure():
     assert all("non-finite" in row[4] for row in table.rows)
 
 
-def test_winner_table_of_a_schedule_has_a_column_a_stage():
+def test_winner_table_of_a_schedule_has_a_row_a_stage():
     result = summarise(sy.pbt_study(), sy.specification("pbt"))
     table = tables.winner_table(result)
-    assert len(table.columns) == 1 + len(result["winner"]["schedule"])
-    assert {row[0] for row in table.rows} == set(sy.PBT_SPACE.dimensions)
+    assert len(table.rows) == len(result["winner"]["schedule"]) > 1
+    for name in sy.PBT_SPACE.dimensions:
+        assert (name in [c.name for c in table.columns]) != (f"{name}=" in table.note)
+
+
+def schedule_of_ten_stages() -> dict:
+    changing = (
+        "learning_rate",
+        "normalize_advantage",
+        "target_update_interval",
+        "buffer_prio_sampling",
+        "max_grad_norm",
+    )
+    stages = [
+        {"until": 100_000 * (i + 1), "hyperparameters": {"n_steps": 128, **dict.fromkeys(changing, 0.12345 * (i + 1))}}
+        for i in range(10)
+    ]
+    return {"winner": {"schedule": stages, "candidate": {}}}
+
+
+def test_a_long_schedule_fits_80_columns_and_lists_what_stays_once():
+    table = tables.winner_table(schedule_of_ten_stages())
+    assert len(table.rows) == 10
+    assert "n_steps" not in [c.name for c in table.columns]
+    assert table.note == "The same in every stage: n_steps=128."
+    parts = tables.split(table)
+    assert len(parts) == 2
+    assert [c for part in parts for c in part.columns[1:]] == list(table.columns[1:])
+    for part in parts:
+        assert max(len(line) for line in tables.plain(part).splitlines()) <= 80
+        assert [row[0] for row in part.rows] == [row[0] for row in table.rows]
+    assert [tuple(a + b[1:]) for a, b in zip(parts[0].rows, parts[1].rows, strict=True)] == list(table.rows)
+    assert [part.note for part in parts] == ["", table.note]
+    assert tables.split(tables.winner_table(RESULT)) == [tables.winner_table(RESULT)]
+
+
+def test_one_hyperparameter_missing_in_a_stage_changes():
+    stages = [{"until": 1, "hyperparameters": {"a": 1, "b": 2}}, {"until": 2, "hyperparameters": {"a": 1}}]
+    table = tables.winner_table({"winner": {"schedule": stages, "candidate": {}}})
+    assert [c.name for c in table.columns] == ["until step", "b"]
+    assert [row[1] for row in table.rows] == ["2", ""]
+    assert table.note == "The same in every stage: a=1."
 
 
 def test_plain_text_is_aligned():
