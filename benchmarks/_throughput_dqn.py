@@ -30,7 +30,7 @@ BATCH, HIDDEN, TRAIN_FREQ, LEARNING_STARTS, TARGET_INTERVAL, RING = 32, 64, 4, 1
 GAMMA, LEARNING_RATE, FRACTION, LAST_EPSILON, MAX_NORM = 0.99, 1e-3, 0.1, 0.05, 10.0
 
 
-def run(repeats: int) -> dict[str, float]:
+def run(repeats: int) -> dict[str, Any]:
     """Measure ``repeats`` turns of every contestant; return medians and their ratios."""
     contestants = {"autorl": 1, "fused": 1, "sb3": CORES}
     processes = {name: [_start(name) for _ in range(count)] for name, count in contestants.items()}
@@ -50,21 +50,20 @@ def run(repeats: int) -> dict[str, float]:
         "ratio_to_fused": speed["autorl"] / speed["fused"],
         "compile_seconds": ready["autorl"][0]["compile_seconds"],
         "peak_memory_mb": ready["autorl"][0]["peak_memory_mb"],
-        "env_steps_per_second": speed["autorl"],
-        "fused_env_steps_per_second": speed["fused"],
-        "sb3_env_steps_per_second": speed["sb3"],
+        "env_steps_per_second": {name: speed[name] for name in ("autorl", "fused", "sb3")},
+        "candidates": CANDIDATES,
     }
 
 
 def _start(name: str) -> subprocess.Popen[str]:
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if name == "sb3" else {}
-    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={CORES}", "JAX_PLATFORMS": "cpu"}
+    platform = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}  # or compiling would cost nothing
     return subprocess.Popen(
         [sys.executable, __file__, name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **flags, **threads},
+        env={**os.environ, **platform, **threads},
     )
 
 
@@ -98,6 +97,9 @@ def _serve(train: Callable[[], int], **ready: float) -> None:
 
 
 def serve_autorl() -> None:
+    from autorl.engine.devices import start
+
+    devices = start(CORES)
     import jax
     import numpy as np
 
@@ -125,7 +127,7 @@ def serve_autorl() -> None:
     hps = jax.tree.map(lambda *leaves: np.stack(leaves), *many)
     learner = DQN(make_environment("gymnax:CartPole-v1"))
     tasks = jax.tree.map(lambda x: np.stack([np.asarray(x)] * CANDIDATES), learner.environment.default_task())
-    program = PopulationProgram(learner, CANDIDATES, jax.devices(), 1, "map")
+    program = PopulationProgram(learner, CANDIDATES, devices, 1, "map")
     seeds, until = np.arange(CANDIDATES, dtype=np.uint32), np.full(CANDIDATES, ENV_STEPS, np.int32)
 
     def train() -> int:
@@ -182,6 +184,9 @@ class Fused(NamedTuple):
 
 
 def serve_fused() -> None:
+    from autorl.engine.devices import start
+
+    devices = start(CORES)
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -266,7 +271,7 @@ def serve_fused() -> None:
         state, _ = jax.lax.scan(lambda s, n: block(True, s, n), state, jnp.arange(early, blocks))
         return jnp.sum(state.parameters) + jnp.sum(state.x)
 
-    mesh = Mesh(np.asarray(jax.devices()), ("lanes",))
+    mesh = Mesh(np.asarray(devices), ("lanes",))
     spec = PartitionSpec("lanes")
     program = jax.jit(
         jax.shard_map(lambda s: jax.lax.map(member, s), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)

@@ -4,7 +4,8 @@
 
 PPO on CartPole, two 64x64 tanh networks, 16 environments, rollouts of 128 steps, 4 epochs of 4 minibatches, three ways:
 
-* AutoRL: 128 candidates in one program over two devices, hyperparameters traced, as a search runs them.
+* AutoRL: 128 candidates (lanes) in one program over two devices, hyperparameters traced. 128 lanes in one program; a search on
+  a CPU uses 32 lanes at a time, which trains as fast.
 * Stable-Baselines3 in two processes of one torch thread each.
 * A PPO written by hand in this file for this one task: constants for hyperparameters, CartPole inlined, nothing measured,
   no tasks, time limit as an end, no check of anything. It uses the same kernels (random numbers, shuffle, weight gradient).
