@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -53,10 +52,10 @@ def _extras() -> str:
 
 
 def _devices() -> str:
-    from autorl.engine.devices import start
+    from autorl.engine.devices import cores, start
 
     devices = start()
-    return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}); {os.cpu_count()} cores"
+    return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}); {cores()} cores"
 
 
 def _catalogues() -> str:

@@ -37,5 +37,5 @@ class RandomSearch(FullTrainings):
 
 
 def random_candidate(space: Space, seed: int, number: int) -> Candidate:
-    """Return random search's candidate ``number``. Other methods start from the same ones, so that comparisons share them."""
+    """Return random search's candidate ``number``; other methods given the same ``seed`` start from the same ones."""
     return space.sample(derive(seed, "random", number))
