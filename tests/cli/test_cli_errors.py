@@ -169,7 +169,10 @@ def test_an_environment_of_ones_own_that_breaks_ends_the_study_with_its_message(
     monkeypatch.setattr("autorl.engine.population.PopulationProgram.train", lambda *a: 1 / 0)
     done = call("run", path, "--quiet")
     assert done.code == 3
-    assert done.err == "error: every trial of the first batch crashed: ZeroDivisionError: division by zero\n"
+    assert (
+        done.err
+        == "error: every trial of the first batch crashed, so nothing was recorded: ZeroDivisionError: division by zero\n"
+    )
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
