@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 Candidate = Mapping[str, Any]
@@ -17,7 +17,7 @@ Candidate = Mapping[str, Any]
 
 
 class Status(enum.StrEnum):
-    """How a trial ended. Everything but ``completed`` ranks behind everything that completed."""
+    """How a trial ended. Everything but ``completed`` ranks behind everything that completed; ``pruned`` before the rest."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -47,7 +47,8 @@ class Proposal:
         env_steps: Environment steps to train **now** (more, if there is a parent).
         parent: Trial whose trained state it continues from; None starts from scratch.
         generation: Generation of the method's population (0 where a method has none).
-        origin: One word of lineage for people: ``sample``, ``default``, ``model``, ``exploit``, ``keep`` ...
+        origin: One word of lineage for people: ``sample``, ``default``, ``model``, ``exploit``, ``mutate`` ...
+        ancestor: Trial whose candidate this one was made from (by mutation); unlike ``parent``, nothing trained is continued.
     """
 
     number: int
@@ -56,15 +57,26 @@ class Proposal:
     parent: int | None = None
     generation: int = 0
     origin: str = "sample"
+    ancestor: int | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished proposal. ``score`` is finite when ``status`` is completed and None otherwise; higher is better."""
+    """A finished proposal.
+
+    Attributes:
+        proposal: What was asked for.
+        status: How it ended.
+        score: Higher is better. Finite when ``status`` is completed, or pruned at a hurdle: then it is the score there, comparable
+            with other pruned ones alone. None otherwise.
+        values: Other figures of merit by name, higher is better: ``validation`` (score in environments that the search does not
+            optimise). Empty unless the study asks for them.
+    """
 
     proposal: Proposal
     status: Status
     score: float | None
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 S = TypeVar("S")
