@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 from autorl.errors import UsageError
-from autorl.objectives.graphs.language import Language, Register, load_language
+from autorl.objectives.graphs.language import LIMIT, Language, Register, load_language
 from autorl.objectives.graphs.types import Type
 
 MOST_NODES = 64
@@ -124,8 +123,8 @@ def _types(graph: Graph) -> tuple[Type, ...]:
                 raise GraphError(
                     f"node {position}: input {i} is not a register or an earlier node (0 to {len(types) - 1})"
                 )
-        if not math.isfinite(node.constant):
-            raise GraphError(f"node {position}: expected a finite constant, got {node.constant}")
+        if not abs(node.constant) <= LIMIT:  # also refuses NaN
+            raise GraphError(f"node {position}: expected a constant within +-{LIMIT:g}, got {node.constant}")
         given = tuple(types[i] for i in node.inputs)
         found = operator.rule(given)
         if found is None:

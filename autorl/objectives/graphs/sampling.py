@@ -1,0 +1,248 @@
+"""Random well-typed programs, and what a search may make them of. Numpy alone; every draw is a function of an integer key.
+
+Two ways to draw a node. *Operator first* (the default): an operator uniformly among those that have valid inputs, then its inputs
+uniformly. *Pairs* (Co-Reyes et al., 2021, for comparison): uniformly among all valid (operator, inputs), so that operators with many
+valid inputs are drawn more often; a random program is then the TD loss some 2 to 10 times less often.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import Literal
+
+import numpy as np
+
+from autorl.errors import UnknownNameError, UsageError
+from autorl.keys import generator
+from autorl.objectives.graphs.cells import trimmed
+from autorl.objectives.graphs.graph import MOST_NODES, Graph, GraphError, Node, differentiable
+from autorl.objectives.graphs.language import Language, load_language
+from autorl.objectives.graphs.types import Type
+
+CONSTANTS = (1.0, 0.5, 2.0, 0.2, 0.1, 0.01)
+"""Constants that new nodes get: those of Co-Reyes et al. (2021), and 1 and 2. Mutation moves them to any value."""
+
+ATTEMPTS = 20_000
+"""Programs drawn for one that is accepted, before the search space is found too narrow."""
+
+Sampling = Literal["operator", "pair"]
+
+CARRIERS: Mapping[str, tuple[str, ...]] = {
+    "action": ("action", "q_action"),
+    "advantage": ("advantage", "return"),
+    "log_prob": ("log_prob", "ratio"),
+}
+"""Registers through which a loss may depend on a register, where it is not that register alone."""
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What programs may be made of.
+
+    Attributes:
+        language: Name of the language.
+        family: Register family.
+        operators: Operators that may be used; empty for all of the language.
+        registers: Registers that may be read; empty for all of the family.
+        nodes: Most nodes that the loss may depend on.
+        reads: Registers that the loss must read (or a carrier of theirs, see `CARRIERS`).
+        sampling: How nodes are drawn.
+
+    Raises:
+        UsageError: An unknown or repeated name, or no or too many nodes.
+    """
+
+    language: str = "autorl"
+    family: str = "value"
+    operators: tuple[str, ...] = ()
+    registers: tuple[str, ...] = ()
+    nodes: int = 12
+    reads: tuple[str, ...] = ()
+    sampling: Sampling = "operator"
+
+    def __post_init__(self) -> None:
+        table = load_language(self.language)
+        known = tuple(register.name for register in table.registers(self.family))
+        names = {"operators": tuple(operator.name for operator in table.operators), "registers": known, "reads": known}
+        for field, all_names in names.items():
+            given: tuple[str, ...] = tuple(getattr(self, field))
+            for name in given:
+                if name not in all_names:
+                    raise UnknownNameError(
+                        f"{field.removesuffix('s')} of {self.language} ({self.family})", name, all_names
+                    )
+            if len(set(given)) < len(given):
+                raise UsageError(f"{field}: expected each name once, got {', '.join(given)}")
+            ordered = tuple(name for name in all_names if name in given)  # one grammar, however its names were written
+            object.__setattr__(self, field, ordered if given or field == "reads" else all_names)
+        if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or not 1 <= self.nodes <= MOST_NODES:
+            raise UsageError(f"nodes: expected a whole number from 1 to {MOST_NODES}, got {self.nodes!r}")
+        if self.sampling not in ("operator", "pair"):
+            raise UsageError(f"sampling: expected 'operator' or 'pair', got {self.sampling!r}")
+        for name in self.reads:
+            if not set(CARRIERS.get(name, (name,))) & set(self.registers):
+                raise UsageError(f"registers: the loss must depend on {name!r}, so one of them must carry it")
+
+    @property
+    def table(self) -> Language:
+        """The language itself."""
+        return load_language(self.language)
+
+    @cached_property
+    def sources(self) -> tuple[tuple[int, Type], ...]:
+        """Index and type of each register that may be read."""
+        family = self.table.registers(self.family)
+        return tuple((i, r.type) for i, r in enumerate(family) if r.name in self.registers)
+
+    def problems(self, graph: Graph) -> list[str]:
+        """Return why a well-formed graph is none of this grammar; empty if it is."""
+        wrong = []
+        for field in ("language", "family"):
+            if getattr(graph, field) != getattr(self, field):
+                return [f"{field}: expected {getattr(self, field)!r}, got {getattr(graph, field)!r}"]
+        used = {graph.nodes[position].op for position in graph.live}
+        wrong += [f"operator {name!r} is not of this space" for name in sorted(used - set(self.operators))]
+        wrong += [f"register {name!r} is not of this space" for name in graph.needs if name not in self.registers]
+        if len(graph.live) > self.nodes:
+            wrong.append(f"expected at most {self.nodes} nodes, got {len(graph.live)}")
+        if not differentiable(graph):
+            wrong.append("the loss reads no register through which an agent could learn")
+        return wrong + [f"the loss does not read {name!r}" for name in self.reads if not _reads(graph, name)]
+
+    def accepts(self, graph: Graph) -> bool:
+        """Return whether a graph is well formed and of this grammar."""
+        try:
+            return graph.types[-1] is Type.FLOAT and not self.problems(graph)
+        except GraphError:
+            return False
+
+
+def _reads(graph: Graph, register: str) -> bool:
+    return not set(CARRIERS.get(register, (register,))).isdisjoint(graph.needs)
+
+
+@lru_cache(maxsize=512)
+def signatures(language: str, operator: str) -> tuple[tuple[tuple[Type, ...], Type], ...]:
+    """Return every tuple of input types that an operator accepts, with the type of its output."""
+    row = load_language(language).operator(operator)
+    accepted = ((types, row.rule(types)) for types in product(Type, repeat=row.arity))
+    return tuple((types, gives) for types, gives in accepted if gives is not None)
+
+
+def random_node(
+    rng: np.random.Generator,
+    grammar: Grammar,
+    sources: Sequence[tuple[int, Type]],
+    gives: Callable[[Type], bool] = lambda _: True,
+    fixed: tuple[int, Type] | None = None,
+) -> Node | None:
+    """Return a random node over ``sources``; None if no operator fits.
+
+    Args:
+        rng: Where draws come from.
+        grammar: Operators, and how to draw.
+        sources: Indices that may be read, with their types.
+        gives: Which output types are wanted.
+        fixed: A source that the node must read, in one of its inputs.
+    """
+    by_type: dict[Type, list[int]] = {}
+    for index, kind in sources:
+        by_type.setdefault(kind, []).append(index)
+    options: dict[str, list[tuple[tuple[Type, ...], int, float]]] = {}
+    for name in grammar.operators:
+        rows = _rows(grammar.language, name, by_type, gives, fixed)
+        if rows:
+            options[name] = rows
+    if not options:
+        return None
+    names = list(options)
+    totals = [sum(weight for _, _, weight in options[name]) for name in names]
+    op = names[pick(rng, totals if grammar.sampling == "pair" else [1.0] * len(names))]
+    types, slot, _ = options[op][pick(rng, [weight for _, _, weight in options[op]])]
+    inputs = tuple(
+        fixed[0] if fixed is not None and i == slot else by_type[kind][int(rng.integers(len(by_type[kind])))]
+        for i, kind in enumerate(types)
+    )
+    return Node(op, inputs, new_constant(rng, grammar.table, op))
+
+
+def _rows(
+    language: str,
+    operator: str,
+    by_type: Mapping[Type, Sequence[int]],
+    gives: Callable[[Type], bool],
+    fixed: tuple[int, Type] | None,
+) -> list[tuple[tuple[Type, ...], int, float]]:
+    """Return (input types, slot of the fixed source, number of input tuples) for each way to use an operator."""
+    rows: list[tuple[tuple[Type, ...], int, float]] = []
+    for types, given in signatures(language, operator):
+        if not gives(given):
+            continue
+        for slot in (-1,) if fixed is None else range(len(types)):
+            if fixed is not None and types[slot] is not fixed[1]:
+                continue
+            weight = math.prod(len(by_type.get(kind, ())) for i, kind in enumerate(types) if i != slot)
+            if weight:
+                rows.append((types, slot, float(weight)))
+    return rows
+
+
+def new_constant(rng: np.random.Generator, table: Language, operator: str) -> float:
+    """Return a constant for a new node: 1 where the operator has none."""
+    return CONSTANTS[int(rng.integers(len(CONSTANTS)))] if table.operator(operator).has_constant else 1.0
+
+
+def pick(rng: np.random.Generator, weights: Sequence[float]) -> int:
+    """Return a position drawn with probabilities in proportion to ``weights`` (not all 0)."""
+    left = rng.random() * sum(weights)
+    for i, weight in enumerate(weights):
+        left -= weight
+        if left < 0:
+            return i
+    return max(i for i, weight in enumerate(weights) if weight > 0)  # rounding at the very end
+
+
+def random_program(rng: np.random.Generator, grammar: Grammar) -> Graph | None:
+    """Return one program of as many nodes as allowed, those that its last one does not depend on left out.
+
+    None if the last node is no float. Nothing else is asked of it.
+    """
+    count = len(grammar.table.registers(grammar.family))
+    sources = list(grammar.sources)
+    nodes: list[Node] = []
+    for position in range(grammar.nodes):
+        last = position == grammar.nodes - 1
+        node = random_node(rng, grammar, sources, (lambda t: t is Type.FLOAT) if last else (lambda _: True))
+        if node is None:
+            return None
+        nodes.append(node)
+        types = dict(sources)
+        gives = grammar.table.operator(node.op).rule(tuple(types[i] for i in node.inputs))
+        assert gives is not None
+        sources.append((count + position, gives))
+    return trimmed(Graph(tuple(nodes), grammar.family, grammar.language))
+
+
+def random_graph(key: int, grammar: Grammar) -> Graph:
+    """Return a random program that `Grammar.accepts`: drawn until one is.
+
+    Args:
+        key: See `autorl.keys`.
+        grammar: What it is made of.
+
+    Raises:
+        UsageError: None was found in `ATTEMPTS` draws.
+    """
+    rng = generator(key)
+    for _ in range(ATTEMPTS):
+        graph = random_program(rng, grammar)
+        if graph is not None and not grammar.problems(graph):
+            return graph
+    raise UsageError(
+        f"no program of {grammar.nodes} nodes that reads {', '.join(grammar.reads) or 'what it must'} was found in {ATTEMPTS} draws. "
+        "Remedy: allow more nodes, operators or registers, or require fewer registers."
+    )
