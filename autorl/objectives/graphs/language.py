@@ -43,13 +43,15 @@ class Operator:
     """One row of the table.
 
     Attributes:
-        name: Also the name of its function in every back end.
+        name: Also the name of its function in every back end (see `function`).
         arity: Number of inputs, 0 to 3.
         rule: From input types to the output type.
         commutative: Whether the order of its inputs does not matter.
         text: Formula for people, ``{0} + {1}``; ``{c}`` is the node's constant.
         latex: The same in LaTeX.
         has_constant: Whether the node's constant matters to it.
+        has_list_function: Whether it does something else to lists, by a function called ``NAME_list``.
+        random: Whether two of its nodes with equal inputs still differ: they draw numbers, and must not be merged.
     """
 
     name: str
@@ -59,6 +61,12 @@ class Operator:
     latex: str
     commutative: bool = False
     has_constant: bool = False
+    has_list_function: bool = False
+    random: bool = False
+
+    def function(self, types: tuple[Type, ...]) -> str:
+        """Return the name of its function for inputs of ``types``, in every back end's module."""
+        return f"{self.name}_list" if self.has_list_function and Type.LIST in types else self.name
 
 
 @dataclass(frozen=True)

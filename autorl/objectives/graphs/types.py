@@ -23,6 +23,8 @@ class Type(enum.StrEnum):
     """Features of an observation, float32 [F, N]."""
     PARAMETERS = "parameters"
     """A network: a function from states [D, N] to action values [A, N]."""
+    HEAD = "head"
+    """The rest of a network: a function from features [F, N] to action values [A, N]; `coreyes2021` alone."""
     CONSTANT = "constant"
     """The source of constants in `coreyes2021`: it carries no value."""
 
