@@ -8,7 +8,7 @@ valid inputs are drawn more often; a random program is then the TD loss some 2 t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -28,6 +28,10 @@ CONSTANTS = (1.0, 0.5, 2.0, 0.2, 0.1, 0.01)
 
 ATTEMPTS = 20_000
 """Programs drawn for one that is accepted, before the search space is found too narrow."""
+
+ANY = frozenset(Type)
+"""All types."""
+_FLOAT = frozenset({Type.FLOAT})
 
 Sampling = Literal["operator", "pair"]
 
@@ -137,7 +141,7 @@ def random_node(
     rng: np.random.Generator,
     grammar: Grammar,
     sources: Sequence[tuple[int, Type]],
-    gives: Callable[[Type], bool] = lambda _: True,
+    gives: frozenset[Type] = ANY,
     fixed: tuple[int, Type] | None = None,
 ) -> Node | None:
     """Return a random node over ``sources``; None if no operator fits.
@@ -146,23 +150,19 @@ def random_node(
         rng: Where draws come from.
         grammar: Operators, and how to draw.
         sources: Indices that may be read, with their types.
-        gives: Which output types are wanted.
+        gives: Output types that are wanted.
         fixed: A source that the node must read, in one of its inputs.
     """
     by_type: dict[Type, list[int]] = {}
     for index, kind in sources:
         by_type.setdefault(kind, []).append(index)
-    options: dict[str, list[tuple[tuple[Type, ...], int, float]]] = {}
-    for name in grammar.operators:
-        rows = _rows(grammar.language, name, by_type, gives, fixed)
-        if rows:
-            options[name] = rows
+    counts = tuple((kind, len(by_type[kind])) for kind in Type if kind in by_type)
+    options = _options(grammar.language, grammar.operators, counts, gives, None if fixed is None else fixed[1])
     if not options:
         return None
-    names = list(options)
-    totals = [sum(weight for _, _, weight in options[name]) for name in names]
-    op = names[pick(rng, totals if grammar.sampling == "pair" else [1.0] * len(names))]
-    types, slot, _ = options[op][pick(rng, [weight for _, _, weight in options[op]])]
+    chosen = pick(rng, [option.total if grammar.sampling == "pair" else 1.0 for option in options])
+    op, rows = options[chosen].operator, options[chosen].rows
+    types, slot, _ = rows[pick(rng, [weight for _, _, weight in rows])]
     inputs = tuple(
         fixed[0] if fixed is not None and i == slot else by_type[kind][int(rng.integers(len(by_type[kind])))]
         for i, kind in enumerate(types)
@@ -170,25 +170,37 @@ def random_node(
     return Node(op, inputs, new_constant(rng, grammar.table, op))
 
 
-def _rows(
+@dataclass(frozen=True)
+class _Option:
+    """An operator, the ways to use it (input types, slot of the fixed source or -1, number of input tuples), and their number."""
+
+    operator: str
+    rows: tuple[tuple[tuple[Type, ...], int, float], ...]
+    total: float
+
+
+@lru_cache(maxsize=65536)
+def _options(
     language: str,
-    operator: str,
-    by_type: Mapping[Type, Sequence[int]],
-    gives: Callable[[Type], bool],
-    fixed: tuple[int, Type] | None,
-) -> list[tuple[tuple[Type, ...], int, float]]:
-    """Return (input types, slot of the fixed source, number of input tuples) for each way to use an operator."""
-    rows: list[tuple[tuple[Type, ...], int, float]] = []
-    for types, given in signatures(language, operator):
-        if not gives(given):
-            continue
-        for slot in (-1,) if fixed is None else range(len(types)):
-            if fixed is not None and types[slot] is not fixed[1]:
-                continue
-            weight = math.prod(len(by_type.get(kind, ())) for i, kind in enumerate(types) if i != slot)
-            if weight:
-                rows.append((types, slot, float(weight)))
-    return rows
+    operators: tuple[str, ...],
+    counts: tuple[tuple[Type, int], ...],
+    gives: frozenset[Type],
+    fixed: Type | None,
+) -> tuple[_Option, ...]:
+    """Return what can be built over as many sources of each type as ``counts`` says."""
+    number, found = dict(counts), []
+    for operator in operators:
+        rows = []
+        for types, given in signatures(language, operator):
+            for slot in (-1,) if fixed is None else range(len(types)):
+                if given not in gives or (fixed is not None and types[slot] is not fixed):
+                    continue
+                weight = math.prod(number.get(kind, 0) for i, kind in enumerate(types) if i != slot)
+                if weight:
+                    rows.append((types, slot, float(weight)))
+        if rows:
+            found.append(_Option(operator, tuple(rows), sum(weight for _, _, weight in rows)))
+    return tuple(found)
 
 
 def new_constant(rng: np.random.Generator, table: Language, operator: str) -> float:
@@ -211,19 +223,20 @@ def random_program(rng: np.random.Generator, grammar: Grammar) -> Graph | None:
 
     None if the last node is no float. Nothing else is asked of it.
     """
-    count = len(grammar.table.registers(grammar.family))
+    first = len(grammar.table.registers(grammar.family))
     sources = list(grammar.sources)
+    types = dict(sources)
     nodes: list[Node] = []
-    for position in range(grammar.nodes):
-        last = position == grammar.nodes - 1
-        node = random_node(rng, grammar, sources, (lambda t: t is Type.FLOAT) if last else (lambda _: True))
+    for index in range(first, first + grammar.nodes):
+        last = index == first + grammar.nodes - 1
+        node = random_node(rng, grammar, sources, _FLOAT if last else ANY)
         if node is None:
             return None
         nodes.append(node)
-        types = dict(sources)
         gives = grammar.table.operator(node.op).rule(tuple(types[i] for i in node.inputs))
         assert gives is not None
-        sources.append((count + position, gives))
+        types[index] = gives
+        sources.append((index, gives))
     return trimmed(Graph(tuple(nodes), grammar.family, grammar.language))
 
 
