@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from autorl.environments.minigrid.names import MINIGRID_NAMES, XMINIGRID_EXCLUDED, XMINIGRID_NAMES
 from autorl.errors import UnknownNameError, UsageError
 from autorl.registry import Registry, load_attribute
 
@@ -45,13 +46,21 @@ GYMNAX_IDS = (
 )
 """What gymnax 1.0 offers (a test compares), without `EXCLUDED`."""
 
-EXCLUDED = {"gymnax:MNISTBandit-bsuite": "making it downloads the MNIST data set"}
-"""Environments of gymnax that are left out, and why."""
+EXCLUDED = {
+    "gymnax:MNISTBandit-bsuite": "making it downloads the MNIST data set",
+    **{f"xminigrid:{name}": "its episodes take 5,120 to 81,920 steps" for name in XMINIGRID_EXCLUDED},
+}
+"""Environments of gymnax and XLand-MiniGrid that are left out, and why."""
 
 ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
     "environment",
     {
         **{f"gymnax:{name}": "autorl.environments.gymnax_adapter:gymnax_environment" for name in GYMNAX_IDS},
+        **{f"minigrid:{name}": "autorl.environments.minigrid.factory:minigrid_environment" for name in MINIGRID_NAMES},
+        **{
+            f"xminigrid:{name}": "autorl.environments.xminigrid_adapter:xminigrid_environment"
+            for name in XMINIGRID_NAMES
+        },
         "probe:constant_reward": "autorl.environments.probes:ConstantReward",
         "probe:observation_reward": "autorl.environments.probes:ObservationReward",
         "probe:two_step": "autorl.environments.probes:TwoStep",
@@ -64,7 +73,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
 )
 """Id -> factory, called with the id. Adding an environment is one line here; the contract tests then cover it."""
 
-_PREFIXES = ("gymnax", "probe")
+_PREFIXES = ("gymnax", "probe", "minigrid", "xminigrid")
 
 
 def environment_names() -> tuple[str, ...]:
