@@ -23,57 +23,31 @@ from jax import Array, lax
 
 from autorl.environments.autoreset import batched_step_or_reset
 from autorl.environments.protocol import Discrete, Environment, Task
-from autorl.errors import IncompatibleError, UsageError
+from autorl.errors import IncompatibleError
 from autorl.inner import replay as buffer
 from autorl.inner.branching import update_if
+from autorl.inner.dqn_hyperparameters import (
+    DQNHyperparameters,
+    exploration,
+    prepared,
+    prioritisation,
+    target_updates,
+)
+from autorl.inner.dqn_loss import objective_slope, td_slope
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.networks import QNetwork, flatten_observations
 from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
 from autorl.inner.optimiser import Adam, Layout, adam_step, initial_adam
-from autorl.inner.protocol import Evaluation, Progress, hyperparameters, make_hyperparameters, static, traced
+from autorl.inner.protocol import Evaluation, Progress
 from autorl.inner.random_words import below, random_words, uniform
-from autorl.inner.replay import Prioritisation, Replay, Transitions
+from autorl.inner.registers import Values, part_done
+from autorl.inner.replay import Replay, Transitions
 from autorl.inner.rollout import RETURN_DECAY, Actors, start_actors
 
 _ACT, _LEARN = 0, 1
 """Streams of random words: one block for each step, one for each update."""
 _WORDS_PER_STEP = 4
 """For each environment: explore or not, which action, and the two words of the environment's key."""
-
-
-@hyperparameters
-class DQNHyperparameters:
-    """Of DQN, with defaults that learn CartPole and Acrobot. Traced ones are arrays: float32, int32 and bool scalars."""
-
-    learning_rate: Array = traced(1e-3, "Step size of Adam.", low=0.0)
-    gamma: Array = traced(0.99, "Discount.", low=0.0, high=1.0)
-    max_grad_norm: Array = traced(10.0, "Norm to which gradients are clipped (0: no learning).", low=0.0)
-    adam_eps: Array = traced(1e-8, "Added to Adam's denominator.", low=1e-12)
-    train_freq: Array = traced(4, "Steps of all environments between updates.", low=1)
-    gradient_steps: Array = traced(2, "Updates after these steps.", low=1)
-    learning_starts: Array = traced(1000, "Environment steps before the first update.", low=0)
-    initial_epsilon: Array = traced(1.0, "Probability of a random action at first.", low=0.0, high=1.0)
-    target_epsilon: Array = traced(0.05, "Probability of a random action at last.", low=0.0, high=1.0)
-    exploration_fraction: Array = traced(
-        0.1, "Part of the training over which epsilon falls from initial to target.", low=0.0, high=1.0
-    )
-    use_target_network: Array = traced(True, "Bootstrap from the target network, not from the current one.")
-    target_update_interval: Array = traced(4, "Environment steps from one target update to the next.", low=1)
-    tau: Array = traced(0.02, "Part of the way that a target update goes; 1 copies the network.", low=0.0, high=1.0)
-    normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
-    buffer_size: Array = traced(100_000, "Transitions kept, in whole steps of all environments.", low=1)
-    buffer_prio_sampling: Array = traced(False, "Draw transitions by their TD errors, not uniformly.")
-    buffer_alpha: Array = traced(0.6, "Exponent of priorities; 0 is uniform.", low=0.0, high=1.0)
-    buffer_beta: Array = traced(0.4, "Exponent of importance weights; 1 corrects the bias in full.", low=0.0, high=1.0)
-    buffer_epsilon: Array = traced(1e-6, "Added to absolute TD errors in priorities.", low=1e-9)
-    buffer_batch_size: int = static(64, "Transitions of one update.", low=1)
-    n_envs: int = static(1, "Environments side by side.", low=1)
-    hidden_size: int = static(64, "Width of the hidden layers.", low=1)
-    n_layers: int = static(2, "Hidden layers.", low=0)
-    activation: str = static("relu", "Of the hidden layers.", choices=("tanh", "relu"))
-    buffer_capacity: int = static(
-        131_072, "Transitions allocated, a power of two; set from the budget and the search space.", low=1, high=2**24
-    )
 
 
 class DQNState(NamedTuple):
@@ -102,6 +76,9 @@ class DQNState(NamedTuple):
 class DQN:
     """DQN in one environment of discrete actions; see `autorl.inner.protocol.Learner`.
 
+    It minimises ``hp.objective``, where there is one: the mean over the batch of (importance weights x losses), slopes flowing
+    through Q(s, .), Q(s, a) and Q(s', .). Priorities are TD errors all the same.
+
     Raises:
         IncompatibleError: The environment's actions are continuous.
     """
@@ -125,20 +102,10 @@ class DQN:
         program then serves a whole space.
 
         Raises:
+            IncompatibleError: The objective is not of the family ``value``.
             UsageError: Listing every unknown name and value out of range; or no single iteration fits into ``horizon``.
         """
-        hp = make_hyperparameters(DQNHyperparameters, values)
-        if int(hp.train_freq) * hp.n_envs > horizon:
-            raise UsageError(
-                f"train_freq * n_envs: one iteration of {int(hp.train_freq)} * {hp.n_envs} env steps does not fit into a "
-                f"training of {horizon}; make the budget's env_steps larger, or train_freq or n_envs smaller"
-            )
-        largest = max(int(hp.buffer_size), int(upper_bounds.get("buffer_size", 0)))
-        capacity = _power_of_two(max(min(horizon, largest), hp.n_envs))
-        capacity = _power_of_two(int(values.get("buffer_capacity", capacity)))
-        if capacity < hp.n_envs:
-            raise UsageError(f"buffer_capacity: expected at least n_envs = {hp.n_envs}, got {capacity}")
-        return make_hyperparameters(DQNHyperparameters, {**values, "buffer_capacity": capacity})
+        return prepared(values, horizon, upper_bounds)
 
     def network(self, hp: DQNHyperparameters) -> QNetwork:
         """Return the network of ``hp``: flat observations [..., D] -> action values [..., actions]."""
@@ -201,9 +168,9 @@ class DQN:
             values = self._values(hp, tree, now.moments)
             acted = _repeat(hp.train_freq, lambda x: self._act(x, values, hp, task, size, horizon), now)
             acted = self._take_in(acted, hp, size, now.replay.position)
-            return self._learn(self._update_target(acted, hp, now.progress.env_steps), hp, size)
+            return self._learn(self._update_target(acted, hp, now.progress.env_steps), hp, size, horizon)
 
-        fitted = state._replace(replay=buffer.begin(state.replay, size, _prioritisation(hp)))
+        fitted = state._replace(replay=buffer.begin(state.replay, size, prioritisation(hp)))
         return lax.while_loop(go_on, iterate, fitted)
 
     def evaluate(self, state: DQNState, hp: DQNHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
@@ -218,7 +185,7 @@ class DQN:
     def _flat(self, observations: Array) -> Array:
         return flatten_observations(observations, self.environment.observation_shape)
 
-    def _values(self, hp: DQNHyperparameters, tree: Any, moments: Moments) -> Callable[[Array], Array]:
+    def _values(self, hp: DQNHyperparameters, tree: Any, moments: Moments) -> Values:
         """Return the function from flat raw observations [N, D] to action values [N, actions]."""
         network = self.network(hp)
         normalise = normaliser(moments, hp.normalize_observations)
@@ -232,7 +199,7 @@ class DQN:
     def _act(
         self,
         state: DQNState,
-        values: Callable[[Array], Array],
+        values: Values,
         hp: DQNHyperparameters,
         task: Task,
         size: Array,
@@ -283,7 +250,7 @@ class DQN:
 
         return state._replace(
             moments=update_if(hp.normalize_observations, add, state.moments),
-            replay=buffer.admit(replay, start, steps, count, size, _prioritisation(hp)),
+            replay=buffer.admit(replay, start, steps, count, size, prioritisation(hp)),
         )
 
     def _update_target(self, state: DQNState, hp: DQNHyperparameters, before: Array) -> DQNState:
@@ -295,37 +262,41 @@ class DQN:
         target = update_if(due > 0, lambda old: old + share * (parameters - old), state.target)
         return state._replace(target=target)
 
-    def _learn(self, state: DQNState, hp: DQNHyperparameters, size: Array) -> DQNState:
+    def _learn(self, state: DQNState, hp: DQNHyperparameters, size: Array, horizon: Array) -> DQNState:
         """Make the updates of one iteration, unless it is too early or a number is not finite."""
         enough = state.replay.filled >= jnp.minimum(size, hp.buffer_batch_size)
         ready = (state.progress.env_steps > hp.learning_starts) & enough
         stop = state.progress.updates + jnp.where(ready, hp.gradient_steps, 0)
         return lax.while_loop(
             lambda now: (now.progress.updates < stop) & ~now.progress.diverged,
-            lambda now: self._update(now, hp),
+            lambda now: self._update(now, hp, horizon),
             state,
         )
 
-    def _update(self, state: DQNState, hp: DQNHyperparameters) -> DQNState:
+    def _update(self, state: DQNState, hp: DQNHyperparameters, horizon: Array) -> DQNState:
         """Make one update of the network and of the priorities; where loss or gradient are not finite, set the flag."""
-        progress, adam, priority = state.progress, state.adam, _prioritisation(hp)
+        progress, adam, priority = state.progress, state.adam, prioritisation(hp)
         words = random_words(state.key, _LEARN, progress.updates, hp.buffer_batch_size)
         drawn = buffer.sample(state.replay, words, priority)
-        layout, batch = self.layout(hp), drawn.transitions
-        bootstrap = jnp.where(hp.use_target_network, state.target, adam.parameters)
-        next_values = self._values(hp, layout.unpack(bootstrap), state.moments)(batch.next_observation)
-        target = td_targets(batch, next_values, hp.gamma)
-
-        def loss_of(tree: Any) -> tuple[Array, tuple[Array, Array]]:
-            values = self._values(hp, tree, state.moments)(batch.observation)
-            taken = jax.nn.one_hot(batch.action, self._actions, dtype=jnp.float32)
-            value = jnp.sum(values * taken, axis=1)
-            error = target - value
-            return jnp.mean(drawn.weights * 0.5 * jnp.square(error)), (error, value)
-
+        layout = self.layout(hp)
+        bootstrap = self._values(
+            hp, layout.unpack(jnp.where(hp.use_target_network, state.target, adam.parameters)), state.moments
+        )
         # by the tree, then packed: through ``unpack`` every leaf's gradient would be padded to the whole vector
-        (loss, (error, value)), tree = jax.value_and_grad(loss_of, has_aux=True)(layout.unpack(adam.parameters))
-        gradient = layout.pack(tree)
+        tree = layout.unpack(adam.parameters)
+
+        def network(tree: Any) -> Values:
+            return self._values(hp, tree, state.moments)
+
+        if hp.objective is None:
+            found = td_slope(network, tree, bootstrap, drawn, self._actions, hp.gamma)
+        else:
+            done = part_done(progress.env_steps, horizon)
+            found = objective_slope(
+                hp.objective, network, tree, bootstrap, drawn, self._actions, hp.gamma, done, priority.enabled
+            )
+        loss = found.loss
+        gradient = layout.pack(found.gradient)
         norm = jnp.sqrt(jnp.vdot(gradient, gradient))
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         factor = jnp.minimum(1.0, hp.max_grad_norm / (norm + 1e-6))
@@ -333,36 +304,15 @@ class DQN:
         gradient = jnp.where(finite, gradient * factor, 0.0)
         adam = adam_step(adam, gradient, hp.learning_rate, hp.adam_eps)
         bounded = jnp.isfinite(jnp.vdot(adam.parameters, adam.parameters))  # one fast operation for all of them
-        metrics = {"loss": loss, "action_value": jnp.mean(value), "gradient_norm": norm}
+        metrics = {"loss": loss, "action_value": jnp.mean(found.value), "gradient_norm": norm}
         progress = progress._replace(
             updates=progress.updates + finite.astype(jnp.int32),
             diverged=~(finite & bounded),
             metrics={**progress.metrics, **metrics},
         )
         trusted = priority._replace(enabled=priority.enabled & finite)
-        replay = buffer.reprioritise(state.replay, drawn.indices, error, trusted)
+        replay = buffer.reprioritise(state.replay, drawn.indices, found.error, trusted)
         return state._replace(progress=progress, adam=adam, replay=replay)
-
-
-def exploration(hp: DQNHyperparameters, env_steps: Array, horizon: Array) -> Array:
-    """Return epsilon (float32 scalar) after ``env_steps`` of a training of ``horizon``."""
-    span = hp.exploration_fraction * horizon.astype(jnp.float32)
-    progress = jnp.where(span > 0.0, jnp.minimum(env_steps.astype(jnp.float32) / span, 1.0), 1.0)
-    return hp.initial_epsilon + progress * (hp.target_epsilon - hp.initial_epsilon)
-
-
-def target_updates(hp: DQNHyperparameters, before: Array, after: Array) -> Array:
-    """Return how many target updates (int32) fall due after ``before`` and up to ``after`` env steps.
-
-    One falls due every ``target_update_interval`` env steps, rounded up to whole steps of all environments.
-    """
-    interval = -(-hp.target_update_interval // hp.n_envs) * hp.n_envs
-    return after // interval - before // interval
-
-
-def td_targets(batch: Transitions, next_values: Array, gamma: Array) -> Array:
-    """Return ``r + gamma (1 - terminated) max_a Q(s', a)`` [N]; ``next_values`` are Q(s', a) [N, actions]."""
-    return batch.reward + gamma * (1.0 - batch.terminated) * jnp.max(next_values, axis=-1)
 
 
 def _repeat(count: Array, step: Callable[[DQNState], DQNState], state: DQNState) -> DQNState:
@@ -385,12 +335,3 @@ def _average_return(before: Array, total: Array, done: Array) -> Array:
     keep = jnp.power(RETURN_DECAY, count)
     after = jnp.where(jnp.isnan(before), mean, keep * before + (1.0 - keep) * mean)
     return jnp.where(count > 0.0, after, before)
-
-
-def _prioritisation(hp: DQNHyperparameters) -> Prioritisation:
-    return Prioritisation(hp.buffer_prio_sampling, hp.buffer_alpha, hp.buffer_beta, hp.buffer_epsilon)
-
-
-def _power_of_two(n: int) -> int:
-    """Return the smallest power of two that is at least ``n``."""
-    return 1 << max(n - 1, 0).bit_length()

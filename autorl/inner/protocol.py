@@ -18,6 +18,7 @@ from jax import Array
 
 from autorl.environments.protocol import Environment, Task
 from autorl.errors import UsageError, suggestion
+from autorl.inner.objective_choice import choose
 
 LearnerState = Any
 """A pytree of arrays with (at least) the attribute ``progress: Progress``. All that is needed to go on training."""
@@ -93,14 +94,27 @@ def static(
     )
 
 
+def objective_field(families: tuple[str, ...], help: str) -> Any:
+    """Declare what the agent minimises: a pytree, whose leaves are data of the program and whose structure shapes it.
+
+    The default is None, the algorithm's own hand-written loss. ``families`` are the register families that the learner
+    fills in (see `autorl.inner.objective_choice`).
+    """
+    return dataclasses.field(default=None, metadata={"traced": False, "help": help, "families": families})
+
+
 H = TypeVar("H")
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(traced, static))
+@dataclass_transform(frozen_default=True, field_specifiers=(traced, static, objective_field))
 def hyperparameters(cls: type[H]) -> type[H]:
-    """Class decorator: frozen dataclass, registered as a pytree (traced fields leaves, static fields structure)."""
+    """Class decorator: frozen dataclass, registered as a pytree.
+
+    Traced fields are leaves, static fields structure, an objective a subtree.
+    """
     made: type[H] = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-    names = {f.name: bool(f.metadata["traced"]) for f in dataclasses.fields(made)}  # type: ignore[arg-type]
+    fields = dataclasses.fields(made)  # type: ignore[arg-type]
+    names = {f.name: bool(f.metadata["traced"] or "families" in f.metadata) for f in fields}
     jax.tree_util.register_dataclass(
         made,
         data_fields=[n for n, is_traced in names.items() if is_traced],
@@ -110,7 +124,7 @@ def hyperparameters(cls: type[H]) -> type[H]:
 
 
 def is_traced(cls: type, name: str) -> bool:
-    """Return whether hyperparameter ``name`` of ``cls`` is traced."""
+    """Return whether hyperparameter ``name`` of ``cls`` is traced: no value of it compiles a program of its own."""
     return bool(cls.__dataclass_fields__[name].metadata["traced"])  # type: ignore[attr-defined]
 
 
@@ -121,6 +135,12 @@ def problems(cls: type, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in values.items():
         if name not in fields:
             found.append((name, f"unknown hyperparameter {name!r}.{suggestion(name, fields)}"))
+            continue
+        if "families" in fields[name].metadata:
+            try:
+                choose(value, fields[name].metadata["families"])
+            except UsageError as error:
+                found.append((name, f"{name}: {error}"))
             continue
         message = _value_problem(fields[name], value)
         if message:
@@ -149,16 +169,23 @@ def _value_problem(field: dataclasses.Field[Any], value: Any) -> str | None:
 def make_hyperparameters(cls: type[H], values: Mapping[str, Any]) -> H:
     """Build ``cls`` from plain values (missing ones take the default); leaves become float32 / int32 / bool scalars.
 
+    An objective may be given by its name in the catalogue.
+
     Raises:
+        IncompatibleError: The objective reads what this learner does not compute, and nothing else is wrong.
         UsageError: Listing every unknown name and every value out of range.
     """
     wrong = problems(cls, values)
-    if wrong:
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    objectives = {field.name for field in fields if "families" in field.metadata}
+    if any(name not in objectives for name, _ in wrong):
         raise UsageError("; ".join(message for _, message in wrong))
     arguments: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in fields:
         value = values.get(field.name, field.default)
-        if not field.metadata["traced"]:
+        if "families" in field.metadata:
+            arguments[field.name] = choose(value, field.metadata["families"])
+        elif not field.metadata["traced"]:
             kind: type[Any] = type(field.default)
             arguments[field.name] = kind(value)
         elif isinstance(field.default, bool):

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from autorl.environments.registry import make_environment
 from autorl.errors import IncompatibleError, UsageError
 from autorl.inner import sum_tree
-from autorl.inner.dqn import DQN, DQNHyperparameters, exploration, target_updates, td_targets
+from autorl.inner.dqn import DQN
+from autorl.inner.dqn_hyperparameters import DQNHyperparameters, exploration, target_updates
+from autorl.inner.dqn_loss import td_targets
 from autorl.inner.protocol import is_traced, make_hyperparameters
 from autorl.inner.random_words import random_words, uniform
 from autorl.inner.replay import Transitions
@@ -70,7 +72,15 @@ def assert_same_bits(a, b):
 def test_only_shapes_are_static():
     fields = DQNHyperparameters.__dataclass_fields__
     static = {name for name in fields if not is_traced(DQNHyperparameters, name)}
-    assert static == {"buffer_batch_size", "n_envs", "hidden_size", "n_layers", "activation", "buffer_capacity"}
+    assert static == {
+        "buffer_batch_size",
+        "n_envs",
+        "hidden_size",
+        "n_layers",
+        "activation",
+        "buffer_capacity",
+        "objective",
+    }
 
 
 @pytest.mark.parametrize(

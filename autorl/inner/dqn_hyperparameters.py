@@ -1,0 +1,94 @@
+"""The hyperparameters of DQN, and the schedules that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from autorl.errors import UsageError
+from autorl.inner.protocol import hyperparameters, make_hyperparameters, objective_field, static, traced
+from autorl.inner.replay import Prioritisation
+from autorl.objectives.protocol import Objective
+
+
+@hyperparameters
+class DQNHyperparameters:
+    """Of DQN, with defaults that learn CartPole and Acrobot. Traced ones are arrays: float32, int32 and bool scalars."""
+
+    learning_rate: Array = traced(1e-3, "Step size of Adam.", low=0.0)
+    gamma: Array = traced(0.99, "Discount.", low=0.0, high=1.0)
+    max_grad_norm: Array = traced(10.0, "Norm to which gradients are clipped (0: no learning).", low=0.0)
+    adam_eps: Array = traced(1e-8, "Added to Adam's denominator.", low=1e-12)
+    train_freq: Array = traced(4, "Steps of all environments between updates.", low=1)
+    gradient_steps: Array = traced(2, "Updates after these steps.", low=1)
+    learning_starts: Array = traced(1000, "Environment steps before the first update.", low=0)
+    initial_epsilon: Array = traced(1.0, "Probability of a random action at first.", low=0.0, high=1.0)
+    target_epsilon: Array = traced(0.05, "Probability of a random action at last.", low=0.0, high=1.0)
+    exploration_fraction: Array = traced(
+        0.1, "Part of the training over which epsilon falls from initial to target.", low=0.0, high=1.0
+    )
+    use_target_network: Array = traced(True, "Bootstrap from the target network, not from the current one.")
+    target_update_interval: Array = traced(4, "Environment steps from one target update to the next.", low=1)
+    tau: Array = traced(0.02, "Part of the way that a target update goes; 1 copies the network.", low=0.0, high=1.0)
+    normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
+    buffer_size: Array = traced(100_000, "Transitions kept, in whole steps of all environments.", low=1)
+    buffer_prio_sampling: Array = traced(False, "Draw transitions by their TD errors, not uniformly.")
+    buffer_alpha: Array = traced(0.6, "Exponent of priorities; 0 is uniform.", low=0.0, high=1.0)
+    buffer_beta: Array = traced(0.4, "Exponent of importance weights; 1 corrects the bias in full.", low=0.0, high=1.0)
+    buffer_epsilon: Array = traced(1e-6, "Added to absolute TD errors in priorities.", low=1e-9)
+    buffer_batch_size: int = static(64, "Transitions of one update.", low=1)
+    n_envs: int = static(1, "Environments side by side.", low=1)
+    hidden_size: int = static(64, "Width of the hidden layers.", low=1)
+    n_layers: int = static(2, "Hidden layers.", low=0)
+    activation: str = static("relu", "Of the hidden layers.", choices=("tanh", "relu"))
+    buffer_capacity: int = static(
+        131_072, "Transitions allocated, a power of two; set from the budget and the search space.", low=1, high=2**24
+    )
+    objective: Objective | None = objective_field(
+        ("value",), "What is minimised, of the family 'value'; None is half the squared TD error."
+    )
+
+
+def prepared(values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> DQNHyperparameters:
+    """Return the hyperparameters of a training of ``horizon`` env steps; see `autorl.inner.dqn.DQN.prepare`."""
+    hp = make_hyperparameters(DQNHyperparameters, values)
+    if int(hp.train_freq) * hp.n_envs > horizon:
+        raise UsageError(
+            f"train_freq * n_envs: one iteration of {int(hp.train_freq)} * {hp.n_envs} env steps does not fit into a "
+            f"training of {horizon}; make the budget's env_steps larger, or train_freq or n_envs smaller"
+        )
+    largest = max(int(hp.buffer_size), int(upper_bounds.get("buffer_size", 0)))
+    capacity = _power_of_two(max(min(horizon, largest), hp.n_envs))
+    capacity = _power_of_two(int(values.get("buffer_capacity", capacity)))
+    if capacity < hp.n_envs:
+        raise UsageError(f"buffer_capacity: expected at least n_envs = {hp.n_envs}, got {capacity}")
+    return make_hyperparameters(DQNHyperparameters, {**values, "buffer_capacity": capacity})
+
+
+def exploration(hp: DQNHyperparameters, env_steps: Array, horizon: Array) -> Array:
+    """Return epsilon (float32 scalar) after ``env_steps`` of a training of ``horizon``."""
+    span = hp.exploration_fraction * horizon.astype(jnp.float32)
+    progress = jnp.where(span > 0.0, jnp.minimum(env_steps.astype(jnp.float32) / span, 1.0), 1.0)
+    return hp.initial_epsilon + progress * (hp.target_epsilon - hp.initial_epsilon)
+
+
+def target_updates(hp: DQNHyperparameters, before: Array, after: Array) -> Array:
+    """Return how many target updates (int32) fall due after ``before`` and up to ``after`` env steps.
+
+    One falls due every ``target_update_interval`` env steps, rounded up to whole steps of all environments.
+    """
+    interval = -(-hp.target_update_interval // hp.n_envs) * hp.n_envs
+    return after // interval - before // interval
+
+
+def prioritisation(hp: DQNHyperparameters) -> Prioritisation:
+    """Return the settings of the replay."""
+    return Prioritisation(hp.buffer_prio_sampling, hp.buffer_alpha, hp.buffer_beta, hp.buffer_epsilon)
+
+
+def _power_of_two(n: int) -> int:
+    """Return the smallest power of two that is at least ``n``."""
+    return 1 << max(n - 1, 0).bit_length()

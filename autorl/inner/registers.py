@@ -1,0 +1,124 @@
+"""What learners tell an objective: the registers of each family, only those that it needs, and the mean of its losses.
+
+Layout: floats float32 [N], lists over the actions and one-hot actions float32 [A, N]. ``graphs.language_autorl`` says what
+each register means. Which are computed is static: it depends on the structure of the objective alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from autorl.inner.replay import Transitions
+from autorl.objectives.graphs.language import LIMIT
+from autorl.objectives.graphs.language_autorl import POLICY_GRADIENT, VALUE
+from autorl.objectives.protocol import Objective
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "value": tuple(register.name for register in VALUE),
+    "policy_gradient": tuple(register.name for register in POLICY_GRADIENT),
+}
+"""Names of the registers that learners of this package fill in, by family."""
+
+Thunk = Callable[[], Array]
+
+
+Values = Callable[[Array], Array]
+"""Action values [N, A] of flat observations [N, D]."""
+
+
+def value_registers(
+    needs: tuple[str, ...],
+    batch: Transitions,
+    online: Values,
+    target: Values,
+    actions: int,
+    gamma: Array,
+    progress: Array,
+) -> dict[str, Array]:
+    """Return the registers ``needs`` of the family ``value`` for N transitions; no network runs that they do not need.
+
+    Args:
+        needs: Names.
+        batch: What happened.
+        online: Of the parameters being learned; slopes flow through it.
+        target: Of the target network.
+        actions: A.
+        gamma: Discount, float32 scalar.
+        progress: Part of the training done, float32 scalar.
+    """
+    found = {
+        "action": jax.nn.one_hot(batch.action, actions, dtype=jnp.float32, axis=0),
+        "reward": batch.reward,
+        "discount": gamma * (1.0 - batch.terminated),
+        "progress": jnp.broadcast_to(progress, batch.reward.shape),
+    }
+    if "q" in needs or "q_action" in needs:
+        found["q"] = online(batch.observation).T
+        found["q_action"] = jnp.sum(found["q"] * found["action"], axis=0)
+    if "q_next" in needs:
+        found["q_next"] = online(batch.next_observation).T
+    if "q_target" in needs:
+        found["q_target"] = target(batch.observation).T
+    if "q_target_next" in needs:
+        found["q_target_next"] = target(batch.next_observation).T
+    return {name: found[name] for name in needs}
+
+
+def policy_registers(
+    needs: tuple[str, ...],
+    *,
+    log_prob: Array,
+    old_log_prob: Array,
+    advantage: Array,
+    value: Array,
+    old_value: Array,
+    target: Array,
+    entropy: Array,
+    progress: Array,
+) -> dict[str, Array]:
+    """Return the registers ``needs`` of the family ``policy_gradient`` for N samples.
+
+    Args:
+        needs: Names.
+        log_prob: float32 [N]; of the actions taken, under the policy being learned.
+        old_log_prob: float32 [N]; under the policy that took them.
+        advantage: float32 [N]; normalised, if the learner does so.
+        value: float32 [N]; of the critic being learned.
+        old_value: float32 [N]; of the critic before the updates.
+        target: float32 [N]; what values are fitted to, the register ``return``.
+        entropy: float32 [N]; of the policy being learned.
+        progress: float32 scalar, from 0 to 1.
+    """
+    found = {
+        "log_prob": log_prob,
+        "old_log_prob": old_log_prob,
+        "ratio": jnp.exp(log_prob - old_log_prob),
+        "advantage": advantage,
+        "value": value,
+        "old_value": old_value,
+        "return": target,
+        "entropy": entropy,
+        "progress": jnp.broadcast_to(progress, advantage.shape),
+    }
+    return {name: found[name] for name in needs}
+
+
+def part_done(env_steps: Array, horizon: Array) -> Array:
+    """Return the register ``progress``: the part of the training done after ``env_steps``, float32 scalar within [0, 1]."""
+    return jnp.clip(env_steps.astype(jnp.float32) / horizon.astype(jnp.float32), 0.0, 1.0)
+
+
+def mean_loss(objective: Objective, registers: Mapping[str, Any], weights: Array | None = None) -> Array:
+    """Return the (weighted) mean of the objective's losses of N samples, float32 scalar.
+
+    It is nan, by which learners know that a member diverged, where the loss of **every** sample has reached the size at which
+    loss graphs saturate: no slope flows through any of them, so nothing would ever be learned again.
+    """
+    losses = objective.per_sample(registers)
+    lost = jnp.all(jnp.abs(losses) >= LIMIT)
+    return jnp.where(lost, jnp.nan, jnp.mean(losses if weights is None else weights * losses))
