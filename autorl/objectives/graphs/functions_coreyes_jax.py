@@ -173,12 +173,12 @@ def add_gaussian_noise(c: Array, x: Array) -> Array:
 
 
 def log(c: Array, x: Array) -> Array:
-    """Return log(|x| + 1e-12)."""
+    """Return the logarithm of |x| + 1e-12."""
     return jnp.log(jnp.abs(x) + 1e-12)
 
 
 def exp(c: Array, x: Array) -> Array:
-    """Return exp(x), at most 1e10."""
+    """Return e to the power of x, at most 1e10."""
     return jnp.exp(jnp.where(x > _LOG_LIMIT, _LOG_LIMIT, x))
 
 
