@@ -12,6 +12,7 @@ import numpy as np
 
 from autorl.objectives.graphs.graph import Graph, GraphError
 from autorl.objectives.graphs.language import load_language
+from autorl.objectives.graphs.types import Type
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Signature:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["op", "inputs", "constants", "length"],
+    data_fields=["op", "inputs", "constants", "is_list", "length"],
     meta_fields=["signature"],
 )
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Program:
         inputs: int32 [nodes, 2 or the largest arity]; the signature's registers from 0, then nodes. An input that an operator
             does not have repeats its first one (0 if there is none).
         constants: float32 [nodes].
+        is_list: bool [nodes]; whether a node has a value for each action of its own.
         length: int32 scalar; number of nodes.
         signature: What it was packed for.
     """
@@ -80,6 +82,7 @@ class Program:
     op: Any
     inputs: Any
     constants: Any
+    is_list: Any
     length: Any
     signature: Signature = field(metadata={"static": True})
 
@@ -96,6 +99,7 @@ def pack(graph: Graph, signature: Signature) -> Program:
     op = np.zeros(signature.nodes, np.int32)
     inputs = np.zeros((signature.nodes, width), np.int32)
     constants = np.ones(signature.nodes, np.float32)
+    is_list = np.zeros(signature.nodes, np.bool_)
     place = {graph.index(name): i for i, name in enumerate(signature.registers)}
     for row, position in enumerate(graph.live):
         node = graph.nodes[position]
@@ -103,8 +107,9 @@ def pack(graph: Graph, signature: Signature) -> Program:
         op[row] = signature.operators.index(node.op)
         inputs[row] = read + [read[0] if read else 0] * (width - len(read))
         constants[row] = node.constant
+        is_list[row] = graph.types[count + position] is not Type.FLOAT
         place[count + position] = len(signature.registers) + row
-    return Program(op, inputs, constants, np.int32(len(graph.live)), signature)
+    return Program(op, inputs, constants, is_list, np.int32(len(graph.live)), signature)
 
 
 def _check_covered(graph: Graph, signature: Signature) -> None:
