@@ -16,8 +16,20 @@ ARMS: tuple[Arm, ...] = ("method", "random", "default")
 PHASES: tuple[Phase, ...] = ("search", "finalists", "test")
 
 
-def environments(specification: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the specification's environments as a list of ``{id, task, score_range}``, however they were written."""
+def environments(specification: Mapping[str, Any], phase: Phase = "test") -> list[dict[str, Any]]:
+    """Return the environments that a phase acts in as a list of ``{id, task, score_range, ...}``, however they were written.
+
+    The test's are the held-out ones, if there are any; the other phases' are those searched in.
+    """
+    listed = all_environments(specification)
+    held_out = [e for e in listed if e.get("role") == "held_out"]
+    if phase == "test" and held_out:
+        return held_out
+    return [e for e in listed if e.get("role", "train") == "train"]
+
+
+def all_environments(specification: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return every environment of the specification, whatever its role."""
     chosen = specification.get("environment", specification.get("environments"))
     if not chosen:
         return []
@@ -30,7 +42,8 @@ def score_table(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Ra
 
     A trial that ended without its table of scores (crashed, say) counts as failed on each of its seeds.
     """
-    width = max([len(environments(specification)), 1, *(len(trial.scores) for trial in trials)])
+    widths = {len(trial.scores) for trial in trials} - {0} or {len(environments(specification))}
+    width = max(1, *widths)
     rows: list[list[float | None]] = [[] for _ in range(width)]
     for trial in trials:
         for index, row in enumerate(rows):

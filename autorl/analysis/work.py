@@ -43,8 +43,14 @@ def ledger_rows(trials: Sequence[Trial], specification: Mapping[str, Any]) -> li
 
 def granted(trials: Sequence[Trial], specification: Mapping[str, Any]) -> int:
     """Return the environment steps the trials were given: a diverged training stops early but had its full budget."""
-    trainings = max(1, len(environments(specification)))
-    return sum(t.env_steps * max(1, len(t.seeds)) * trainings for t in trials)
+    total = 0
+    for trial in trials:
+        if trial.status == "pruned":  # stopped at a hurdle, as every other trial would have been
+            total += trial.ledger.train_env_steps
+            continue
+        where = environments(specification, trial.phase) or [{}]
+        total += sum(int(e.get("env_steps") or trial.env_steps) for e in where) * max(1, len(trial.seeds))
+    return total
 
 
 def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:

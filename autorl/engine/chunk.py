@@ -44,7 +44,7 @@ class Chunk:
         jobs: What to train.
         hps: Hyperparameters of every stage of every job.
         tasks: Task of every job.
-        horizon: Env steps of a whole training.
+        horizons: Env steps of a whole training, of every job.
         check: Called between calls into the program; raises to stop.
     """
 
@@ -52,7 +52,7 @@ class Chunk:
     jobs: Sequence[Job]
     hps: Sequence[Sequence[Any]]
     tasks: Sequence[Tree]
-    horizon: int
+    horizons: Sequence[int]
     check: Callable[[], None]
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class Chunk:
         self.where = spread(len(self.jobs), lanes, len(self.program.devices))
         self.plans: list[tuple[Segment, ...]] = [segments(job) for job in self.jobs]
         self._tasks = stack(self.tasks, self.where, lanes)
-        self._horizon = np.full(lanes, self.horizon, np.int32)
+        self._horizon = self._lanes(self.horizons, np.int32, 1)
         self._marked = time.perf_counter()
         self._compiled = self.program.compile_seconds
 

@@ -28,6 +28,7 @@ class Job:
         averaged: Last evaluations whose mean is the score (all of them, where there are fewer).
         parent_state: Trained state on the host to continue from, without a lane axis; None starts from scratch.
         points: Cumulative env steps at which to evaluate; the last one is the end.
+        horizon: Env steps of a whole training, of which this may be a part.
     """
 
     trial: int
@@ -37,6 +38,7 @@ class Job:
     points: tuple[int, ...]
     start: int = 0
     averaged: int = 1
+    horizon: int = 0
     parent_state: Tree = None
 
 

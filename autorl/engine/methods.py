@@ -8,7 +8,7 @@ from typing import Any
 from autorl.errors import UsageError
 from autorl.keys import derive
 from autorl.outer.methods import make_method
-from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod
+from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 from autorl.spaces import Space, load_space
 from autorl.studies.specification import Specification
 from autorl.studies.trial import Arm, Trial
@@ -35,8 +35,10 @@ def result_of(trial: Trial, space: Space) -> Result:
         parent=trial.parent,
         generation=trial.generation,
         origin=trial.origin,
+        ancestor=trial.ancestor,
     )
-    return Result(proposal, trial.status, trial.score)
+    score = trial.values.get("hurdle") if trial.status is Status.PRUNED else trial.score
+    return Result(proposal, trial.status, score, {k: v for k, v in trial.values.items() if k != "hurdle"})
 
 
 def trial_of(proposal: Proposal, space: Space, arm: Arm, seeds: Sequence[int]) -> Trial:
@@ -50,5 +52,6 @@ def trial_of(proposal: Proposal, space: Space, arm: Arm, seeds: Sequence[int]) -
         parent=proposal.parent,
         generation=proposal.generation,
         origin=proposal.origin,
+        ancestor=proposal.ancestor,
         seeds=tuple(seeds),
     )

@@ -82,6 +82,10 @@ class Meter:
             self.best = score
         self.show()
 
+    def saved(self, env_steps: int) -> None:
+        """Take training env steps off the plan: a trial stopped at a hurdle."""
+        self.env_steps_total -= env_steps
+
     def show(self, note: str = "") -> None:
         """Report the present state."""
         speed, steady = self._speed()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autorl.engine.generations import GenerationStore
+from autorl.engine.hurdles import run_staged
 from autorl.engine.methods import result_of, trial_of
 from autorl.engine.progress import Meter
 from autorl.engine.session import Session
@@ -85,7 +86,7 @@ def _train(
         running = [t for t in batch if t.number not in ended]
         # what crashes throughout the first batch is most likely the user's environment: mended, the study can go on
         finish = session.record.finish if told else _nothing
-        fresh, _ = run_trials(session, running, meter, finished=finish)
+        fresh = run_staged(session, running, meter, told, finish)
         if not told:
             _refuse_crashes(fresh)
             session.record.finish(fresh)
@@ -116,7 +117,7 @@ def _refuse_crashes(trials: Sequence[Trial]) -> None:
 
 def _meter(session: Session, name: str, method: SearchMethod[Any], trials: Sequence[Trial]) -> Meter:
     budget, seeds = session.specification.budget, session.specification.seeds.search
-    work = budget.trainings * budget.env_steps * seeds * len(session.environments)
+    work = budget.trainings * session.steps(session.acts_in("search")) * seeds
     meter = Meter(name, method.trials, work, session.report)
     ended = [t for t in trials if t.status is not Status.RUNNING]
     if ended:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FrameType, TracebackType
 from typing import Any
 
 from autorl.engine.methods import method_of
+from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
 from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import training_seeds
 from autorl.outer.protocol import SearchMethod
 from autorl.spaces import Space, load_space
+from autorl.spaces.plain_values import OBJECTIVE, plain_values
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
 from autorl.studies.specification import EnvironmentChoice, Specification
-from autorl.studies.trial import Arm
+from autorl.studies.trial import Arm, Phase
 
 
 class Stopper:
@@ -102,12 +104,39 @@ class Session:
         return Trainer(
             learners=learners,
             tasks=tasks,
-            horizon=self.specification.budget.env_steps,
+            horizons=[self.horizon(e) for e in range(len(self.environments))],
             episodes=self.specification.evaluation.episodes,
             upper_bounds=bounds,
             devices=self.devices,
             check=self.stopper.check,
+            objectives=Objectives(signature_of(self.space)),
         )
+
+    def horizon(self, environment: int) -> int:
+        """Return the env steps of one whole training in an environment."""
+        return self.environments[environment].env_steps or self.specification.budget.env_steps
+
+    def acts_in(self, phase: Phase) -> tuple[int, ...]:
+        """Return the environments (indices) of a phase: the held-out ones in the test, if there are any; else those searched in."""
+        roles = [choice.role for choice in self.environments]
+        if phase == "test":
+            held_out = tuple(i for i, role in enumerate(roles) if role == "held_out")
+            return held_out or tuple(i for i, role in enumerate(roles) if role == "train")
+        return tuple(i for i, role in enumerate(roles) if role == "train")
+
+    @property
+    def validation(self) -> tuple[int, ...]:
+        """The environments (indices) in which the search looks without optimising for them."""
+        return tuple(i for i, choice in enumerate(self.environments) if choice.role == "validation")
+
+    def steps(self, environments: Iterable[int]) -> int:
+        """Return the env steps of one trial and seed in ``environments``, together."""
+        return sum(self.horizon(e) for e in environments)
+
+    @cached_property
+    def continues(self) -> bool:
+        """Whether trials continue from trained parents (population-based training)."""
+        return self.specification.search is not None and self.method("method").continues
 
     def method(self, arm: Arm) -> SearchMethod[Any]:
         """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""
@@ -121,9 +150,10 @@ class Session:
     def values(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
         """Return the hyperparameters of a candidate; in a search the learner's fixed ones hold for all candidates."""
         learner = self.specification.learner
+        fixed = {OBJECTIVE: learner.objective} if learner is not None and learner.objective is not None else {}
         if self.specification.search is None or learner is None:
-            return dict(candidate)
-        return {**learner.hyperparameters, **candidate}
+            return {**fixed, **candidate}
+        return {**fixed, **learner.hyperparameters, **plain_values(self.space, candidate)}
 
 
 def make_learners(specification: Specification) -> tuple[list[Any], list[Any]]:

@@ -123,7 +123,7 @@ def _run_phase(session: Session, phase: Phase, due: Sequence[Trial]) -> list[Tri
             )
     session.record.add([t for t in due if (t.arm, t.number) not in known])
     running = [t for t in due if known.get((t.arm, t.number), t).status is Status.RUNNING]
-    work = sum(t.env_steps * len(t.seeds) for t in due) * len(session.environments)
+    work = sum(len(t.seeds) for t in due) * session.steps(session.acts_in(phase))
     meter = Meter(phase, len(due), work, session.report)
     ended = [known[t.arm, t.number] for t in due if t not in running]
     if ended:

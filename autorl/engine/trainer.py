@@ -12,6 +12,7 @@ import numpy as np
 
 from autorl.engine.chunk import Chunk, Saver
 from autorl.engine.lanes import Job, Outcome, static_groups
+from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
 from autorl.errors import AutoRLError
 from autorl.outer.protocol import Status
@@ -28,21 +29,23 @@ class Trainer:
     Attributes:
         learners: One learner for each environment of the study.
         tasks: One task (host arrays) for each environment.
-        horizon: Env steps of a whole training.
+        horizons: Env steps of a whole training in each environment.
         episodes: Episodes of an evaluation.
         upper_bounds: Largest values the space can propose, for allocations shared by all candidates.
         devices: As `autorl.engine.devices.start` returns them.
         check: Called between segments; raises to stop.
+        objectives: Makes what the learners minimise of the loss graphs in the jobs' plans.
         programs: Every program compiled so far, by environment and static signature.
     """
 
     learners: Sequence[Any]
     tasks: Sequence[Tree]
-    horizon: int
+    horizons: Sequence[int]
     episodes: int
     upper_bounds: Mapping[str, float]
     devices: Sequence[Any]
     check: Callable[[], None] = lambda: None
+    objectives: Objectives = field(default_factory=Objectives)
     vectorise: Vectorise | None = None
     programs: dict[Any, PopulationProgram] = field(default_factory=dict)
     _most_lanes: dict[Any, int] = field(default_factory=dict)
@@ -62,11 +65,12 @@ class Trainer:
 
     def hyperparameters(self, environment: int, values: Mapping[str, Any]) -> Any:
         """Return the learner's hyperparameters for plain ``values``."""
-        return type(self.learners[environment]).prepare(values, self.horizon, self.upper_bounds)
+        return type(self.learners[environment]).prepare(values, self.horizons[environment], self.upper_bounds)
 
     def state_like(self, environment: int, values: Mapping[str, Any]) -> Tree:
         """Return the shapes of one trained state (no lane axis)."""
-        learner, hp = self.learners[environment], self.hyperparameters(environment, values)
+        (made,) = self.objectives.made([values], self.horizons[environment])
+        learner, hp = self.learners[environment], self.hyperparameters(environment, made)
         return jax.eval_shape(learner.init, jax.random.key(0), hp, self.tasks[environment])
 
     def run(
@@ -89,9 +93,9 @@ class Trainer:
         """
         outcomes = [Outcome() for _ in jobs]
         plans: list[tuple[Any, ...] | None] = []
-        for index, job in enumerate(jobs):
+        for index, (job, stages) in enumerate(zip(jobs, self._stages(jobs), strict=True)):
             try:
-                plans.append(tuple(self.hyperparameters(job.environment, stage.candidate) for stage in job.plan))
+                plans.append(tuple(self.hyperparameters(job.environment, values) for values in stages))
             except AutoRLError as error:
                 plans.append(None)
                 outcomes[index] = Outcome(Status.INVALID, message=str(error))
@@ -112,6 +116,17 @@ class Trainer:
                     outcomes[index] = outcome
                 done(chunk, results)
         return outcomes
+
+    def _stages(self, jobs: Sequence[Job]) -> list[list[Mapping[str, Any]]]:
+        """Return the values of every stage of every job, with objectives in the form that the learners run."""
+        made: list[list[Mapping[str, Any]]] = [[] for _ in jobs]
+        for environment, horizon in enumerate(self.horizons):
+            own = [i for i, job in enumerate(jobs) if job.environment == environment]
+            flat = self.objectives.made([stage.candidate for i in own for stage in jobs[i].plan], horizon)
+            values = iter(flat)
+            for i in own:
+                made[i] = [next(values) for _ in jobs[i].plan]
+        return made
 
     def _chunks(self, group: list[int], jobs: Sequence[Job], plans: Sequence[Any]) -> list[list[int]]:
         width = self._program(jobs[group[0]].environment, plans[group[0]][0], len(group)).lanes
@@ -168,7 +183,9 @@ class Trainer:
         stepped: Callable[[int], None],
         saver: Saver,
     ) -> list[Outcome]:
-        chunk = Chunk(program, jobs, hps, [self.tasks[job.environment] for job in jobs], self.horizon, self.check)
+        tasks = [self.tasks[job.environment] for job in jobs]
+        horizons = [self.horizons[job.environment] for job in jobs]
+        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check)
         return chunk.train(saver, stepped, keep)
 
 

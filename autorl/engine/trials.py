@@ -16,6 +16,7 @@ from autorl.studies.trial import Curve, Ledger, Stage, Trial
 
 States = Mapping[int, Sequence[Any]]
 """Trained states on the host by trial number, one for each of the trial's jobs."""
+Finished = Callable[[Sequence[Trial]], None]
 
 
 def run_trials(
@@ -26,7 +27,7 @@ def run_trials(
     starts: Mapping[int, int] | None = None,
     parents: States | None = None,
     keep_states: bool = False,
-    finished: Callable[[Sequence[Trial]], None] = lambda trials: None,
+    finished: Finished = lambda trials: None,
 ) -> tuple[list[Trial], dict[int, list[Any]]]:
     """Train ``trials`` together and return them as they ended, with their trained states if ``keep_states``.
 
@@ -39,83 +40,155 @@ def run_trials(
         keep_states: Whether to return trained states.
         finished: Told trials as soon as all their jobs are done, in the order of trials.
     """
-    jobs: list[Job] = []
-    owners: list[int] = []
-    for index, trial in enumerate(trials):
-        made = _jobs(session, trial, (starts or {}).get(trial.number, 0), parents or {})
-        jobs += made
-        owners += [index] * len(made)
-    jobs_of = Counter(owners)
-    results: list[dict[int, Outcome]] = [{} for _ in trials]
+    where = session.acts_in(trials[0].phase) if trials else ()
+    jobs = [
+        jobs_of(session, trial, where, start=(starts or {}).get(trial.number, 0), held=_held(trial, parents))
+        for trial in trials
+    ]
     ended: dict[int, Trial] = {}
 
-    def done(indices: Sequence[int], outcomes: Sequence[Outcome]) -> None:
-        for i, outcome in zip(indices, outcomes, strict=True):
-            results[owners[i]][i] = outcome
-        touched = dict.fromkeys(owners[i] for i in indices)
-        whole = [t for t in touched if len(results[t]) == jobs_of[t]]
-        for t in whole:
-            ended[t] = _assemble(session, trials[t], [results[t][i] for i in sorted(results[t])])
-            meter.finished(ended[t].score)
-        finished([ended[t] for t in whole])
+    def done(whole: Mapping[int, Sequence[Outcome]]) -> None:
+        for index, outcomes in whole.items():
+            ended[index] = assemble(session, trials[index], outcomes)
+            meter.finished(ended[index].score)
+        finished([ended[index] for index in whole])
 
-    phase = f"{trials[0].arm}/{trials[0].phase}" if trials else ""
-    session.trainer.run(
-        jobs,
-        keep_states=keep_states,
-        stepped=meter.stepped,
-        done=done,
-        saver=lambda population: InflightSaver(session.folder.checkpoints, phase, population),
-    )
-    states = {t.number: [results[i][j].state for j in sorted(results[i])] for i, t in enumerate(trials)}
+    outcomes = run_jobs(session, _phase(trials), jobs, meter, keep_states=keep_states, done=done)
+    states = {t.number: [o.state for o in own] for t, own in zip(trials, outcomes, strict=True)}
     return [ended[i] for i in range(len(trials))], states if keep_states else {}
 
 
-def _jobs(session: Session, trial: Trial, start: int, parents: States) -> list[Job]:
-    end = start + trial.env_steps
-    stages = trial.schedule or (Stage(end, trial.candidate),)
-    plan = tuple(Stage(stage.until, session.values(stage.candidate)) for stage in stages)
-    evaluation = session.specification.evaluation
-    points = evaluation_points(start, end, session.specification.budget.env_steps, evaluation.points)
+def _held(trial: Trial, parents: States | None) -> Sequence[Any] | None:
+    return None if trial.parent is None or parents is None else parents.get(trial.parent)
+
+
+def run_jobs(
+    session: Session,
+    phase: str,
+    jobs: Sequence[Sequence[Job]],
+    meter: Meter,
+    *,
+    keep_states: bool = False,
+    done: Callable[[Mapping[int, Sequence[Outcome]]], None] = lambda whole: None,
+) -> list[list[Outcome]]:
+    """Train the jobs of several trials together; return each trial's outcomes.
+
+    Args:
+        session: The study.
+        phase: Tells these jobs from any others of the study.
+        jobs: Of each trial.
+        meter: Counts the work.
+        keep_states: Whether outcomes carry trained states.
+        done: Told the outcomes of trials (by index) as soon as all their jobs are done.
+    """
+    flat = [job for own in jobs for job in own]
+    owners = [index for index, own in enumerate(jobs) for _ in own]
+    needed = Counter(owners)
+    results: list[dict[int, Outcome]] = [{} for _ in jobs]
+
+    def ready(indices: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        for i, outcome in zip(indices, outcomes, strict=True):
+            results[owners[i]][i] = outcome
+        touched = dict.fromkeys(owners[i] for i in indices)
+        whole = [t for t in touched if len(results[t]) == needed[t]]
+        done({t: [results[t][i] for i in sorted(results[t])] for t in whole})
+
+    session.trainer.run(
+        flat,
+        keep_states=keep_states,
+        stepped=meter.stepped,
+        done=ready,
+        saver=lambda population: InflightSaver(session.folder.checkpoints, phase, population),
+    )
+    return [[own[i] for i in sorted(own)] for own in results]
+
+
+def jobs_of(
+    session: Session,
+    trial: Trial,
+    environments: Sequence[int],
+    *,
+    start: int = 0,
+    until: int | None = None,
+    held: Sequence[Any] | None = None,
+) -> list[Job]:
+    """Return the jobs of a trial: one for each of ``environments`` and seeds, in this order.
+
+    Args:
+        session: The study.
+        trial: The trial.
+        environments: Indices into the study's environments.
+        start: Env steps trained before.
+        until: Env steps at which to stop before the end (at a hurdle).
+        held: Trained states to continue from, one a job.
+    """
+    evaluation, budget = session.specification.evaluation, session.specification.budget
     averaged = 1 if trial.phase == "test" else evaluation.averaged
-    held = parents.get(trial.parent) if trial.parent is not None else None
     made: list[Job] = []
-    for environment in range(len(session.environments)):
+    for environment in environments:
+        horizon = session.horizon(environment)
+        # in an environment with a length of its own, a whole training is that long
+        length = trial.env_steps if horizon == budget.env_steps or session.continues else horizon
+        end = length if not start or not session.continues else start + length
+        stages = trial.schedule or (Stage(end, trial.candidate),)
+        stop = min(end, until) if until is not None else end
+        plan = tuple(Stage(min(s.until, stop), session.values(s.candidate)) for s in stages)
+        first = 0 if not session.continues else start
+        points = tuple(p for p in evaluation_points(first, end, horizon, evaluation.points) if p > start)
+        cut = points if until is None else tuple(sorted({p for p in points if p <= stop} | {stop}))
         for seed in trial.seeds:
             state = held[len(made)] if held is not None else None
-            made.append(Job(trial.number, environment, seed, plan, points, start, averaged, state))
+            made.append(Job(trial.number, environment, seed, plan, cut, start, averaged, horizon, state))
     return made
 
 
-def _assemble(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> Trial:
+def assemble(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> Trial:
     """Return the ended trial: its score is the mean over environments and seeds, and it failed if any of its jobs did."""
+    rows = score_rows(session, trial, outcomes)
+    curves = []
     seeds = len(trial.seeds)
-    scores: list[tuple[float | None, ...]] = []
-    curves: list[Curve] = []
-    for e, choice in enumerate(session.environments):
-        own = outcomes[e * seeds : (e + 1) * seeds]
-        scores.append(tuple(_normalised(o.score, choice.score_range) for o in own))
-        for s, outcome in enumerate(own):
-            values = tuple(_normalised(r, choice.score_range) for r in outcome.returns)
-            curves.append(Curve(e, s, outcome.env_steps, values))
+    for i, outcome in enumerate(outcomes):
+        choice = session.environments[session.acts_in(trial.phase)[i // seeds]]
+        values = tuple(normalised(r, choice.score_range) for r in outcome.returns)
+        curves.append(Curve(i // seeds, i % seeds, outcome.env_steps, values))
     failed = next((o for o in outcomes if o.status is not Status.COMPLETED), None)
-    flat = [score for row in scores for score in row if score is not None]
-    ledger = Ledger()
-    for o in outcomes:
-        ledger += Ledger(o.train_env_steps, o.evaluation_env_steps, o.updates, o.compile_seconds, o.wall_seconds)
+    flat = [score for row in rows for score in row if score is not None]
     return replace(
         trial,
         status=Status.COMPLETED if failed is None else failed.status,
-        scores=tuple(scores),
+        scores=rows,
         score=sum(flat) / len(flat) if failed is None else None,
         curves=tuple(curves),
-        ledger=ledger,
+        ledger=ledger_of(outcomes),
         message="" if failed is None else failed.message,
     )
 
 
-def _normalised(value: float | None, score_range: tuple[float, float] | None) -> float | None:
+def score_rows(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> tuple[tuple[float | None, ...], ...]:
+    """Return [environments][seeds] normalised scores of the first ``len(outcomes) / seeds`` environments of the trial's phase."""
+    seeds = len(trial.seeds)
+    where = session.acts_in(trial.phase)[: len(outcomes) // seeds]
+    return tuple(
+        tuple(normalised(o.score, session.environments[e].score_range) for o in outcomes[i * seeds : (i + 1) * seeds])
+        for i, e in enumerate(where)
+    )
+
+
+def ledger_of(outcomes: Sequence[Outcome]) -> Ledger:
+    """Return the work of ``outcomes`` together."""
+    ledger = Ledger()
+    for o in outcomes:
+        ledger += Ledger(o.train_env_steps, o.evaluation_env_steps, o.updates, o.compile_seconds, o.wall_seconds)
+    return ledger
+
+
+def normalised(value: float | None, score_range: tuple[float, float] | None) -> float | None:
+    """Return a return as a score: 0 and 1 at the ends of ``score_range``, itself without one."""
     if value is None or score_range is None:
         return value
     low, high = score_range
     return (value - low) / (high - low)
+
+
+def _phase(trials: Sequence[Trial]) -> str:
+    return f"{trials[0].arm}/{trials[0].phase}" if trials else ""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Budget,
         EnvironmentChoice,
         Evaluation,
+        Hurdle,
         LearnerChoice,
         ScheduleEntry,
         Search,
@@ -50,6 +51,7 @@ class Sections:
     budget: Budget
     evaluation: Evaluation
     seed: int = 0
+    hurdle: Hurdle | None = None
     broken: Set[str] = frozenset()
 
     @classmethod
@@ -63,6 +65,7 @@ class Sections:
             specification.budget,
             specification.evaluation,
             specification.seeds.study,
+            specification.hurdle,
         )
 
     def intact(self, *names: str) -> bool:
@@ -77,6 +80,8 @@ def inconsistencies(sections: Sections) -> list[Finding]:
         *_score_ranges(sections),
         *_budget(sections),
         *_schedule(sections),
+        *_roles(sections),
+        *_hurdle(sections),
     ]
 
 
@@ -116,6 +121,42 @@ def _budget(s: Sections) -> Iterator[Finding]:
     if s.learner is not None and s.intact("evaluation") and crowded:
         message = f"expected at most as many as budget.env_steps ({s.budget.env_steps})"
         yield Finding.refused(("evaluation", "points"), message, s.evaluation.points)
+
+
+def _roles(s: Sections) -> Iterator[Finding]:
+    if not s.environments or not s.intact("environment"):
+        return
+    roles = [choice.role for choice in s.environments]
+    if "train" not in roles:
+        yield Finding(
+            ("environment", 0, "role"), "expected at least one environment to train in (role: train)", roles[0]
+        )
+    for i, role in enumerate(roles):
+        if s.search is None and s.intact("search") and role != "train":
+            message = "expected train, as there is no search that would keep away from it"
+            yield Finding.refused(("environment", i, "role"), message, role)
+
+
+def _hurdle(s: Sections) -> Iterator[Finding]:
+    if s.hurdle is None or not s.intact("hurdle", "environment", "budget"):
+        return
+    if s.search is None and s.intact("search"):
+        yield Finding(("hurdle",), "a hurdle stands in a search. Remove it, or add 'search'", at_key=True)
+    train = [choice for choice in s.environments if choice.role == "train"]
+    most = s.hurdle.environments
+    if most is not None and most > len(train):
+        message = f"expected at most as many as there are training environments ({len(train)})"
+        yield Finding.refused(("hurdle", "environments"), message, most)
+    longest = max((choice.env_steps or s.budget.env_steps for choice in train), default=s.budget.env_steps)
+    stop = s.hurdle.env_steps
+    if stop is not None and stop >= longest:
+        message = f"expected less than a whole training ({longest} env steps)"
+        yield Finding.refused(("hurdle", "env_steps"), message, stop)
+    if stop is None and most == len(train):
+        message = (
+            "expected fewer than all training environments, or hurdle.env_steps beside it; else nothing comes after it"
+        )
+        yield Finding(("hurdle", "environments"), message, most)
 
 
 def _schedule(s: Sections) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ The command line's help, the JSON Schema for editors, the error messages and the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -78,6 +78,16 @@ class EnvironmentChoice(Section):
     score_range: Annotated[tuple[Number, Number], BeforeValidator(_interval)] | None = Field(
         None, description="Returns [low, high] that count as 0 and 1. Needed when there are several environments."
     )
+    role: Literal["train", "validation", "held_out"] = Field(
+        "train",
+        description="train: searched in. validation: scored during the search, and kept apart. held_out: seen in the test alone.",
+    )
+    env_steps: Whole | None = Field(
+        None,
+        ge=1,
+        le=MOST_ENV_STEPS,
+        description="Environment steps of one whole training here; by default budget.env_steps.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> EnvironmentChoice:
@@ -92,6 +102,9 @@ class LearnerChoice(Section):
     shorthand = "algorithm"
     algorithm: str = Field(min_length=1, description="Name of the algorithm, such as ppo or dqn.")
     hyperparameters: Hyperparameters = Field({}, description="Hyperparameters fixed for all candidates.")
+    objective: str | None = Field(
+        None, min_length=1, description="Name of a learned objective to minimise; by default the algorithm's own loss."
+    )
 
 
 class Search(Section):
@@ -101,6 +114,33 @@ class Search(Section):
     method: str = Field("auto", min_length=1, description="Name of the search method; auto picks one that fits.")
     settings: Mapping[str, Plain] = Field({}, description="Settings of the method.")
     batch: Whole | None = Field(None, ge=1, description="Trials asked for at once; by default the method's own number.")
+
+
+class Hurdle(Section):
+    """Where a trial of the search stops unless it has done well enough. Its score there is kept apart."""
+
+    environments: Whole | None = Field(
+        None, ge=1, description="Training environments, the first of them, that come before the hurdle; by default all."
+    )
+    env_steps: Whole | None = Field(
+        None,
+        ge=1,
+        le=MOST_ENV_STEPS,
+        description="Environment steps of a training that come before it; by default all.",
+    )
+    score: Number | None = Field(None, allow_inf_nan=False, description="Score that passes.")
+    quantile: Number | None = Field(
+        None, ge=0, lt=1, description="Passes with this quantile of the scores that recent trials had at the hurdle."
+    )
+    window: Whole = Field(200, ge=1, le=100_000, description="How many recent trials the quantile is taken of.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Hurdle:
+        if (self.score is None) == (self.quantile is None):
+            raise at("score", "expected either score or quantile, which say what passes")
+        if self.environments is None and self.env_steps is None:
+            raise at("env_steps", "expected environments or env_steps, which say where the hurdle stands")
+        return self
 
 
 class ScheduleEntry(Section):
@@ -187,6 +227,7 @@ class Specification(Section):
         None, description="A schedule of hyperparameters to replay (without a search)."
     )
     budget: Budget = Field(Budget(), description="The work that the search may spend.")
+    hurdle: Hurdle | None = Field(None, description="Where a trial of the search stops unless it has done well enough.")
     seeds: Seeds = Field(Seeds(), description="Seeds: disjoint sets for search, tuning and test.")
     evaluation: Evaluation = Field(Evaluation(), description="How trained agents are scored.")
     finalists: Whole = Field(5, ge=1, le=1_000, description="Best trials that are trained again on the tuning seeds.")

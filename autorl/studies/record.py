@@ -23,7 +23,7 @@ from autorl.studies.record_errors import database_errors
 from autorl.studies.record_rows import COLUMNS, from_row, label, to_row
 from autorl.studies.trial import Trial
 
-VERSION = 1
+VERSION = 2
 """Of the schema. A change that older releases cannot read raises it."""
 _APPLICATION_ID = 0x4155524C  # "AURL", in the header of the file: tells a record from any other SQLite database
 _BUSY_SECONDS = 10.0
@@ -35,6 +35,7 @@ CREATE TABLE trials (
     origin TEXT NOT NULL, schedule TEXT, source INTEGER, seeds TEXT NOT NULL, status TEXT NOT NULL, scores TEXT NOT NULL,
     score CHECK (typeof(score) IN ('real', 'null')), -- no declared type: REAL would store -0.0 as 0
     curves TEXT NOT NULL, ledger TEXT NOT NULL, message TEXT NOT NULL, told INTEGER,
+    ancestor INTEGER, extra TEXT NOT NULL,
     PRIMARY KEY (arm, phase, number)
 );
 CREATE UNIQUE INDEX trials_told ON trials (arm, phase, told) WHERE told IS NOT NULL;

@@ -31,8 +31,10 @@ COLUMNS = (
     "ledger",
     "message",
     "told",
+    "ancestor",
+    "extra",
 )
-"""In the order of the fields of `Trial`."""
+"""In the order of the fields of `Trial`; ``extra`` holds its ``values``."""
 _ARMS, _PHASES = get_args(Arm), get_args(Phase)
 
 
@@ -81,6 +83,8 @@ def to_row(trial: Trial) -> Row:
         dump_json(_ledger_list(trial.ledger), f"ledger of {name}"),
         _text(trial.message),
         _whole(trial.told),
+        _whole(trial.ancestor),
+        dump_json({str(k): float(v) for k, v in trial.values.items()}, f"values of {name}"),
     )
 
 
@@ -110,6 +114,8 @@ def from_row(row: Sequence[Any]) -> Trial:
             ledger=Ledger(train, evaluation, updates, compiled, wall),
             message=values["message"],
             told=values["told"],
+            ancestor=values["ancestor"],
+            values=_load(values, "extra", name),
         )
     except (TypeError, ValueError, KeyError) as error:
         raise StudyError(f"{name} in the record is damaged: {error}. Restore the study from a copy.") from error

@@ -29,6 +29,7 @@ def unknown_references(sections: Sections) -> list[Finding]:
     found += more
     if learner is not None:
         found += _hyperparameters(sections, learner)
+        found += _objective(sections, learner)
     space = None
     if sections.search is not None:
         if sections.intact("search.space"):
@@ -122,7 +123,7 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
         tried = [{**fixed, **entry.hyperparameters} for entry in s.schedule or ()] or [fixed]
         bounds: dict[str, float] = {}
     else:
-        tried = [{**fixed, **space.sample(key)} for key in range(_TRIED)]
+        tried = [{**fixed, **_searched(space, key)} for key in range(_TRIED)]
         bounds = dict(space.upper_bounds())
     errors = []
     for values in tried:
@@ -132,6 +133,33 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
         except UsageError as error:
             errors.append(str(error))
     yield Finding(("budget", "env_steps"), errors[0], s.budget.env_steps)
+
+
+def _searched(space: Space, key: int) -> dict[str, Any]:
+    """Return the hyperparameters of a sample, without its loss graph: that has no length."""
+    from autorl.spaces.plain_values import OBJECTIVE, plain_values
+
+    values = plain_values(space, space.to_json(space.sample(key)))
+    return {name: value for name, value in values.items() if name != OBJECTIVE}
+
+
+def _objective(s: Sections, learner: Any) -> Iterator[Finding]:
+    """Yield that the learned objective does not exist, or that the learner does not fill in its registers."""
+    if s.learner is None or s.learner.objective is None:
+        return
+    from autorl.objectives.loader import load_objective
+
+    try:
+        graph = load_objective(s.learner.objective).graph
+    except UsageError as error:
+        yield Finding(("learner", "objective"), str(error), s.learner.objective)
+        return
+    families = getattr(learner, "families", ())
+    if graph.family not in families:
+        message = (
+            f"reads the registers {graph.family!r}, but {s.learner.algorithm} fills in {', '.join(families) or 'none'}"
+        )
+        yield Finding(("learner", "objective"), message, s.learner.objective)
 
 
 def _sentence(message: str, value: Any) -> str:
@@ -177,7 +205,34 @@ def _space(reference: str | Mapping[str, Any]) -> tuple[Space | None, list[Findi
 
 def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
     """Yield the dimensions that the learner does not have, that leave its ranges, or that are fixed as well."""
-    inline = s.search is not None and not isinstance(s.search.space, str)
+    from autorl.spaces.plain_values import leaves
+
+    parts = list(leaves(space))
+    graphs = [part for part in parts if hasattr(part, "objective")]
+    for part in parts:
+        if part not in graphs:
+            yield from _hyperparameter_space(s, part, learner, single=len(parts) == 1)
+    if learner is not None:
+        yield from _graph_spaces(s, graphs, learner)
+
+
+def _graph_spaces(s: Sections, graphs: list[Any], learner: Any) -> Iterator[Finding]:
+    """Yield the loss graphs that the learner cannot run, and an objective that is fixed as well as searched."""
+    families = getattr(learner, "families", ())
+    for part in graphs:
+        if part.family not in families:
+            able = ", ".join(families) or "none"
+            name = s.learner.algorithm if s.learner is not None else "the learner"
+            message = f"its loss graphs read the registers {part.family!r}, but {name} fills in {able}"
+            yield Finding(("search", "space"), message, part.name)
+    if graphs and s.learner is not None and s.learner.objective is not None:
+        message = f"fixed here, but searched by {graphs[0].name!r}. Remove it here, or from the space"
+        yield Finding(("learner", "objective"), message, s.learner.objective)
+
+
+def _hyperparameter_space(s: Sections, space: Space, learner: Any, single: bool) -> Iterator[Finding]:
+    """Yield what is wrong with a space of hyperparameters, or with a part of a product that should be one."""
+    inline = s.search is not None and not isinstance(s.search.space, str) and single
     dimensions: Mapping[str, Any] = getattr(space, "dimensions", {})
     for name in dimensions:
         if s.learner is not None and name in s.learner.hyperparameters:
@@ -254,6 +309,9 @@ def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]
     except UsageError as error:
         yield _refused(error, name, settings)
         return
+    if method.continues and s.hurdle is not None:
+        message = f"{method.name!r} stops no trial on its way; remove the hurdle, or choose another search method"
+        yield Finding(("hurdle",), message, at_key=True)
     if learner is not None and method.continues:
         yield from _continuing(method.name, space, learner)
         members = getattr(method, "population_size", s.budget.trainings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -65,12 +66,14 @@ class Trial:
         source: For finalists and test trials, the number of the search trial they come from.
         seeds: Training seeds.
         status: How it ended.
-        scores: [environments][seeds] raw final scores, None where that training failed.
-        score: Mean over environments and seeds; None unless completed.
+        scores: [environments of the phase][seeds] final scores, None where that training failed.
+        score: Mean over environments (but those of validation) and seeds; None unless completed.
         curves: Learning curves.
         ledger: Work spent.
         message: Why it failed, in one line.
         told: Position in the order of telling (from 0); None until told. Resume replays in this order.
+        ancestor: Search trial whose candidate this one was made from, by mutation.
+        values: Other figures of merit: ``hurdle`` (score at the hurdle), ``validation`` (score in the validation environments).
     """
 
     arm: Arm
@@ -91,6 +94,8 @@ class Trial:
     ledger: Ledger = field(default_factory=Ledger)
     message: str = ""
     told: int | None = None
+    ancestor: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 Json = dict[str, Any]

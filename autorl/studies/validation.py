@@ -16,6 +16,7 @@ from autorl.studies.models import (
     Budget,
     EnvironmentChoice,
     Evaluation,
+    Hurdle,
     LearnerChoice,
     ScheduleEntry,
     Search,
@@ -122,6 +123,7 @@ def readable(data: Any, findings: Sequence[Finding]) -> Sections:
         budget=optional(Budget, "budget") or Budget(),
         evaluation=optional(Evaluation, "evaluation") or Evaluation(),
         seed=(optional(Seeds, "seeds") or Seeds()).study,
+        hurdle=optional(Hurdle, "hurdle"),
         broken=frozenset(broken | _touched(findings)),
     )
 

@@ -27,12 +27,12 @@ SMALL = {
 def make_trainer(learner=PPO, environment="gymnax:CartPole-v1", devices=None, task=None, **kwargs):
     made = make_environment(environment)
     devices = devices or start()[:2]
-    return Trainer([learner(made)], [make_task(made, task or {})], HORIZON, 8, {}, devices, **kwargs)
+    return Trainer([learner(made)], [make_task(made, task or {})], [HORIZON], 8, {}, devices, **kwargs)
 
 
 def job(trial, seed=7, end=HORIZON, start=0, points=2, averaged=1, state=None, learner=PPO, **values):
     plan = (Stage(end, {**SMALL[learner], **values}),)
-    return Job(trial, 0, seed, plan, evaluation_points(start, end, HORIZON, points), start, averaged, state)
+    return Job(trial, 0, seed, plan, evaluation_points(start, end, HORIZON, points), start, averaged, HORIZON, state)
 
 
 def numbers(outcome):
