@@ -5,6 +5,9 @@ minibatches. Actor and critic are separate networks (Huang et al., 2022, "The 37
 
 Minibatches: a ``minibatch_size`` above the rollout means the whole rollout; one that does not divide it leaves out a
 remainder, another one in every epoch, since each epoch is shuffled anew.
+
+An objective takes the place of the loss as a whole: with one of A2C or of advantage-weighted regression, ``update_epochs=1``
+and a minibatch of the whole rollout, this is that algorithm.
 """
 
 from __future__ import annotations
@@ -25,22 +28,28 @@ from autorl.inner.networks import ActorCritic, action_outputs, flatten_observati
 from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
 from autorl.inner.optimiser import Adam, Layout, adam_step, clip_factor, initial_adam
 from autorl.inner.policies import Gaussian, Policy, make_policy
-from autorl.inner.ppo_loss import Losses, Samples, ppo_loss
+from autorl.inner.ppo_loss import Losses, Samples, objective_loss, ppo_loss
 from autorl.inner.protocol import (
     Evaluation,
     Progress,
     all_finite,
     hyperparameters,
     make_hyperparameters,
+    objective_field,
     static,
     traced,
 )
+from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return, collect, start_actors
 from autorl.inner.shuffle import permutation
 from autorl.inner.threefry import unrolled
+from autorl.objectives.protocol import Objective
 
 METRICS = (*Losses._fields, "gradients_clipped", "learning_rate")
-"""Of the last iteration, means over its updates: the parts of the loss, and the share of gradients above the norm."""
+"""Of the last iteration, means over its updates: the parts of the loss, and the share of gradients above the norm.
+
+With an objective, the first is its mean and is called ``loss``.
+"""
 
 
 @hyperparameters
@@ -68,6 +77,16 @@ class PPOHyperparameters:
     hidden_size: int = static(64, "Width of the hidden layers.", low=1)
     n_layers: int = static(2, "Hidden layers of the actor and of the critic.", low=0)
     activation: str = static("tanh", "Of the hidden layers.", choices=("tanh", "relu"))
+    objective: Objective | None = objective_field(
+        ("policy_gradient",),
+        "What is minimised, of the family 'policy_gradient', value and entropy terms included; None is PPO's own loss, "
+        "with clip_eps, vf_clip_eps, vf_coef and ent_coef, which matter to no other.",
+    )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics."""
+        return METRICS if self.objective is None else ("loss", *METRICS[1:])
 
 
 class PPOState(NamedTuple):
@@ -108,6 +127,7 @@ class PPO:
         """Return the hyperparameters of a training of ``horizon`` env steps; missing ones take their default.
 
         Raises:
+            IncompatibleError: The objective is not of the family ``policy_gradient``.
             UsageError: Listing every unknown name and value out of range; or no single rollout fits into ``horizon``.
         """
         del upper_bounds  # nothing of PPO is allocated by the largest value of a search
@@ -157,7 +177,7 @@ class PPO:
             updates=jnp.int32(0),
             diverged=jnp.zeros((), jnp.bool_),
             train_return=jnp.float32(jnp.nan),
-            metrics=dict.fromkeys(METRICS, zero),
+            metrics=dict.fromkeys(hp.metrics, zero),
         )
         return PPOState(
             progress=progress,
@@ -196,7 +216,8 @@ class PPO:
         actors, trajectory, batch = self._rollout(state, hp, task, rollout_key)
         fraction = 1.0 - before.env_steps.astype(jnp.float32) / horizon.astype(jnp.float32)
         rate = hp.learning_rate * jnp.where(hp.anneal_learning_rate, jnp.maximum(fraction, 0.0), 1.0)
-        adam, sums = self._update(state.adam, batch, hp, rate, update_key)
+        done = part_done(before.env_steps, horizon)
+        adam, sums = self._update(state.adam, batch, hp, rate, update_key, done)
 
         updates = adam.updates - state.adam.updates
         means = sums / updates.astype(jnp.float32)
@@ -207,7 +228,7 @@ class PPO:
             updates=before.updates + updates,
             diverged=~finite,
             train_return=jnp.where(finite, average_return(before.train_return, trajectory), before.train_return),
-            metrics=dict(zip(METRICS, [*means, rate], strict=True)),
+            metrics=dict(zip(hp.metrics, [*means, rate], strict=True)),
         )
         new = (adam, merge(state.moments, observations), actors)
         old = (state.adam, state.moments, state.actors)
@@ -253,9 +274,12 @@ class PPO:
         return actors, seen, _Batch(*flat)
 
     def _update(
-        self, adam: Adam, batch: _Batch, hp: PPOHyperparameters, learning_rate: Array, key: Array
+        self, adam: Adam, batch: _Batch, hp: PPOHyperparameters, learning_rate: Array, key: Array, done: Array
     ) -> tuple[Adam, Array]:
-        """Return the optimiser after all epochs, and the sums of the metrics over the updates."""
+        """Return the optimiser after all epochs, and the sums of the metrics over the updates.
+
+        ``done`` is the part of the training done before this iteration.
+        """
         network, policy, layout = self.network(hp), self.policy, self.layout(hp)
         total = batch.action.shape[0]
         size = min(hp.minibatch_size, total)
@@ -269,7 +293,10 @@ class PPO:
             outputs, value = network.apply({"params": tree}, observation)
             log_std = tree.get("log_std", jnp.zeros(0))
             log_prob = policy.log_prob(outputs, log_std, action)
-            return ppo_loss(log_prob, value, policy.entropy(outputs, log_std), samples, hp)
+            entropy = policy.entropy(outputs, log_std)
+            if hp.objective is None:
+                return ppo_loss(log_prob, value, entropy, samples, hp)
+            return objective_loss(hp.objective, log_prob, value, entropy, samples, hp, done)
 
         def minibatch(carry: tuple[Adam, Array], rows: Array) -> tuple[tuple[Adam, Array], None]:
             adam, sums = carry

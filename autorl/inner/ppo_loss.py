@@ -1,4 +1,4 @@
-"""The clipped surrogate loss of PPO (Schulman et al., 2017), on one minibatch."""
+"""What PPO minimises on one minibatch: the clipped surrogate loss (Schulman et al., 2017), or an objective in its place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
 from jax import Array
+
+from autorl.inner.registers import mean_loss, policy_registers
+from autorl.objectives.protocol import Objective
 
 
 class LossCoefficients(Protocol):
@@ -91,3 +94,33 @@ def ppo_loss(
         clip_fraction=jnp.mean((jnp.abs(ratio - 1.0) > hp.clip_eps).astype(jnp.float32)),
     )
     return parts.policy_loss + hp.vf_coef * parts.value_loss - hp.ent_coef * parts.entropy, parts
+
+
+def objective_loss(
+    objective: Objective,
+    log_prob: Array,
+    value: Array,
+    entropy: Array,
+    samples: Samples,
+    hp: LossCoefficients,
+    progress: Array,
+) -> tuple[Array, Losses]:
+    """Return (mean of ``objective``, diagnostics): the parts of `ppo_loss`, that mean in place of the policy loss.
+
+    The objective is the whole loss, with its value and entropy terms. Of the coefficients only ``normalize_advantage``
+    matters to it; the diagnostics use the clip ranges. ``progress`` is the part of the training done, float32 scalar.
+    """
+    registers = policy_registers(
+        objective.needs,
+        log_prob=log_prob,
+        old_log_prob=samples.log_prob,
+        advantage=jnp.where(hp.normalize_advantage, normalised(samples.advantage), samples.advantage),
+        value=value,
+        old_value=samples.value,
+        target=samples.target,
+        entropy=entropy,
+        progress=progress,
+    )
+    loss = mean_loss(objective, registers)
+    _, parts = ppo_loss(log_prob, value, entropy, samples, hp)
+    return loss, parts._replace(policy_loss=loss)
