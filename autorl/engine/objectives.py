@@ -62,9 +62,11 @@ class Objectives:
             from autorl.objectives.graphs.program import pack
 
             return {text: InterpretedLoss(pack(graph, self.signature)) for text, graph in graphs.items()}
-        from autorl.objectives.graphs.compiled import fused
+        from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss
 
-        return dict(zip(graphs, fused(distinct), strict=True))
+        if len(distinct) == 1:
+            return dict.fromkeys(graphs, CompiledLoss.of(distinct[0]))
+        return dict(zip(graphs, FusedLoss.batch(distinct), strict=True))
 
 
 def signature_of(space: Space | None) -> Signature | None:
