@@ -154,7 +154,7 @@ def _objective(s: Sections, learner: Any) -> Iterator[Finding]:
     except UsageError as error:
         yield Finding(("learner", "objective"), str(error), s.learner.objective)
         return
-    families = getattr(learner, "families", ())
+    families = _families(learner)
     if graph.family not in families:
         message = (
             f"reads the registers {graph.family!r}, but {s.learner.algorithm} fills in {', '.join(families) or 'none'}"
@@ -216,9 +216,16 @@ def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
         yield from _graph_spaces(s, graphs, learner)
 
 
+def _families(learner: Any) -> tuple[str, ...]:
+    """Return the register families that a learner fills in for objectives."""
+    fields = learner.Hyperparameters.__dataclass_fields__.values()
+    found: tuple[str, ...] = next((f.metadata["families"] for f in fields if "families" in f.metadata), ())
+    return found
+
+
 def _graph_spaces(s: Sections, graphs: list[Any], learner: Any) -> Iterator[Finding]:
     """Yield the loss graphs that the learner cannot run, and an objective that is fixed as well as searched."""
-    families = getattr(learner, "families", ())
+    families = _families(learner)
     for part in graphs:
         if part.family not in families:
             able = ", ".join(families) or "none"
