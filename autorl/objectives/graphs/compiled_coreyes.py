@@ -44,6 +44,16 @@ def evaluate_network(graph: Graph, constants: Any, registers: Mapping[str, Any],
     return values[count + len(graph.nodes) - 1]
 
 
+def loss_by(graph: Graph, registers: Mapping[str, Any], back_end: str) -> Any:
+    """Return the loss of each sample [N], by the functions of ``jax``, ``numpy`` or ``torch`` (arrays of that library throughout).
+
+    Registers are as `network_registers` gives them; networks are any functions from [D, N] to [A, N], in torch random words int64.
+    """
+    module = functions(graph.language, back_end)
+    found = evaluate_network(graph, constants_of(graph), rows(registers), module)[0]
+    return found + module.bounded(0.0 * registers["reward"])
+
+
 def rows(registers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the registers with floats as [1, N]."""
     return {name: value[None] if name in ("reward", "discount") else value for name, value in registers.items()}

@@ -77,9 +77,7 @@ OPERATORS_33 = (
     Operator("multiply_float", 2, _float_with(_S, _V, _L), "{0} * {1}", "{0} \\cdot {1}", commutative=True),
     Operator("arg_max_list", 1, exactly(_L, gives=_A), "argmax({0})", "\\arg\\max_a {0}"),
     Operator("max_list", 1, _reduce, "max_a({0})", "\\max_a {0}"),
-    Operator(
-        "l2_norm", 1, _same(_F, _V, _S, _L, sums=True), "({0})^2", "\\left({0}\\right)^2", has_list_function=True
-    ),
+    Operator("l2_norm", 1, _same(_F, _V, _S, _L, sums=True), "({0})^2", "\\left({0}\\right)^2", has_list_function=True),
     Operator("softmax", 1, exactly(_L, gives=_P), "softmax_a({0})", "\\operatorname{{softmax}}_a {0}"),
     Operator("entropy", 1, exactly(_P, gives=_F), "-entropy_a({0})", "-\\mathcal{{H}}_a\\left({0}\\right)"),
     Operator("min", 2, _same(_F, _V, _L, arity=2), "min({0}, {1})", "\\min({0}, {1})", commutative=True),
