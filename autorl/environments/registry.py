@@ -61,6 +61,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
             f"xminigrid:{name}": "autorl.environments.xminigrid_adapter:xminigrid_environment"
             for name in XMINIGRID_NAMES
         },
+        "mdp:lottery": "autorl.environments.tabular_mdp:TabularMDP",
         "probe:constant_reward": "autorl.environments.probes:ConstantReward",
         "probe:observation_reward": "autorl.environments.probes:ObservationReward",
         "probe:two_step": "autorl.environments.probes:TwoStep",
@@ -73,7 +74,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
 )
 """Id -> factory, called with the id. Adding an environment is one line here; the contract tests then cover it."""
 
-_PREFIXES = ("gymnax", "probe", "minigrid", "xminigrid")
+_PREFIXES = ("gymnax", "mdp", "probe", "minigrid", "xminigrid")
 
 
 def environment_names() -> tuple[str, ...]:
