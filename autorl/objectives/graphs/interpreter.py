@@ -31,6 +31,9 @@ ONE_KERNEL = {"xla_cpu_small_call": "true", "inlineable": "false"}
 
 On arrays as small as a batch of losses the calls are the cost; with this an interpreted update takes 1.1 times a hand-written one's time,
 without it 1.4 times. A version of XLA that does not know these attributes ignores them."""
+LARGEST_ROW = 8 * 1024
+"""Bytes of a tape's row up to which one kernel is made. At 16 KiB XLA hands reductions to a library, which cannot be called from within
+a kernel; and there the calls cost little beside the arithmetic."""
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["program"], meta_fields=[])
@@ -109,7 +112,8 @@ def _run(program: Program, tape: Array, slopes: bool) -> tuple[Array, Array]:
         loss = _row(tape, _last(program))[0]
         return loss, _down(program, tape, dense)[:count] if slopes else tape[:0]
 
-    found: tuple[Array, Array] = _one_kernel(run)(program, tape)
+    small = jax.default_backend() == "cpu" and tape[0].size * tape.dtype.itemsize <= LARGEST_ROW
+    found: tuple[Array, Array] = _lane_by_lane(run, small)(program, tape)
     return found
 
 
@@ -142,7 +146,8 @@ def _down(program: Program, tape: Array, dense: bool) -> Array:
         slope = jnp.where(program.is_list[i], slope, jnp.where(once, jnp.sum(slope, axis=0, keepdims=True), 0.0))
         shares = lax.switch(program.op[i], branches, program.constants[i], slope, *inputs)
         for j, share in enumerate(shares):
-            slopes = _add(slopes, program.inputs[i, j], jnp.where(i < program.length, share, 0.0), dense)
+            share = jnp.where(i < program.length, share, 0.0) if dense else share
+            slopes = _add(slopes, program.inputs[i, j], share, dense)
         return slopes
 
     loss = jnp.broadcast_to(jnp.where(once, 1.0, 0.0), shape)
@@ -197,21 +202,21 @@ def _slope_branch(function: Branch, arity: int, shape: tuple[int, ...]) -> Branc
     return branch
 
 
-def _one_kernel(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``run`` with `ONE_KERNEL` on a CPU; under a vmap, and on an accelerator, the form for many graphs side by side."""
-    dense = partial(run, dense=True)
-    if jax.default_backend() != "cpu":
-        return dense
+def _lane_by_lane(run: Callable[..., Any], small: bool) -> Callable[..., Any]:
+    """Return ``run`` for one lane, as one kernel if ``small``; under a vmap, the form for many graphs side by side."""
 
     @custom_batching.custom_vmap
     def call(*arguments: Any) -> Any:
+        alone = partial(run, dense=False)
+        if not small:
+            return alone(*arguments)
         with set_xla_metadata(**ONE_KERNEL):
-            return jax.jit(partial(run, dense=False), inline=False)(*arguments)
+            return jax.jit(alone, inline=False)(*arguments)
 
     @call.def_vmap
     def side_by_side(size: int, batched: Any, *arguments: Any) -> tuple[Any, Any]:
         axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, batched)
-        found = jax.vmap(dense, in_axes=axes, axis_size=size)(*arguments)
+        found = jax.vmap(partial(run, dense=True), in_axes=axes, axis_size=size)(*arguments)
         return found, jax.tree.map(lambda _: True, found)
 
     return call
