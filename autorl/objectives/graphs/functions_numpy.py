@@ -32,7 +32,8 @@ def mul(c: Array, x: Array, y: Array) -> Array:
 
 def div(c: Array, x: Array, y: Array) -> Array:
     """Return x / y, with y kept 1e-6 away from 0 (0 counts as positive)."""
-    return x / np.where(np.abs(y) < 1e-6, np.where(y < 0.0, np.float32(-1e-6), np.float32(1e-6)), y)
+    away: Array = np.where(np.abs(y) < 1e-6, np.where(y < 0.0, np.float32(-1e-6), np.float32(1e-6)), y)
+    return x / away
 
 
 def min(c: Array, x: Array, y: Array) -> Array:

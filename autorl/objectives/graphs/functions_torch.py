@@ -110,8 +110,8 @@ def stop_gradient(c: Tensor, x: Tensor) -> Tensor:
 
 
 def constant(c: Tensor) -> Tensor:
-    """Return c."""
-    return torch.as_tensor(c, dtype=torch.float32).reshape(1, 1)
+    """Return c, without dimensions, so that it goes with tensors of any device."""
+    return torch.as_tensor(c, dtype=torch.float32)
 
 
 def select(c: Tensor, x: Tensor, y: Tensor) -> Tensor:
