@@ -32,7 +32,7 @@ class GaussianProcess(FullTrainings):
         "Snoek et al., 2012, Practical Bayesian Optimization of Machine Learning Algorithms; "
         "acquisition: Ament et al., 2023, Unexpected Improvements to Expected Improvement"
     )
-    searches: ClassVar[frozenset[str]] = FEATURES - {"arrays"}
+    searches: ClassVar[frozenset[str]] = FEATURES - {"arrays", "graph"}
 
     def __init__(
         self,

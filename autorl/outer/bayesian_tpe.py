@@ -24,7 +24,7 @@ class TPE(FullTrainings):
     reference: ClassVar[str] = (
         "Bergstra et al., 2011, Algorithms for Hyper-Parameter Optimization; multivariate: Falkner et al., 2018, BOHB"
     )
-    searches: ClassVar[frozenset[str]] = FEATURES - {"arrays"}
+    searches: ClassVar[frozenset[str]] = FEATURES - {"arrays", "graph"}
 
     def __init__(
         self,

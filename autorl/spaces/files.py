@@ -6,14 +6,35 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from autorl.errors import UsageError, suggestion
+from autorl.registry import Registry
 from autorl.spaces.arrays import ArraySpace
 from autorl.spaces.dimensions import KINDS, Dimension
 from autorl.spaces.hyperparameters import Condition, HyperparameterSpace
 from autorl.spaces.product import ProductSpace
 from autorl.spaces.protocol import Space
+
+
+class Form(Protocol):
+    """A way to write a space that another package knows."""
+
+    def resolve(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the same with everything written out that it refers to by name."""
+
+    def parse(self, data: Mapping[str, Any], name: str) -> Any:
+        """Return the space; raise `UsageError` that lists everything wrong with it."""
+
+
+OTHER_FORMS: Registry[Form] = Registry(
+    "form of a search space",
+    {
+        "graphs": "autorl.objectives.graphs.space_files:GRAPHS",
+        "constants": "autorl.objectives.graphs.space_files:CONSTANTS",
+    },
+)
+"""Forms by the field that tells them: ``{name, source, graphs: {...}}``, ``{name, source, constants: {...}}``."""
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
 _LARGEST_FILE = 1_000_000
@@ -25,8 +46,8 @@ def load_space(reference: str | Mapping[str, Any]) -> Space:
 
     Args:
         reference: ``ppo_arlbench``; a path that ends in ``.yaml``; or a mapping of one of the forms (name, learner and source may be
-            left out) ``{name, learner, source, dimensions}``, ``{name, arrays: {w: [4, 2]}, init_scale}`` for named float32 arrays, and
-            ``{name, parts: {part: a mapping of any form}}`` for several spaces searched together.
+            left out) ``{name, learner, source, dimensions}``, ``{name, arrays: {w: [4, 2]}, init_scale}`` for named float32 arrays,
+            ``{name, parts: {part: a mapping of any form}}`` for several spaces searched together, and those of `OTHER_FORMS`.
 
     Raises:
         UnknownNameError: No such space.
@@ -43,11 +64,24 @@ def resolve_space(reference: str | Mapping[str, Any]) -> Mapping[str, Any]:
         UsageError: The file cannot be read as a mapping.
     """
     if isinstance(reference, Mapping):
-        return reference
+        return _resolved(reference)
     from autorl import catalogue
 
     path = catalogue.find("search_spaces", reference)
-    return {"name": path.stem, **_read_yaml(path)}
+    return _resolved({"name": path.stem, **_read_yaml(path)})
+
+
+def _resolved(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``data`` with everything written out that it refers to by name."""
+    if isinstance(data.get("parts"), Mapping):
+        parts = {k: _resolved(part) if isinstance(part, Mapping) else part for k, part in data["parts"].items()}
+        return {**data, "parts": parts}
+    form = _form(data)
+    return data if form is None else form.resolve(data)
+
+
+def _form(data: Mapping[str, Any]) -> Form | None:
+    return next((OTHER_FORMS.load(field) for field in OTHER_FORMS if field in data), None)
 
 
 def parse_space(data: Mapping[str, Any], default_name: str) -> Space:
@@ -57,6 +91,10 @@ def parse_space(data: Mapping[str, Any], default_name: str) -> Space:
         return _parse_arrays(data, name)
     if "parts" in data:
         return _parse_parts(data, name)
+    form = _form(data)
+    if form is not None:
+        space: Space = form.parse(data, name)
+        return space
     return _parse_dimensions(data, name)
 
 

@@ -14,7 +14,7 @@ Value = float | int | bool | str
 Candidate = Mapping[str, Any]
 """One point of a space: a tree of plain values and arrays. Data, never code."""
 
-FEATURES = frozenset({"float", "int", "ordinal", "nominal", "conditional", "arrays"})
+FEATURES = frozenset({"float", "int", "ordinal", "nominal", "conditional", "arrays", "graph"})
 """What a space may contain. A search method states which of them it can search."""
 
 

@@ -12,16 +12,19 @@ from autorl.inner.protocol import is_traced, problems
 from autorl.outer.population_based import changing_dimensions
 from autorl.spaces import Categorical, Condition, Fixed, Float, Int, load_space
 
-NAMES = [name for name, path in catalogue.names("search_spaces").items() if path.parent.name == "search_spaces"]
+SHIPPED = [name for name, path in catalogue.names("search_spaces").items() if path.parent.name == "search_spaces"]
+NAMES = [name for name in SHIPPED if not name.startswith("loss_")]
+LOSSES = [name for name in SHIPPED if name not in NAMES]
 EXPECTED = {
     "ppo_arlbench", "ppo_arlbench_minigrid", "ppo_arlbench_brax", "ppo_arlbench_full", "ppo_arlbench_pbt",
     "ppo_arlbench_minigrid_pbt", "dqn_arlbench", "dqn_arlbench_minigrid", "dqn_arlbench_full", "dqn_arlbench_pbt",
     "dqn_arlbench_minigrid_pbt", "ppo_rlzoo", "dqn_rlzoo", "ppo_continuous", "dqn_continuous",
+    "loss_value", "loss_td_given", "loss_td", "loss_policy_gradient", "loss_constants",
 }  # fmt: skip
 
 
 def test_nothing_is_missing() -> None:
-    assert set(NAMES) >= EXPECTED
+    assert set(SHIPPED) >= EXPECTED
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -37,6 +40,15 @@ def test_space_fits_its_learner(name: str) -> None:
         assert problems(hyperparameters, space.perturb(key, candidate)) == []
     assert problems(hyperparameters, {n: d.from_unit(0.0) for n, d in space.dimensions.items()}) == []
     assert problems(hyperparameters, {n: d.from_unit(1.0) for n, d in space.dimensions.items()}) == []
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_spaces_of_losses_are_sourced_and_can_be_sampled(name: str) -> None:
+    space = load_space(name)
+    assert space.name == name
+    assert re.search(r"[\w.], (19|20)\d\d", space.source), "a source names author and year"
+    assert catalogue.find("search_spaces", name).read_text().startswith("# ")
+    assert space.validate(space.sample(0)) == []
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.endswith(("_pbt", "_continuous"))])

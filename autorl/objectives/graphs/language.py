@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from autorl.errors import UnknownNameError
 from autorl.objectives.graphs.types import Rule, Type
@@ -117,6 +117,7 @@ LANGUAGES: Registry[Language] = Registry(
 )
 
 
+@cache
 def load_language(name: str) -> Language:
     """Return a language by name."""
     return LANGUAGES.load(name)
