@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,12 @@ class Finalist:
 
 
 def choose_finalists(
-    trials: Sequence[Trial], count: int, *, continues: bool, horizon: int | None = None
+    trials: Sequence[Trial],
+    count: int,
+    *,
+    continues: bool,
+    horizon: int | None = None,
+    identity: Callable[[Trial], str] | None = None,
 ) -> list[Finalist]:
     """Return the best ``count`` distinct finalists of a search, best first; fewer if fewer completed.
 
@@ -34,21 +39,30 @@ def choose_finalists(
         continues: Whether trials continued from parents. Then a finalist is a member of the last generation, with the schedule of
             candidates that its lineage trained with, so that it can be trained again from scratch.
         horizon: Env steps of a whole training: the last stage of a schedule is extended to it, where a lineage began anew on the way.
+        identity: A name for what a trial's candidate does. Trials of one name count once, by the mean of their scores: not by the luckiest.
     """
     pool = list(final_generation(trials)) if continues else list(trials)
-    ranked = sorted(
-        (t for t in pool if t.status is Status.COMPLETED and t.score is not None),
-        key=lambda t: (-(t.score or 0.0), t.number),
-    )
-    chosen: dict[str, Finalist] = {}
-    for trial in ranked:
-        plan = list(schedule(trials, trial.number)) if continues else []
-        if plan and horizon is not None:
-            plan[-1] = (horizon, plan[-1][1])
-        stages = tuple(Stage(until, candidate) for until, candidate in plan) if len(plan) > 1 else None
-        identity = json.dumps([trial.candidate, [[s.until, s.candidate] for s in stages or ()]], sort_keys=True)
-        chosen.setdefault(identity, Finalist(trial.candidate, stages, trial.number))
-    return list(chosen.values())[: max(count, 1)]
+    completed = [t for t in pool if t.status is Status.COMPLETED and t.score is not None]
+    plans = {t.number: _stages(trials, t, horizon) if continues else None for t in completed}
+    groups: dict[str, list[Trial]] = {}
+    for trial in completed:
+        name = identity(trial) if identity is not None else _written(trial, plans[trial.number])
+        groups.setdefault(name, []).append(trial)
+    ranked = sorted(groups.values(), key=lambda own: (-sum(t.score or 0.0 for t in own) / len(own), own[0].number))
+    return [Finalist(own[0].candidate, plans[own[0].number], own[0].number) for own in ranked[: max(count, 1)]]
+
+
+def _stages(trials: Sequence[Trial], trial: Trial, horizon: int | None) -> tuple[Stage, ...] | None:
+    """Return the schedule that replays a trial of a lineage; None if it is a single candidate throughout."""
+    plan = list(schedule(trials, trial.number))
+    if plan and horizon is not None:
+        plan[-1] = (horizon, plan[-1][1])
+    return tuple(Stage(until, candidate) for until, candidate in plan) if len(plan) > 1 else None
+
+
+def _written(trial: Trial, stages: tuple[Stage, ...] | None) -> str:
+    """Return what a trial trains, as text."""
+    return json.dumps([trial.candidate, [[s.until, s.candidate] for s in stages or ()]], sort_keys=True)
 
 
 def pick_winner(finalists: Sequence[Trial]) -> Trial | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FrameType, TracebackType
@@ -18,11 +18,11 @@ from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import training_seeds
 from autorl.outer.protocol import SearchMethod
 from autorl.spaces import Space, load_space
-from autorl.spaces.plain_values import OBJECTIVE, plain_values
+from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
 from autorl.studies.specification import EnvironmentChoice, Specification
-from autorl.studies.trial import Arm, Phase
+from autorl.studies.trial import Arm, Phase, Trial
 
 
 class Stopper:
@@ -137,6 +137,14 @@ class Session:
     def continues(self) -> bool:
         """Whether trials continue from trained parents (population-based training)."""
         return self.specification.search is not None and self.method("method").continues
+
+    @property
+    def behaviour(self) -> Callable[[Trial], str] | None:
+        """A name for what a trial's candidate does, where different candidates may do the same (loss graphs); else None."""
+        space = self.space
+        if space is None or not any(hasattr(part, "objective") for part in leaves(space)):
+            return None
+        return lambda trial: space.fingerprint(space.from_json(trial.candidate))
 
     def method(self, arm: Arm) -> SearchMethod[Any]:
         """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""

@@ -58,6 +58,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
             session.specification.finalists,
             continues=session.method(arm).continues,
             horizon=session.specification.budget.env_steps,
+            identity=session.behaviour,
         )
     seeds = session.seeds("tuning")
     contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}
