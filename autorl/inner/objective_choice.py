@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,30 +28,29 @@ def choose(value: Any, families: tuple[str, ...]) -> Objective | None:
     """
     if value is None:
         return None
+    shown = _shown(value)
     if isinstance(value, str):
         value = _compiled(value)
     if isinstance(value, type) or not isinstance(value, Objective):
         raise UsageError(
             f"expected an objective (family, needs and per_sample) or the name of one in the catalogue, "
-            f"got {_shown(value)}; see them with: autorl list objectives"
+            f"got {shown}; see them with: autorl list objectives"
         )
     if value.family not in families:
         fitting = ", ".join(map(repr, learners_of(value.family))) or "none"
         raise IncompatibleError(
-            f"the objective {_shown(value)} reads registers of family {value.family!r}, this learner fills in "
+            f"the objective {shown} reads registers of family {value.family!r}, this learner fills in "
             f"{' or '.join(map(repr, families))}; learners that fit: {fitting}"
         )
     unknown = sorted(set(value.needs) - set(FAMILIES[value.family]))
     if unknown:
         known = ", ".join(FAMILIES[value.family])
-        raise UsageError(f"the objective {_shown(value)} needs {unknown}, but family {value.family!r} has {known}")
-    return _with_arrays(value)
+        raise UsageError(f"the objective {shown} needs {unknown}, but family {value.family!r} has {known}")
+    return _with_arrays(value, shown)
 
 
 def learners_of(family: str) -> Iterator[str]:
     """Yield the names of the learners that fill in the registers of ``family``."""
-    import dataclasses
-
     from autorl.inner.algorithms import ALGORITHMS  # these import us
 
     for name in ALGORITHMS:
@@ -66,13 +66,13 @@ def _compiled(name: str) -> Objective:
     return CompiledLoss.of(load_objective(name).graph)
 
 
-def _with_arrays(objective: Objective) -> Objective:
+def _with_arrays(objective: Objective, shown: str) -> Objective:
     """Return ``objective`` with numpy leaves of jax's own precision, so that members stack."""
 
     def array(leaf: Any) -> np.ndarray:
         found = np.asarray(leaf)
         if found.dtype.kind not in "biuf":
-            raise UsageError(f"the objective {_shown(objective)} holds {leaf!r}; its leaves must be arrays of numbers")
+            raise UsageError(f"the objective {shown} holds {leaf!r}; its leaves must be arrays of numbers")
         return found.astype(jax.dtypes.canonicalize_dtype(found.dtype))
 
     found: Objective = jax.tree.map(array, objective)
