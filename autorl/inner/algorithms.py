@@ -11,5 +11,6 @@ ALGORITHMS: Registry[Any] = Registry(
     {
         "ppo": "autorl.inner.ppo:PPO",
         "dqn": "autorl.inner.dqn:DQN",
+        "tabular": "autorl.inner.tabular:TabularQ",
     },
 )
