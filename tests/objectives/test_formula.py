@@ -14,14 +14,12 @@ from autorl.objectives.graphs.expressions import read
 from autorl.objectives.graphs.files import graph_from_json
 from autorl.objectives.graphs.formula import formula, formula_latex, formula_lines, formula_text, mathtext, number_text
 from autorl.objectives.graphs.graph import Graph, Node, differentiable
+from autorl.objectives.graphs.language_autorl import OPERATORS
 from autorl.objectives.graphs.sampling import Grammar, random_node
 from autorl.objectives.graphs.types import Type
 from autorl.objectives.loader import load_objective, names
 
-NO_BARS = tuple(
-    "add sub mul div min max greater square exp tanh relu scale stop_gradient constant select argmax_a max_a mean_a sum_a "
-    "logsumexp_a softmax_a entropy_a".split()
-)
+NO_BARS = tuple(row.name for row in OPERATORS if "|" not in row.text)
 """All operators but those whose text has bars, which Python does not read."""
 
 
@@ -133,10 +131,11 @@ def reference(graph: Graph, values: dict[str, np.ndarray]) -> np.ndarray:
     return found[-1]
 
 
+BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
+
+
 class Reader(ast.NodeTransformer):
     """Turns the text of a formula, read as Python, into calls of the operators' own functions."""
-
-    BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
 
     def call(self, name: str, *args: ast.expr) -> ast.Call:
         return ast.Call(ast.Name(name, ast.Load()), list(args), [])
@@ -145,7 +144,7 @@ class Reader(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.op, ast.Pow):
             return self.call("square", node.left)
-        return self.call(self.BINARY[type(node.op)], node.left, node.right)
+        return self.call(BINARY[type(node.op)], node.left, node.right)
 
     def visit_List(self, node: ast.List) -> ast.expr:
         (comparison,) = node.elts

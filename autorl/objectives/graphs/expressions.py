@@ -154,7 +154,7 @@ def simplified(made: Expressions, op: str, args: tuple[int, ...], c: float) -> i
 
 
 def _scale(made: Expressions, x: int, c: float) -> int:
-    """c x: factors gathered, a minus sign taken into a difference."""
+    """Write c x: factors gathered, a minus sign taken into a difference."""
     value = made.value(x)
     if value is not None and abs(c * value) <= LIMIT:
         return made.number(c * value)
@@ -169,7 +169,7 @@ def _scale(made: Expressions, x: int, c: float) -> int:
 
 
 def _add(made: Expressions, x: int, y: int) -> int | None:
-    """x + y: no zeros, no negative terms, a number last."""
+    """Write x + y: no zeros, no negative terms, a number last."""
     for one, other in ((x, y), (y, x)):
         if made.value(one) == 0.0:
             return other
@@ -183,7 +183,7 @@ def _add(made: Expressions, x: int, y: int) -> int | None:
 
 
 def _sub(made: Expressions, x: int, y: int) -> int | None:
-    """x - y: no zeros, no negative second term."""
+    """Write x - y: no zeros, no negative second term."""
     if x == y and made.single(x):
         return made.number(0.0)
     if made.value(y) == 0.0:
@@ -198,7 +198,7 @@ def _sub(made: Expressions, x: int, y: int) -> int | None:
 
 
 def _mul(made: Expressions, x: int, y: int) -> int | None:
-    """x y: numbers gathered in front, registers before larger terms."""
+    """Write x y: numbers gathered in front, registers before larger terms."""
     for one, other in ((x, y), (y, x)):
         value = made.value(one)
         if value is not None:
@@ -217,7 +217,7 @@ def _div(made: Expressions, x: int, y: int) -> int | None:
 
 
 def _square(made: Expressions, x: int) -> int | None:
-    """x squared; signs do not matter."""
+    """Write x squared: signs do not matter."""
     entry = made.entries[x]
     c, rest = made.scaled(x)
     return made.make("square", entry.args[0] if entry.op == "abs" else rest) if entry.op == "abs" or c == -1.0 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import string
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def template(text: str) -> Template:
             if before.endswith(opening) and after.startswith(closing) and not _is_call(before[: -len(opening)]):
                 literals[i], literals[i + 1] = before[: -len(opening)], "^" + after[len(closing) :]
                 break
-    needs = tuple(max(_needed_left(a), _needed_right(b)) for a, b in zip(literals, literals[1:], strict=False))
+    needs = tuple(max(_needed_left(a), _needed_right(b)) for a, b in itertools.pairwise(literals))
     return Template(tuple(literals), tuple(slots), needs, _level(literals))
 
 
