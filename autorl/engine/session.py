@@ -161,7 +161,8 @@ class Session:
         fixed = {OBJECTIVE: learner.objective} if learner is not None and learner.objective is not None else {}
         if self.specification.search is None or learner is None:
             return {**fixed, **candidate}
-        return {**fixed, **learner.hyperparameters, **plain_values(self.space, candidate)}
+        searched = plain_values(self.space, candidate) if candidate else {}  # nothing: the default configuration
+        return {**fixed, **learner.hyperparameters, **searched}
 
 
 def make_learners(specification: Specification) -> tuple[list[Any], list[Any]]:
