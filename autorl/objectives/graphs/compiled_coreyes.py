@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,7 +52,8 @@ def loss_by(graph: Graph, registers: Mapping[str, Any], back_end: str) -> Any:
     """
     module = functions(graph.language, back_end)
     found = evaluate_network(graph, constants_of(graph), rows(registers), module)[0]
-    return found + module.bounded(0.0 * registers["reward"])
+    library = importlib.import_module("jax.numpy" if back_end == "jax" else back_end)
+    return library.broadcast_to(found, (width(registers),))
 
 
 def rows(registers: Mapping[str, Any]) -> dict[str, Any]:

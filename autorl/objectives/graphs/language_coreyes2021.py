@@ -1,8 +1,8 @@
 """The language of Co-Reyes et al. (2021), "Evolving Reinforcement Learning Algorithms": its 33 operators, sign for sign.
 
 A loss is computed from the networks themselves: ``q_value_list`` applies one to a state, which may be the product of other
-operators. `operators.RELEASED` of `programs_coreyes` names the classes of the released code (``google/brain_autorl``,
-``evolving_rl/ops.py``, Apache-2.0) and the rules by which its search picks inputs.
+operators. The released code is ``google/brain_autorl``, ``evolving_rl/ops.py`` (Apache-2.0); `programs_coreyes` holds the rules by
+which its search picks inputs.
 
 Conventions to know: ``entropy`` is sum p log(p + 1e-8), minus the entropy; ``l2_distance`` is half the squared difference, summed
 over a state; ``l2_norm`` is the square, no root; ``log`` is log(|x| + 1e-12); ``exp`` saturates at 1e10; ``div`` divides by
@@ -23,7 +23,7 @@ _S, _V, _N, _H, _C = Type.STATE, Type.VECTOR, Type.PARAMETERS, Type.HEAD, Type.C
 
 def _sum_or_difference(types: tuple[Type, ...]) -> Type | None:
     """Floats, lists, vectors; a float is the same for every entry. A vector and a list have nothing in common: refused."""
-    if not set(types) <= {_F, _V, _L} or {_V, _L} <= set(types):
+    if len(types) != 2 or not set(types) <= {_F, _V, _L} or {_V, _L} <= set(types):
         return None
     return _L if _L in types else _V if _V in types else _F
 
