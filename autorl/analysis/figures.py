@@ -16,13 +16,12 @@ from autorl.analysis.importance import Importances
 from autorl.analysis.scores import arm_name, by_arm, environments, finished, method_name, number
 from autorl.analysis.statistics import Array, fill_failures, interquartile_means, stratified_bootstrap_interval
 from autorl.analysis.style import (
-    ARM_COLOURS,
-    ARM_MARKERS,
     BLUE,
     GRID,
     INK,
     MUTED,
     PURPLE,
+    arm_style,
     below,
     label,
     legend,
@@ -54,13 +53,14 @@ def arm_scores(result: Json) -> Figure:
         return message("No test scores yet: they appear when the test phase is done.")
     figure, (axis,) = new_figure(0.9 + 0.55 * len(filled))
     for row, (arm, scores) in enumerate(filled.items()):
-        found, colour = result["arms"][arm], ARM_COLOURS[arm]
+        found = result["arms"][arm]
+        colour, marker = arm_style(arm, filled)
         failed = np.array([[score is None for score in line] for line in found["scores"]]).T
         height = row + 0.16 + 0.14 * _jitter(scores.size).reshape(scores.shape)
         axis.plot(
             scores[~failed],
             height[~failed],
-            ARM_MARKERS[arm],
+            marker,
             color=colour,
             alpha=0.45,
             markersize=5,
@@ -71,7 +71,7 @@ def arm_scores(result: Json) -> Figure:
             axis.plot(
                 found["interval"], [row - 0.16] * 2, "-", color=colour, linewidth=3.5, alpha=0.5, solid_capstyle="butt"
             )
-        axis.plot([found["score"]], [row - 0.16], ARM_MARKERS[arm], color=colour, markersize=7.5)
+        axis.plot([found["score"]], [row - 0.16], marker, color=colour, markersize=7.5)
         axis.annotate(
             number(found["score"]),
             (found["score"], row - 0.22),
@@ -129,10 +129,9 @@ def _curves_panel(axis: Axes, curves: Mapping[Arm, Sequence[Curve]], specificati
             low.append(bounds.low)
             high.append(bounds.high)
         name = arm_name(arm, method_name(specification))
-        axis.plot(
-            x, middle, "-", marker=ARM_MARKERS[arm], color=ARM_COLOURS[arm], markersize=4.5, linewidth=1.8, label=name
-        )
-        axis.fill_between(x, low, high, color=ARM_COLOURS[arm], alpha=0.16, linewidth=0)
+        colour, marker = arm_style(arm, curves)
+        axis.plot(x, middle, "-", marker=marker, color=colour, markersize=4.5, linewidth=1.8, label=name)
+        axis.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
     steps_axis(axis)
 
 
@@ -153,13 +152,18 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
     figure, (axis,) = new_figure(3.5)
     limits = score_limits([t.score for own in arms.values() for t in own if t.score is not None])
     failed: list[float] = []
+    pruned: list[float] = []
     for arm, own in arms.items():
         work = np.cumsum([granted([t], specification) for t in own])
         told = [(float(x), t.score) for x, t in zip(work, own, strict=True) if t.score is not None]
-        failed += [float(x) for x, t in zip(work, own, strict=True) if t.score is None]
+        failed += [float(x) for x, t in zip(work, own, strict=True) if t.score is None and t.status != "pruned"]
+        pruned += [float(x) for x, t in zip(work, own, strict=True) if t.status == "pruned"]
         _history(axis, told, limits, arm, arm_name(arm, method_name(specification)))
+    height = limits[0] + 0.02 * (limits[1] - limits[0])
+    if pruned:
+        text = f"stopped at the hurdle ({len(pruned)})"
+        axis.plot(pruned, [height] * len(pruned), "|", color=MUTED, markersize=5, label=text)
     if failed:
-        height = limits[0] + 0.02 * (limits[1] - limits[0])
         axis.plot(failed, [height] * len(failed), "x", color=PURPLE, markersize=5, label=f"failed ({len(failed)})")
     axis.set_ylim(*limits)
     steps_axis(axis)
@@ -171,9 +175,9 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
 
 def _history(axis: Axes, told: Sequence[tuple[float, float]], limits: tuple[float, float], arm: Arm, name: str) -> None:
     """Draw one arm: a dot a trial at the work done when it ended, and the best so far."""
-    colour = ARM_COLOURS[arm]
+    colour, marker = arm_style(arm, ())
     shown = [point for point in told if point[1] >= limits[0]]
-    axis.plot(*_xy(shown), ARM_MARKERS[arm], color=colour, alpha=0.35, markersize=4.5, markeredgewidth=0)
+    axis.plot(*_xy(shown), marker, color=colour, alpha=0.35, markersize=4.5, markeredgewidth=0)
     best = np.maximum.accumulate([score for _, score in told]) if told else np.array([])
     line = [(x, max(score, limits[0])) for (x, _), score in zip(told, best, strict=True)]
     axis.plot(*_xy(line), "-", color=colour, drawstyle="steps-post", linewidth=2, label=f"{name}: best so far")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.analysis.scores import ARMS, by_arm, environments, finished, method_name, score_table
+from autorl.analysis.scores import by_arm, environments, finished, method_name, score_table
 from autorl.analysis.selection import plain, selection_scores
 from autorl.analysis.statistics import (
     CONFIDENCE,
@@ -26,7 +26,7 @@ from autorl.analysis.verdict import headline, verdict
 from autorl.analysis.work import equal_work, ledger_rows
 from autorl.engine.selection import pick_winner
 from autorl.keys import derive
-from autorl.studies.trial import Arm, Json, Trial
+from autorl.studies.trial import OBJECTIVE_ARM, Arm, Json, Trial
 
 
 def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
@@ -72,10 +72,16 @@ def expected_arms(specification: Mapping[str, Any]) -> list[Arm]:
     arms: list[Arm] = ["method"]
     if search and search.get("method") != "random" and baselines.get("random", True):
         arms.append("random")
-    is_default = not search and not specification.get("schedule") and not learner.get("hyperparameters")
-    if baselines.get("default", True) and not is_default:
+    if baselines.get("default", True) and not _is_default(specification):
         arms.append("default")
-    return arms
+    return [*arms, *(f"{OBJECTIVE_ARM}{name}" for name in sorted(set(baselines.get("objectives") or ())))]
+
+
+def _is_default(specification: Mapping[str, Any]) -> bool:
+    """Return whether the one configuration that is trained is the default one."""
+    learner = specification.get("learner") or {}
+    changed = learner.get("hyperparameters") or learner.get("objective")
+    return not specification.get("search") and not specification.get("schedule") and not changed
 
 
 def _state(trials: Sequence[Trial], tested: Mapping[Arm, Any], specification: Mapping[str, Any]) -> str:
@@ -97,7 +103,7 @@ def _barren(trials: Sequence[Trial]) -> list[Arm]:
     tested = {t.arm for t in trials if t.phase == "test"}
     if not tested:
         return []
-    searches = {arm: [t for t in trials if (t.arm, t.phase) == (arm, "search")] for arm in ARMS}
+    searches = {arm: [t for t in trials if (t.arm, t.phase) == (arm, "search")] for arm in ("method", "random")}
     return [arm for arm, own in searches.items() if own and arm not in tested and all(map(_failed, own))]
 
 

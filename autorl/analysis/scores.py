@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autorl.analysis.statistics import RawScores
-from autorl.studies.trial import Arm, Phase, Trial
+from autorl.studies.trial import OBJECTIVE_ARM, Arm, Phase, Trial, in_order
 
-ARMS: tuple[Arm, ...] = ("method", "random", "default")
 PHASES: tuple[Phase, ...] = ("search", "finalists", "test")
 
 
@@ -60,7 +59,8 @@ def finished(trial: Trial) -> bool:
 
 def by_arm(trials: Sequence[Trial], phase: Phase) -> dict[Arm, list[Trial]]:
     """Return the finished trials of ``phase`` by arm, in the order of their numbers; arms without any are left out."""
-    found = {arm: [t for t in trials if (t.arm, t.phase) == (arm, phase) and finished(t)] for arm in ARMS}
+    own = [t for t in trials if t.phase == phase and finished(t)]
+    found = {arm: [t for t in own if t.arm == arm] for arm in in_order(t.arm for t in own)}
     return {arm: sorted(listed, key=lambda t: t.number) for arm, listed in found.items() if listed}
 
 
@@ -74,6 +74,8 @@ def method_name(specification: Mapping[str, Any]) -> str:
 
 def arm_name(arm: str, method: str) -> str:
     """Return what tables and figures call an arm of a study with ``method`` (its `method_name`)."""
+    if arm.startswith(OBJECTIVE_ARM):
+        return arm.removeprefix(OBJECTIVE_ARM)
     return {
         "method": "random search" if method == "random" else method,
         "random": "random search",

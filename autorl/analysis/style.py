@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autorl.analysis.scores import count, number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1f2328", "#69707a", "#dfe3e8"
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#b5578f", "#b4bac2"
-ARM_COLOURS = {"method": BLUE, "random": VERMILION, "default": GREEN}
-ARM_MARKERS = {"method": "o", "random": "s", "default": "D"}
+ORANGE, SKY, OLIVE, BROWN = "#b8860b", "#3f9fd0", "#6b7f10", "#8c564b"
+_MAIN = {"method": (BLUE, "o"), "random": (VERMILION, "s"), "default": (GREEN, "D")}
+_OTHERS = ((ORANGE, "^"), (SKY, "v"), (OLIVE, "P"), (BROWN, "X"), (ORANGE, "<"), (SKY, ">"), (OLIVE, "*"), (BROWN, "h"))
+
+
+def arm_style(arm: str, arms: Iterable[str]) -> tuple[str, str]:
+    """Return colour and marker of ``arm``; the objectives among ``arms`` take theirs in turn."""
+    if arm in _MAIN:
+        return _MAIN[arm]
+    others = [name for name in arms if name not in _MAIN]
+    return _OTHERS[others.index(arm) % len(_OTHERS)]
+
+
 WIDTH = 8.6
 """Inches of a figure as wide as the page."""
 PAGE_COLOURS = {

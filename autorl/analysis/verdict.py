@@ -22,7 +22,7 @@ def headline(result: Json) -> str:
         reason = "no trial of its search completed" if "method" in result["barren"] else reason
         return f"No test score for {result['method']}: {reason}."
     parts = [f"{_subject(result)} scores {_scored(ours)} on {plural(len(ours['seeds']), 'test seed')}"]
-    parts += [f"{_OPPONENTS[arm]} {_scored(arms[arm])}" for arm in _OPPONENTS if arm in arms]
+    parts += [f"{_name(arm, result)} {_scored(found)}" for arm, found in arms.items() if arm != "method"]
     return "; ".join(parts) + "."
 
 
@@ -32,7 +32,7 @@ def verdict(result: Json) -> str:
         return "No test seeds: a score that was searched for is optimistic, so measure the best candidate afresh."
     if not result["arms"]:
         return "No conclusion yet."
-    sentences = [_compared(arm, result["differences"][arm]) for arm in _OPPONENTS if arm in result["differences"]]
+    sentences = [_compared(_name(arm, result), found) for arm, found in result["differences"].items()]
     if not result["differences"]:
         sentences.append("There is no baseline to compare with.")
     sentences += _reservations(result)
@@ -47,7 +47,7 @@ def _subject(result: Json) -> str:
 
 
 def _name(arm: str, result: Json) -> str:
-    return _OPPONENTS.get(arm) or str(result["method"])
+    return _OPPONENTS.get(arm) or arm_name(arm, str(result["method"]))
 
 
 def _scored(arm: Json) -> str:
@@ -57,8 +57,7 @@ def _scored(arm: Json) -> str:
     return f"{number(arm['score'])} {interval(arm['interval'])}".removesuffix(" -") + failed
 
 
-def _compared(arm: str, difference: Json) -> str:
-    name = _OPPONENTS[arm]
+def _compared(name: str, difference: Json) -> str:
     amount = f"difference {number(difference['difference'])}, 95 % interval {interval(difference['interval'])}"
     chance = f"probability of improvement {difference['probability_of_improvement']:.2f}"
     if difference["distinguishable"] is None:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.analysis.scores import ARMS, PHASES, count, environments, method_name
-from autorl.studies.trial import Json, Ledger, Trial
+from autorl.analysis.scores import PHASES, count, environments, method_name
+from autorl.studies.trial import Json, Ledger, Trial, in_order
 
 _TOLERANCE = 0.01
 """Rollouts are whole: two arms with the same budget may differ by a rollout per training."""
@@ -16,7 +16,7 @@ _TOLERANCE = 0.01
 def ledger_rows(trials: Sequence[Trial], specification: Mapping[str, Any]) -> list[Json]:
     """Return one row for each (arm, phase) with trials: the summed ledger, trials, and failures by status."""
     rows: list[Json] = []
-    for arm in ARMS:
+    for arm in in_order(t.arm for t in trials):
         for phase in PHASES:
             own = [t for t in trials if (t.arm, t.phase) == (arm, phase)]
             if not own:

@@ -71,9 +71,9 @@ class GenerationStore:
     def _read(self, told: int, batch: Sequence[Trial]) -> dict[int, list[Any]]:
         arrays, meta = checkpoint.load(self._folder, self._name(told))
         states: dict[int, list[Any]] = {int(n): [] for n in meta["trials"]}
-        trainer, values = self._session.trainer, self._session.values(batch[0].candidate)
+        trainer, values = self._session.trainer, self._session.values
         for e in range(len(self._session.environments)):
-            like = trainer.state_like(e, values)
+            like = trainer.state_like(e, values(batch[0].candidate, e))
             stacked = unflatten(like, arrays, f"environment-{e}-leaf-")
             for index in range(len(states) * int(meta["seeds"])):
                 states[int(meta["trials"][index // int(meta["seeds"])])].append(lane(stacked, index))

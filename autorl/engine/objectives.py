@@ -6,8 +6,8 @@ In a trial's plan a graph is plain data, so that it can be recorded and compared
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from autorl.spaces import Space
@@ -29,44 +29,69 @@ class Objectives:
     Attributes:
         signature: What the interpreter must be able to run: all that the study's space can propose. None where nothing is searched
             for: then graphs are always compiled.
+        company: Graphs (as text) that train together, whichever of them are still to train.
     """
 
     signature: Signature | None = None
+    company: tuple[str, ...] = ()
+
+    def among(self, values: Iterable[Mapping[str, Any]]) -> Objectives:
+        """Return the maker for trainings among ``values``, of which some may have ended already.
+
+        Fused losses are one program for all that train together. It must be the same one after a resume, when fewer are left, or bits
+        might change.
+        """
+        texts = (_text(own[OBJECTIVE]) for own in values if _is_graph(own.get(OBJECTIVE)))
+        return replace(self, company=tuple(dict.fromkeys(texts)))
 
     def made(self, plans: Sequence[Mapping[str, Any]], env_steps: int) -> list[Mapping[str, Any]]:
-        """Return ``plans`` with every graph among them as an objective; all that train together share one back end.
+        """Return ``plans`` with every graph among them as an objective that its learner can run.
 
         Args:
-            plans: Hyperparameters of one environment's trainings; a graph stands under `OBJECTIVE` as `graph_to_json` writes it.
+            plans: Hyperparameters of one environment's trainings. Under `OBJECTIVE` stands a graph, as `graph_to_json` writes it, or the
+                name of a learned objective, or nothing.
             env_steps: Of one whole training there: what the choice of the back end depends on.
         """
-        if not any(isinstance(plan.get(OBJECTIVE), Mapping) for plan in plans):
+        texts = {i: _text(plan[OBJECTIVE]) for i, plan in enumerate(plans) if _is_graph(plan.get(OBJECTIVE))}
+        if not texts:
             return list(plans)
-        from autorl.objectives.graphs.files import graph_from_json
+        made = self._objectives(tuple(dict.fromkeys([*self.company, *texts.values()])), env_steps)
+        return [{**plan, OBJECTIVE: made[texts[i]]} if i in texts else plan for i, plan in enumerate(plans)]
 
-        texts = {
-            i: json.dumps(p[OBJECTIVE], sort_keys=True)
-            for i, p in enumerate(plans)
-            if isinstance(p.get(OBJECTIVE), Mapping)
-        }
-        graphs = {text: graph_from_json(json.loads(text), OBJECTIVE) for text in dict.fromkeys(texts.values())}
-        objectives = self._objectives(graphs, env_steps)
-        return [{**plan, OBJECTIVE: objectives[texts[i]]} if i in texts else plan for i, plan in enumerate(plans)]
-
-    def _objectives(self, graphs: Mapping[str, Graph], env_steps: int) -> dict[str, Any]:
+    def _objectives(self, texts: Sequence[str], env_steps: int) -> dict[str, Any]:
         from autorl.objectives.graphs.back_end import preferred_back_end
-
-        distinct = list(graphs.values())
-        if self.signature is not None and preferred_back_end(env_steps, USUAL_BATCH) == "interpreter":
-            from autorl.objectives.graphs.interpreter import InterpretedLoss
-            from autorl.objectives.graphs.program import pack
-
-            return {text: InterpretedLoss(pack(graph, self.signature)) for text, graph in graphs.items()}
         from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss
+        from autorl.objectives.graphs.interpreter import InterpretedLoss
 
-        if len(distinct) == 1:
-            return dict.fromkeys(graphs, CompiledLoss.of(distinct[0]))
-        return dict(zip(graphs, FusedLoss.batch(distinct), strict=True))
+        graphs = {text: _graph(text) for text in texts}
+        made: dict[str, Any] = {}
+        if self.signature is not None and preferred_back_end(env_steps, USUAL_BATCH) == "interpreter":
+            able = {text: graph for text, graph in graphs.items() if self.signature.covers(graph)}
+            made = {text: InterpretedLoss.of(graph, self.signature) for text, graph in able.items()}
+        rest = {text: graph for text, graph in graphs.items() if text not in made}
+        if len(rest) == 1:
+            return made | {text: CompiledLoss.of(graph) for text, graph in rest.items()}
+        return made | dict(zip(rest, FusedLoss.batch(list(rest.values())) if rest else [], strict=True))
+
+
+def _is_graph(value: Any) -> bool:
+    return isinstance(value, Mapping | str)
+
+
+def _text(value: Mapping[str, Any] | str) -> str:
+    """Return a graph as canonical JSON, or the name of a learned objective as a JSON text."""
+    return json.dumps(value if isinstance(value, str) else dict(value), sort_keys=True)
+
+
+def _graph(text: str) -> Graph:
+    value = json.loads(text)
+    if isinstance(value, str):
+        from autorl.objectives.loader import load_objective
+
+        return load_objective(value).graph
+    from autorl.objectives.graphs.files import graph_from_json
+
+    return graph_from_json(value, OBJECTIVE)
 
 
 def signature_of(space: Space | None) -> Signature | None:

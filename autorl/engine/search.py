@@ -81,6 +81,7 @@ def _train(
     meter: Meter,
 ) -> list[Trial]:
     """Train what of the batch has not ended yet; return the whole batch, ended."""
+    session.in_company(batch)
     if store is None:
         ended = {t.number: t for t in batch if t.status is not Status.RUNNING}
         running = [t for t in batch if t.number not in ended]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FrameType, TracebackType
@@ -22,7 +22,7 @@ from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
 from autorl.studies.specification import EnvironmentChoice, Specification
-from autorl.studies.trial import Arm, Phase, Trial
+from autorl.studies.trial import OBJECTIVE_ARM, Arm, Phase, Stage, Trial
 
 
 class Stopper:
@@ -112,6 +112,12 @@ class Session:
             objectives=Objectives(signature_of(self.space)),
         )
 
+    def in_company(self, trials: Sequence[Trial]) -> None:
+        """Say which trials train together from now on, those that have ended already among them."""
+        stages = [(t, s) for t in trials for s in (c.candidate for c in t.schedule or (Stage(0, t.candidate),))]
+        values = [self.values(candidate, 0, trial.arm) for trial, candidate in stages]
+        self.trainer.objectives = self.trainer.objectives.among(values)
+
     def horizon(self, environment: int) -> int:
         """Return the env steps of one whole training in an environment."""
         return self.environments[environment].env_steps or self.specification.budget.env_steps
@@ -155,14 +161,21 @@ class Session:
         seeds = self.specification.seeds
         return training_seeds(seeds.study, role, getattr(seeds, role))
 
-    def values(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the hyperparameters of a candidate; in a search the learner's fixed ones hold for all candidates."""
-        learner = self.specification.learner
-        fixed = {OBJECTIVE: learner.objective} if learner is not None and learner.objective is not None else {}
-        if self.specification.search is None or learner is None:
-            return {**fixed, **candidate}
+    def values(self, candidate: Mapping[str, Any], environment: int, arm: Arm = "method") -> dict[str, Any]:
+        """Return the hyperparameters of a candidate in an environment.
+
+        What the learner and the environment fix holds for all candidates of a search, and for the arms of learned objectives, whose
+        candidates are ``{"objective": name}``. Without a search the candidate is all there is.
+        """
+        learner, own = self.specification.learner, self.environments[environment].hyperparameters
+        assert learner is not None
+        if arm.startswith(OBJECTIVE_ARM):
+            return {**learner.hyperparameters, **own, **candidate}
+        fixed = {OBJECTIVE: learner.objective} if learner.objective is not None and arm != "default" else {}
+        if self.specification.search is None:
+            return {**fixed, **candidate, **own}
         searched = plain_values(self.space, candidate) if candidate else {}  # nothing: the default configuration
-        return {**fixed, **learner.hyperparameters, **searched}
+        return {**fixed, **learner.hyperparameters, **own, **searched}
 
 
 def make_learners(specification: Specification) -> tuple[list[Any], list[Any]]:

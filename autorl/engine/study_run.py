@@ -15,8 +15,9 @@ from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
+from autorl.spaces.plain_values import OBJECTIVE
 from autorl.studies import checkpoint
-from autorl.studies.trial import Arm, Phase, Stage, Trial
+from autorl.studies.trial import OBJECTIVE_ARM, Arm, Phase, Stage, Trial
 
 
 def run_study(session: Session) -> None:
@@ -33,6 +34,8 @@ def run_study(session: Session) -> None:
         winners["method"] = _given(session)
     if session.specification.baselines.default:
         winners["default"] = Finalist({}, None, -1)
+    for name in session.specification.baselines.objectives:
+        winners[f"{OBJECTIVE_ARM}{name}"] = Finalist({OBJECTIVE: name}, None, -1)
     _test(session, winners)
     checkpoint.prune(
         session.folder.checkpoints, ()
@@ -92,7 +95,7 @@ def _test(session: Session, winners: dict[Arm, Finalist]) -> None:
     trials = [_trial(arm, "test", 0, winner, session, seeds) for arm, winner in winners.items()]
     plain = session.specification.search is None and session.specification.schedule is None
     learner = session.specification.learner
-    if plain and learner is not None and not learner.hyperparameters:
+    if plain and learner is not None and not learner.hyperparameters and learner.objective is None:
         trials = [t for t in trials if t.arm != "default"]  # the configuration is the default one
     _run_phase(session, "test", trials)
 
@@ -104,7 +107,7 @@ def _trial(arm: Arm, phase: Phase, number: int, finalist: Finalist, session: Ses
         number=number,
         candidate=finalist.candidate,
         env_steps=session.specification.budget.env_steps,
-        origin="default" if arm == "default" else "finalist",
+        origin={"method": "finalist", "random": "finalist"}.get(arm, "default" if arm == "default" else "objective"),
         schedule=finalist.schedule,
         source=None if finalist.source < 0 else finalist.source,
         seeds=tuple(seeds),
@@ -137,6 +140,7 @@ def _run_phase(session: Session, phase: Phase, due: Sequence[Trial]) -> list[Tri
     def finished(trials: Sequence[Trial]) -> None:
         session.record.finish([replace(t, number=numbers[t.number]) for t in trials])
 
+    session.in_company(due)
     run_trials(session, apart, meter, finished=finished)
     wanted = {(t.arm, t.number) for t in due}
     return [t for t in session.record.trials(phase=phase) if (t.arm, t.number) in wanted]

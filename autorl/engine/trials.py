@@ -132,7 +132,7 @@ def jobs_of(
         end = length if not start or not session.continues else start + length
         stages = trial.schedule or (Stage(end, trial.candidate),)
         stop = min(end, until) if until is not None else end
-        plan = tuple(Stage(min(s.until, stop), session.values(s.candidate)) for s in stages)
+        plan = tuple(Stage(min(s.until, stop), session.values(s.candidate, environment, trial.arm)) for s in stages)
         first = 0 if not session.continues else start
         points = tuple(p for p in evaluation_points(first, end, horizon, evaluation.points) if p > start)
         cut = points if until is None else tuple(sorted({p for p in points if p <= stop} | {stop}))

@@ -88,6 +88,7 @@ class EnvironmentChoice(Section):
         le=MOST_ENV_STEPS,
         description="Environment steps of one whole training here; by default budget.env_steps.",
     )
+    hyperparameters: Hyperparameters = Field({}, description="Hyperparameters fixed in this environment.")
 
     @model_validator(mode="after")
     def _check(self) -> EnvironmentChoice:
@@ -192,6 +193,9 @@ class Baselines(Section):
 
     default: bool = Field(True, description="The learner's default configuration.")
     random: bool = Field(True, description="Random search with the same budget.")
+    objectives: Annotated[tuple[str, ...], BeforeValidator(_entries)] = Field(
+        (), description="Learned objectives, by name, that are tested with the default configuration."
+    )
 
 
 class Expected(Section):

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
 from autorl.studies.exact_json import dump_json, load_json
-from autorl.studies.trial import Arm, Curve, Ledger, Phase, Stage, Trial
+from autorl.studies.trial import Curve, Ledger, Phase, Stage, Trial, is_arm
 
 Row = tuple[Any, ...]
 COLUMNS = (
@@ -35,7 +35,7 @@ COLUMNS = (
     "extra",
 )
 """In the order of the fields of `Trial`; ``extra`` holds its ``values``."""
-_ARMS, _PHASES = get_args(Arm), get_args(Phase)
+_PHASES = get_args(Phase)
 
 
 def label(arm: str, phase: str, number: int) -> str:
@@ -51,8 +51,10 @@ def to_row(trial: Trial) -> Row:
             that is not JSON.
     """
     name = label(trial.arm, trial.phase, trial.number)
-    if trial.arm not in _ARMS or trial.phase not in _PHASES or trial.number < 0:
-        raise StudyError(f"{name}: arm must be one of {_ARMS}, phase one of {_PHASES}, number 0 or more")
+    if not is_arm(trial.arm) or trial.phase not in _PHASES or trial.number < 0:
+        raise StudyError(
+            f"{name}: arm must be method, random, default or objective:NAME, phase one of {_PHASES}, number 0 or more"
+        )
     completed = trial.status is Status.COMPLETED
     if completed != (trial.score is not None and math.isfinite(trial.score)):
         raise StudyError(

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from autorl.outer.protocol import Candidate, Status
 
-Arm = Literal["method", "random", "default"]
-"""Who proposed it: the study's own method, the random-search baseline, or nobody (the default configuration)."""
+Arm = str
+"""Who proposed it: ``method``, the study's own; ``random``, the random-search baseline; or nobody: ``default``, the default
+configuration, and ``objective:NAME``, a learned objective with it."""
+OBJECTIVE_ARM: Final = "objective:"
+_MAIN_ARMS: Final = ("method", "random", "default")
 Phase = Literal["search", "finalists", "test"]
 """Search seeds, fresh tuning seeds, untouched test seeds: three disjoint sets."""
+
+
+def is_arm(name: str) -> bool:
+    """Return whether ``name`` is that of an arm."""
+    return name in _MAIN_ARMS or (name.startswith(OBJECTIVE_ARM) and len(name) > len(OBJECTIVE_ARM))
+
+
+def in_order(arms: Iterable[Arm]) -> list[Arm]:
+    """Return ``arms``, each once, the three main ones first and then the objectives by name."""
+    found = set(arms)
+    return [*(arm for arm in _MAIN_ARMS if arm in found), *sorted(found - set(_MAIN_ARMS))]
 
 
 @dataclass(frozen=True)

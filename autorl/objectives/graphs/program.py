@@ -59,6 +59,14 @@ class Signature:
             nodes=nodes or most,
         )
 
+    def covers(self, graph: Graph) -> bool:
+        """Return whether `pack` accepts ``graph`` for this signature."""
+        try:
+            _check_covered(graph, self)
+        except GraphError:
+            return False
+        return True
+
 
 @partial(
     jax.tree_util.register_dataclass,
