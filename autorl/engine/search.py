@@ -24,7 +24,7 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
     """Run (or go on with) the search of one arm to the end of its budget; return all its trials."""
     method, space = session.method(arm), session.space
     assert space is not None
-    record, seeds = session.record, session.seeds("search")
+    record = session.record
     trials = record.trials(arm, "search")
     told = sorted((t for t in trials if t.told is not None), key=lambda t: t.told or 0)
     state = method.tell(method.init(), [result_of(t, space) for t in told]) if told else method.init()
@@ -34,7 +34,7 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
     while not method.finished(state):
         session.stopper.check()
         proposals = method.ask(state, _batch(session, method, state))
-        batch = _recorded(session, left, [trial_of(p, space, arm, seeds) for p in proposals])
+        batch = _recorded(session, left, [trial_of(p, space, arm, session.seeds("search", p.repeat)) for p in proposals])
         left = {}
         ended = _train(session, batch, told, store, meter)
         record.tell([(t.arm, t.phase, t.number) for t in ended])
@@ -42,6 +42,7 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
         state = method.tell(state, [result_of(t, space) for t in ended])
         if store is not None:
             store.prune(len(told))
+    session.note_statistics(arm, method, state)
     return record.trials(arm, "search")
 
 

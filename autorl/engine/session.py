@@ -15,7 +15,7 @@ from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
 from autorl.errors import StudyInterrupted, UsageError
-from autorl.keys import training_seeds
+from autorl.keys import SeedRole, training_seeds
 from autorl.outer.protocol import SearchMethod
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
@@ -156,10 +156,17 @@ class Session:
         """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""
         return method_of(self.specification, arm)
 
-    def seeds(self, role: Any) -> tuple[int, ...]:
-        """Return the training seeds of a role (``search``, ``tuning``, ``test``)."""
+    def seeds(self, role: SeedRole, repeat: int = 0) -> tuple[int, ...]:
+        """Return the training seeds of a role; for a repeat of a search trial as many fresh ones."""
         seeds = self.specification.seeds
-        return training_seeds(seeds.study, role, getattr(seeds, role))
+        count = getattr(seeds, role)
+        return training_seeds(seeds.study, role, count, count * repeat)
+
+    def note_statistics(self, arm: Arm, method: SearchMethod[Any], state: Any) -> None:
+        """Keep what a search method counted (duplicates, rejections), if it counts anything, for the report."""
+        counted = getattr(method, "statistics", None)
+        if counted is not None:
+            self.record.set_meta(f"statistics/{arm}", counted(state))
 
     def values(self, candidate: Mapping[str, Any], environment: int, arm: Arm = "method") -> dict[str, Any]:
         """Return the hyperparameters of a candidate in an environment.

@@ -49,6 +49,8 @@ class Proposal:
         generation: Generation of the method's population (0 where a method has none).
         origin: One word of lineage for people: ``sample``, ``default``, ``model``, ``exploit``, ``mutate`` ...
         ancestor: Trial whose candidate this one was made from (by mutation); unlike ``parent``, nothing trained is continued.
+        repeat: How many trials with the same behaviour came before: each takes training seeds of its own, so that their mean is one over
+            seeds. All first ones share their seeds (common random numbers).
     """
 
     number: int
@@ -58,6 +60,7 @@ class Proposal:
     generation: int = 0
     origin: str = "sample"
     ancestor: int | None = None
+    repeat: int = 0
 
 
 @dataclass(frozen=True)
