@@ -35,6 +35,7 @@ from autorl.inner.dqn_hyperparameters import (
 )
 from autorl.inner.dqn_loss import objective_slope, td_slope
 from autorl.inner.evaluation import evaluate_policy
+from autorl.inner.network_registers import network_slope
 from autorl.inner.networks import QNetwork, flatten_observations
 from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
 from autorl.inner.optimiser import Adam, Layout, adam_step, initial_adam
@@ -77,7 +78,8 @@ class DQN:
     """DQN in one environment of discrete actions; see `autorl.inner.protocol.Learner`.
 
     It minimises ``hp.objective``, where there is one: the mean over the batch of (importance weights x losses), slopes flowing
-    through Q(s, .), Q(s, a) and Q(s', .). Priorities are TD errors all the same.
+    through Q(s, .), Q(s, a) and Q(s', .), or wherever an objective of the family ``network`` applies the network. Priorities are
+    TD errors all the same.
 
     Raises:
         IncompatibleError: The environment's actions are continuous.
@@ -102,7 +104,7 @@ class DQN:
         program then serves a whole space.
 
         Raises:
-            IncompatibleError: The objective is not of the family ``value``.
+            IncompatibleError: The objective is neither of the family ``value`` nor ``network``.
             UsageError: Listing every unknown name and value out of range; or no single iteration fits into ``horizon``.
         """
         return prepared(values, horizon, upper_bounds)
@@ -279,9 +281,8 @@ class DQN:
         words = random_words(state.key, _LEARN, progress.updates, hp.buffer_batch_size)
         drawn = buffer.sample(state.replay, words, priority)
         layout = self.layout(hp)
-        bootstrap = self._values(
-            hp, layout.unpack(jnp.where(hp.use_target_network, state.target, adam.parameters)), state.moments
-        )
+        target = layout.unpack(jnp.where(hp.use_target_network, state.target, adam.parameters))
+        bootstrap = self._values(hp, target, state.moments)
         # by the tree, then packed: through ``unpack`` every leaf's gradient would be padded to the whole vector
         tree = layout.unpack(adam.parameters)
 
@@ -290,6 +291,14 @@ class DQN:
 
         if hp.objective is None:
             found = td_slope(network, tree, bootstrap, drawn, self._actions, hp.gamma)
+        elif hp.objective.family == "network":
+            normalise = normaliser(state.moments, hp.normalize_observations)
+            # two words more than the batch took: for the random constants of the loss
+            more = random_words(state.key, _LEARN, progress.updates, hp.buffer_batch_size + 2)[-2:]
+            apply, enabled = self.network(hp).apply, priority.enabled
+            found = network_slope(
+                hp.objective, apply, normalise, tree, target, drawn, self._actions, hp.gamma, more, enabled
+            )
         else:
             done = part_done(progress.env_steps, horizon)
             found = objective_slope(

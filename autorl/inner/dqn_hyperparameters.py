@@ -48,7 +48,8 @@ class DQNHyperparameters:
         131_072, "Transitions allocated, a power of two; set from the budget and the search space.", low=1, high=2**24
     )
     objective: Objective | None = objective_field(
-        ("value",), "What is minimised, of the family 'value'; None is half the squared TD error."
+        ("value", "network"),
+        "What is minimised, of the family 'value' or 'network'; None is half the squared TD error.",
     )
 
 

@@ -16,11 +16,13 @@ from jax import Array
 from autorl.inner.replay import Transitions
 from autorl.objectives.graphs.language import LIMIT
 from autorl.objectives.graphs.language_autorl import POLICY_GRADIENT, VALUE
+from autorl.objectives.graphs.language_coreyes2021 import NETWORK
 from autorl.objectives.protocol import Objective
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "value": tuple(register.name for register in VALUE),
     "policy_gradient": tuple(register.name for register in POLICY_GRADIENT),
+    "network": tuple(register.name for register in NETWORK),
 }
 """Names of the registers that learners of this package fill in, by family."""
 
