@@ -1,0 +1,151 @@
+"""Loss graphs as pictures: what to draw and where, as plain data, and the text of a DOT file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from autorl.objectives.graphs.formula import number_text
+from autorl.objectives.graphs.graph import Graph, check
+
+Kind = Literal["learned", "register", "constant", "operator", "loss"]
+SYMBOLS: Final[Mapping[str, str]] = {
+    "add": "+",
+    "sub": "−",
+    "mul": "×",
+    "div": "÷",
+    "greater": ">",
+    "square": "x²",
+    "abs": "|x|",
+    "argmax_a": "argmax",
+    "max_a": "max a",
+    "mean_a": "mean a",
+    "sum_a": "sum a",
+    "logsumexp_a": "logsumexp",
+    "softmax_a": "softmax",
+    "entropy_a": "entropy",
+    "stop_gradient": "stop",
+    "subtract": "−",
+    "multiply_float": "×",
+    "dot_product": "×",
+    "multiply_tenth": "0.1 ×",
+    "l2_norm": "x²",
+    "l2_distance": "½(x−y)²",
+}
+_ORDERED: Final = frozenset({"sub", "div", "greater", "subtract"})
+"""Operators whose first input is told from the second in a picture."""
+_SWEEPS: Final = 8
+
+
+@dataclass(frozen=True)
+class Box:
+    """A value in a picture.
+
+    Attributes:
+        label: What it is.
+        kind: How it is drawn; ``learned`` is a register through which slopes flow.
+        layer: Column, 0 for registers and constants whose readers allow it.
+    """
+
+    label: str
+    kind: Kind
+    layer: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Boxes by index of the graph, edges (from, to, text), and where boxes stand: x by layer, y from 0 downwards."""
+
+    boxes: Mapping[int, Box]
+    edges: tuple[tuple[int, int, str], ...]
+    places: Mapping[int, tuple[float, float]]
+
+
+def picture(graph: Graph) -> Picture:
+    """Return what to draw of the live part of ``graph``, laid out in layers from registers to the loss.
+
+    Raises:
+        GraphError: It is not well formed.
+    """
+    check(graph)
+    boxes, edges = _boxes(graph), []
+    count = len(graph.registers)
+    for position in graph.live:
+        node = graph.nodes[position]
+        told = node.op in _ORDERED
+        edges += [(i, count + position, "xy"[slot] if told else "") for slot, i in enumerate(node.inputs)]
+    return Picture(boxes, tuple(edges), _places(boxes, edges))
+
+
+def dot(graph: Graph, name: str = "loss") -> str:
+    """Return the graph as text for Graphviz; raise `GraphError` if it is not well formed."""
+    made = picture(graph)
+    looks = {
+        "learned": 'shape=box, style=filled, fillcolor="#cfe6f5"',
+        "register": 'shape=box, style=filled, fillcolor="#eceff2"',
+        "constant": "shape=plaintext",
+        "operator": "shape=ellipse",
+        "loss": 'shape=ellipse, peripheries=2, color="#d55e00"',
+    }
+    lines = [f"digraph {_quoted(name)} {{", "  rankdir=LR;", '  node [fontname="Helvetica"];']
+    lines += [f"  n{i} [label={_quoted(box.label)}, {looks[box.kind]}];" for i, box in made.boxes.items()]
+    lines += [f"  n{a} -> n{b}" + (f" [label={_quoted(text)}];" if text else ";") for a, b, text in made.edges]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _boxes(graph: Graph) -> dict[int, Box]:
+    count, loss = len(graph.registers), len(graph.nodes) - 1
+    layers = dict.fromkeys(range(count), 0)
+    boxes: dict[int, Box] = {
+        i: Box(r.name, "learned" if r.differentiable else "register", 0)
+        for i, r in enumerate(graph.registers)
+        if r.name in graph.needs
+    }
+    readers: dict[int, list[int]] = {}
+    for position in graph.live:
+        node, operator = graph.nodes[position], graph.table.operator(graph.nodes[position].op)
+        layers[count + position] = 1 + max((layers[i] for i in node.inputs), default=-1)
+        label = SYMBOLS.get(node.op, node.op)
+        if operator.has_constant:
+            label = number_text(node.constant) + (" ×" if operator.arity else "")
+        kind: Kind = "loss" if position == loss else "operator" if operator.arity else "constant"
+        boxes[count + position] = Box(label, kind, layers[count + position])
+        for i in node.inputs:
+            readers.setdefault(i, []).append(layers[count + position])
+    # a source stands just before its first reader, so that its edges are short
+    return {i: _moved(box, readers.get(i, [])) for i, box in boxes.items()}
+
+
+def _moved(box: Box, readers: Sequence[int]) -> Box:
+    if box.kind in ("operator", "loss") or not readers:
+        return box
+    return Box(box.label, box.kind, max(0, min(readers) - 1))
+
+
+def _places(boxes: Mapping[int, Box], edges: Sequence[tuple[int, int, str]]) -> dict[int, tuple[float, float]]:
+    """Return (x, y) of each box: layers by networkx, the order within a layer by the mean height of neighbours."""
+    import networkx as nx
+
+    drawn = nx.DiGraph()
+    for i, box in boxes.items():
+        drawn.add_node(i, layer=box.layer)
+    drawn.add_edges_from((a, b) for a, b, _ in edges)
+    heights = {i: float(y) for i, (_, y) in nx.multipartite_layout(drawn, subset_key="layer").items()}
+    columns: dict[int, list[int]] = {}
+    for i, box in boxes.items():
+        columns.setdefault(box.layer, []).append(i)
+    for _ in range(_SWEEPS):
+        for column in columns.values():
+            wanted = {i: _mean([heights[j] for j in nx.all_neighbors(drawn, i)], heights[i]) for i in column}
+            ordered = sorted(column, key=lambda i: (wanted[i], heights[i], i))
+            heights |= {i: row - (len(column) - 1) / 2 for row, i in enumerate(ordered)}
+    return {i: (float(boxes[i].layer), heights[i]) for i in boxes}
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
