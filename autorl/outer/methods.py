@@ -20,6 +20,7 @@ METHODS: Registry[type[SearchMethod[Any]]] = Registry(
         "tpe": "autorl.outer.bayesian_tpe:TPE",
         "gp": "autorl.outer.bayesian_gp:GaussianProcess",
         "es": "autorl.outer.evolution_strategy:EvolutionStrategy",
+        "evolution": "autorl.outer.regularized_evolution:RegularizedEvolution",
         "pbt": "autorl.outer.population_based:PopulationBasedTraining",
     },
 )
@@ -77,15 +78,17 @@ def make_method(
 def resolve_auto(space: Space, budget: Budget) -> str:
     """Return the method that ``auto`` stands for.
 
-    Spaces with arrays: ``es``, or ``random`` where they have nominal dimensions too. Purely numeric spaces with at most
-    `GP_LIMIT` trainings: ``gp`` where torch is installed. Everything else (conditional, nominal or ordinal dimensions, large budgets,
-    no torch): ``tpe``.
+    Spaces with loss graphs: ``evolution``. Spaces with arrays: ``es``, or ``random`` where they have nominal dimensions too. Purely
+    numeric spaces with at most `GP_LIMIT` trainings: ``gp`` where torch is installed. Everything else (conditional, nominal or
+    ordinal dimensions, large budgets, no torch): ``tpe``.
 
     This is the rule of Optuna's AutoSampler (Preferred Networks, 2024) without its CMA-ES. On ARLBench's records (Becktepe et al.,
     2024) model-based search ranks first over 42 tasks, before random search and population-based training, which is
     therefore never chosen unasked.
     """
     features = space.features()
+    if "graph" in features:
+        return "evolution"
     if "arrays" in features:
         return "es" if features <= METHODS.load("es").searches else "random"
     numeric = features <= {"float", "int"}

@@ -54,6 +54,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "tpe": {"n_startup_trials": 4, "batch": 3},
     "gp": {"n_startup_trials": 3, "batch": 2},
     "es": {"population_size": 4},
+    "evolution": {"population_size": 4, "tournament": 2, "batch": 3},
     "pbt": {"population_size": 4, "intervals": 3},
 }
 
