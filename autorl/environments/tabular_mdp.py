@@ -56,15 +56,15 @@ class Lottery:
     discounts: tuple[float, ...] = (0.8, 0.95)
     rich: int = 2
     bonus: float = 1.9
-    cost: float = 0.2
+    cost: float = 0.3
     spread: float = 0.5
     near: float = 0.35
     usual: float = 0.88
-    odds: tuple[float, float] = (0.05, 0.4)
-    skew: float = 2.1
-    exits: float = 0.3
-    lures: float = 0.75
-    accidents: float = 0.04
+    odds: tuple[float, float] = (0.05, 0.3)
+    skew: float = 1.5
+    exits: float = 0.2
+    lures: float = 0.15
+    accidents: float = 0.05
     exit_reward: tuple[float, float] = (0.5, 1.4)
 
 
