@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from autorl.inner.dqn_loss import Slope, td_targets
+from autorl.inner.normalisation import Normaliser
 from autorl.inner.registers import mean_loss
 from autorl.inner.replay import Sample
 from autorl.objectives.graphs.networks import network_registers
@@ -22,7 +23,7 @@ Apply = Callable[[Any, Array], Array]
 def network_slope(
     objective: Objective,
     apply: Apply,
-    normalise: Callable[[Array], Array],
+    normalise: Normaliser,
     tree: Any,
     target: Any,
     drawn: Sample,

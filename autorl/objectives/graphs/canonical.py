@@ -48,7 +48,9 @@ def _names(graph: Graph) -> dict[int, str]:
     for position in graph.live:
         node, index = graph.nodes[position], count + position
         inputs = ",".join(names[i] for i in _inputs(graph, index, names))
-        names[index] = _digest(f"{node.op}({inputs}){_constant(graph, node)!r}")
+        # two nodes that draw numbers are two, whatever they read: `place` must not merge them
+        own = f"#{len(names)}" if graph.table.operator(node.op).random else ""
+        names[index] = _digest(f"{node.op}({inputs}){_constant(graph, node)!r}{own}")
     return names
 
 

@@ -90,6 +90,10 @@ def _room(graph: Graph) -> int:
 
 def _of_one_kind(graphs: Sequence[Graph], room: int, changed: tuple[str, ...]) -> list[Fingerprint]:
     language, family = graphs[0].language, graphs[0].family
+    if family == "network":
+        from autorl.objectives.graphs.fingerprint_coreyes import network_fingerprints
+
+        return network_fingerprints(graphs, room, changed)
     table = load_language(language)
     names = tuple(register.name for register in table.registers(family))
     signature = Signature(language, family, names, tuple(operator.name for operator in table.operators), room)
