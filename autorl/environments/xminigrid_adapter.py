@@ -18,6 +18,7 @@ corridor's right column, ``Memory`` has other sizes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -35,7 +36,10 @@ from autorl.errors import MissingDependencyError
 _ACTIONS = np.array([2, 1, 0, 3, 4, 5, 4], np.int32)
 """MiniGrid's action -> XLand-MiniGrid's; ``done`` has none: what it stands for here is undone."""
 
-_GOAL_ON_ALL_BOARDS = ("Empty", "EmptyRandom", "DoorKey", "FourRooms", "LockedRoom", "Memory", "Playground")
+_GREEN_TILE = ("Empty", "EmptyRandom", "DoorKey", "FourRooms", "LockedRoom")
+"""XLand-MiniGrid's classes in which every board is solved by stepping on the green goal."""
+_NO_GOAL = ("Memory", "Playground")
+"""Those whose step decides by itself, or never, what solves the board."""
 
 
 class XState(NamedTuple):
@@ -158,9 +162,6 @@ def adapted(id: str, name: str) -> XMiniGridEnvironment:
         import xminigrid
 
         environment, parameters = xminigrid.make(source)
-        goal = None
-        if type(environment).__name__ in _GOAL_ON_ALL_BOARDS:
-            goal = np.asarray(environment.reset(parameters, jax.random.key(0)).state.goal_encoding)
     return XMiniGridEnvironment(
         name=id,
         source=source,
@@ -168,8 +169,20 @@ def adapted(id: str, name: str) -> XMiniGridEnvironment:
         observation_shape=(int(parameters.height), int(parameters.width), 3),
         _environment=environment,
         _parameters=parameters,
-        _goal=goal,
+        _goal=_goal_of(type(environment).__name__),
     )
+
+
+@functools.cache
+def _goal_of(kind: str) -> np.ndarray | None:
+    """Return the encoded goal that all boards of a class have, None if it differs between boards."""
+    from xminigrid.core.constants import TILES_REGISTRY, Colors, Tiles
+    from xminigrid.core.goals import AgentOnTileGoal, EmptyGoal
+
+    with jax.ensure_compile_time_eval(), jax.numpy_dtype_promotion("standard"):
+        if kind in _GREEN_TILE:
+            return np.asarray(AgentOnTileGoal(tile=TILES_REGISTRY[Tiles.GOAL, Colors.GREEN]).encode())
+        return np.asarray(EmptyGoal().encode()) if kind in _NO_GOAL else None
 
 
 def _kept(state: Any) -> XState:

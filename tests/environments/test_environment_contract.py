@@ -18,7 +18,14 @@ from autorl.environments.tasks import make_task
 
 # Asterix, Freeway and Seaquest unroll loops over their entities: most of the compile time of all
 SLOW = ("-bsuite", "-misc", "Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar")
-QUICK = [n for n in environment_names() if not n.endswith(SLOW)]
+QUICK_GRIDS = ("minigrid:Empty-5x5", "minigrid:KeyCorridorS3R1", "minigrid:Dynamic-Obstacles-5x5")  # of 60
+
+
+def is_quick(name: str) -> bool:
+    return name in QUICK_GRIDS or not (name.endswith(SLOW) or name.startswith(("minigrid:", "xminigrid:")))
+
+
+QUICK = [n for n in environment_names() if is_quick(n)]
 NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in environment_names()]
 every_environment = pytest.mark.parametrize("name", NAMES)
 
