@@ -211,6 +211,23 @@ def test_the_target_network_moves_by_tau_when_due():
     assert np.abs(np.asarray(state.adam.parameters) - np.asarray(state.target)).max() > 1e-4
 
 
+def test_the_settings_of_co_reyes_et_al_mean_what_they_did():
+    """One update for each env step from the 1000th on, the target copied every 100, epsilon 1 to 0.02 over some env steps."""
+    values = {"learning_rate": 1e-4, "n_envs": 1, "train_freq": 1, "gradient_steps": 1, "learning_starts": 1000}
+    values |= {"tau": 1.0, "target_update_interval": 100, "max_grad_norm": 1e10, "buffer_prio_sampling": False}
+    values |= {"buffer_size": 1_000_000, "target_epsilon": 0.02, "exploration_fraction": 500 / HORIZON}
+    hp = settings(**values)
+    before = go(start(hp), hp, 1199)
+    due = go(before, hp, 1200)
+    after = go(due, hp, 1299)
+    assert [int(state.progress.updates) for state in (before, due, after)] == [199, 200, 299]
+    np.testing.assert_allclose(due.target, before.adam.parameters, atol=1e-6)
+    np.testing.assert_array_equal(due.target, after.target)
+    assert np.abs(np.asarray(after.target) - np.asarray(after.adam.parameters)).max() > 1e-4
+    epsilons = [float(exploration(hp, jnp.int32(step), jnp.int32(HORIZON))) for step in (0, 250, 500, HORIZON)]
+    assert epsilons == pytest.approx([1.0, 0.51, 0.02, 0.02], abs=1e-6)
+
+
 # --- a training --------------------------------------------------------------------------------------------------------
 
 
