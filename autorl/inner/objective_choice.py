@@ -60,12 +60,10 @@ def learners_of(family: str) -> Iterator[str]:
 
 
 def _compiled(name: str) -> Objective:
-    from autorl.objectives.graphs.compiled import CompiledLoss
-    from autorl.objectives.graphs.compiled_coreyes import CompiledNetworkLoss
+    from autorl.objectives.graphs.runners import compiled
     from autorl.objectives.loader import load_objective
 
-    graph = load_objective(name).graph
-    return CompiledNetworkLoss.of(graph) if graph.family == "network" else CompiledLoss.of(graph)
+    return compiled(load_objective(name).graph)
 
 
 def _with_arrays(objective: Objective, shown: str) -> Objective:

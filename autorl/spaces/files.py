@@ -32,6 +32,7 @@ OTHER_FORMS: Registry[Form] = Registry(
     {
         "graphs": "autorl.objectives.graphs.space_files:GRAPHS",
         "constants": "autorl.objectives.graphs.space_files:CONSTANTS",
+        "programs": "autorl.objectives.graphs.program_space:PROGRAMS",
     },
 )
 """Forms by the field that tells them: ``{name, source, graphs: {...}}``, ``{name, source, constants: {...}}``."""

@@ -101,6 +101,14 @@ class NetworkSignature:
             raise GraphError(f"nodes: a graph has {most} live nodes, got {nodes}")
         return cls(tuple(name for name in instructions() if name in used), nodes or most)
 
+    def covers(self, graph: Graph) -> bool:
+        """Return whether its interpreter can run ``graph``."""
+        try:
+            lines = _lines(graph)
+        except GraphError:
+            return False
+        return len(lines) <= self.nodes and {name for name, _ in lines} <= set(self.instructions)
+
 
 @partial(
     jax.tree_util.register_dataclass,

@@ -22,7 +22,7 @@ from autorl.objectives.graphs.sampling import Grammar, Sampling, random_graph
 
 if TYPE_CHECKING:  # fingerprints are computed with jax, which reading a space does not need
     from autorl.objectives.graphs.fingerprint import Fingerprint
-    from autorl.objectives.graphs.program import Signature
+    from autorl.objectives.graphs.runners import AnySignature
 
 Candidate = Mapping[str, Any]
 
@@ -86,11 +86,11 @@ class GraphSpace:
         )
 
     @property
-    def signature(self) -> Signature:
+    def signature(self) -> AnySignature:
         """What an interpreter must be able to run for all of its graphs."""
-        from autorl.objectives.graphs.program import Signature
+        from autorl.objectives.graphs.runners import signature_for
 
-        return Signature(self.language, self.family, self.grammar.registers, self.grammar.operators, self.nodes)
+        return signature_for(self.language, self.family, self.grammar.registers, self.grammar.operators, self.nodes)
 
     @property
     def unit_dimension(self) -> int:
