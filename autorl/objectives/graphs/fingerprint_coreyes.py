@@ -108,7 +108,7 @@ def _batch(index: int, changed: str) -> Arrays:
     draws = rng("reward")
     rewards = np.where(np.arange(_SAMPLES) % 2 == 0, draws.integers(-1, 2, _SAMPLES), draws.uniform(-1, 1, _SAMPLES))
     going_on = np.arange(_SAMPLES) % 4 != 3
-    first = rng("").integers(_ACTIONS, size=_SAMPLES)
+    first = rng("first action").integers(_ACTIONS, size=_SAMPLES)
     return {
         "own": network("q_param"),
         "target_parameters": network("q_targ_param"),
