@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import autorl
+from autorl.cli import objective
 from autorl.cli.compare import compare
 from autorl.cli.doctor import doctor
 from autorl.cli.export import export
@@ -50,8 +51,8 @@ def _root(
     """Search over hyperparameters, loss graphs and curricula of reinforcement learning."""
 
 
-def _verb(name: str, summary: str, function: Callable[..., None]) -> None:
-    """Add a verb; ``summary`` is its line in the list of verbs, short enough for 80 columns."""
+def _verb(name: str, summary: str, function: Callable[..., None], group: typer.Typer = app) -> None:
+    """Add a verb to ``group``; ``summary`` is its line in the list of verbs, short enough for 80 columns."""
 
     @functools.wraps(function)
     def guarded(*arguments: Any, **options: Any) -> None:
@@ -62,7 +63,7 @@ def _verb(name: str, summary: str, function: Callable[..., None]) -> None:
         except BrokenPipeError:  # the reader (head, less) has seen enough; what Python still holds goes nowhere
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    app.command(name, short_help=summary)(guarded)
+    group.command(name, short_help=summary)(guarded)
 
 
 _verb("run", "Run an experiment, from the search to the report.", run)
@@ -72,6 +73,11 @@ _verb("show", "Show a study: every trial, the best, the result.", show)
 _verb("report", "Write the HTML report of a study.", report)
 _verb("compare", "Compare the test results of several studies.", compare)
 _verb("export", "Print the best candidate as an experiment (YAML).", export)
+app.add_typer(objective.group, name="objective", short_help="Losses as graphs: show, export, evaluate.")
+_verb("list", "List the catalogue of learned objectives.", objective.list_, objective.group)
+_verb("show", "Show one: formula, picture, source, where it was tested.", objective.show, objective.group)
+_verb("export", "Write one as JAX, PyTorch, NumPy, LaTeX or DOT.", objective.export, objective.group)
+_verb("evaluate", "Compare several on any environments and seeds.", objective.evaluate, objective.group)
 _verb("schema", "Print the JSON Schema of experiments, for editors.", schema)
 _verb("doctor", "Check that this installation works.", doctor)
 

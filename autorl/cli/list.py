@@ -103,10 +103,9 @@ def _catalogue(kind: catalogue.Kind) -> list[dict[str, Any]]:
 def _described(kind: catalogue.Kind, path: Path) -> str:
     """Return what a catalogued file says of itself: its description, or the first sentence of its opening comment."""
     if kind == "learned_objectives":
-        from json import loads
+        from autorl.objectives.loader import described
 
-        provenance = path / "provenance.json"
-        return str(loads(provenance.read_text()).get("description", "")) if provenance.is_file() else ""
+        return described(path.name)
     if kind == "experiments":
         from autorl.studies.specification import load
 

@@ -16,3 +16,10 @@ def complete_studies(incomplete: str) -> list[str]:
 
     found = list_studies()
     return [text for s in found for text in (s.name, str(s.path)) if text.startswith(incomplete)]
+
+
+def complete_objectives(incomplete: str) -> list[str]:
+    """Return learned objectives that begin like ``incomplete``."""
+    from autorl.catalogue import names
+
+    return [name for name in names("learned_objectives") if name.startswith(incomplete)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autorl import catalogue
+from autorl.errors import AutoRLError
 from autorl.objectives.graphs.files import graph_from_json
 from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.provenance import check_provenance
@@ -59,6 +60,16 @@ def load_objective(name_or_path: str | os.PathLike[str]) -> LearnedObjective:
     if not path.is_dir():
         raise ObjectiveFileError(f"{path}: no folder of an objective; for one of the catalogue give its name alone")
     return _load_folder(path)
+
+
+def described(name: str) -> str:
+    """Return what an objective of the catalogue says of itself, in a sentence; why it cannot be read, if it cannot."""
+    try:
+        folder = catalogue.find("learned_objectives", name)
+        path = folder / PROVENANCE
+        return str(check_provenance(read_json(path, folder), str(path), folder.name)["description"])
+    except AutoRLError as error:
+        return f"cannot be read: {str(error).splitlines()[0]}"
 
 
 def _load_folder(folder: Path) -> LearnedObjective:

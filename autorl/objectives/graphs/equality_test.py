@@ -20,7 +20,7 @@ _RECORDED: Final = 7
 
 
 def recorded_registers(graph: Graph) -> dict[str, np.ndarray]:
-    """Return inputs for every register of the graph's family: random ones, then all zero, ties of ones, and some so large that steps saturate.
+    """Return inputs for every register of the graph's family: random ones, zeros, ties of ones, some so large that steps saturate.
 
     A network is a matrix of weights [A, D]: the test's networks are tanh of a product.
     """

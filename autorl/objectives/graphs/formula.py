@@ -64,6 +64,19 @@ def formula_lines(graph: Graph) -> list[str]:
     return [made.loss, *(f"  where {name} = {text}" for name, text in made.definitions)]
 
 
+def listing(graph: Graph) -> list[str]:
+    """Return one line for each live node: ``x3 = q_action - x2``, the last one the loss."""
+    names = {i: register.name for i, register in enumerate(graph.registers)}
+    count, lines = len(graph.registers), []
+    for row, position in enumerate(graph.live):
+        node = graph.nodes[position]
+        args = tuple(Written(names[i], ATOM) for i in node.inputs)
+        text = template(graph.table.operator(node.op).text).fill(args, _number(node.constant, False), False).text
+        names[count + position] = "loss" if position == graph.live[-1] else f"x{row}"
+        lines.append(f"{names[count + position]} = {text}")
+    return lines
+
+
 def formula_latex(graph: Graph) -> str:
     """Return the formula as LaTeX for math mode, definitions behind commas."""
     made = formula(graph, latex=True)

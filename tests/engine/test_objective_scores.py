@@ -1,0 +1,197 @@
+"""Scores of objectives are trained once, kept line by line, and found again whatever else is asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autorl.engine import objective_scores
+from autorl.engine.devices import start
+from autorl.engine.lanes import Job, Outcome
+from autorl.engine.objective_scores import Question, measure
+from autorl.engine.session import Stopper
+from autorl.errors import IncompatibleError, StudyError, StudyInterrupted, StudyLockedError, UsageError
+from autorl.objectives.loader import load_objective
+from autorl.outer.protocol import Status
+from autorl.studies.objective_lines import FILE, FOLDER, locked, read
+
+SMALL = {"hidden_size": 8, "learning_starts": 32, "buffer_size": 64}
+
+
+def question(*names: str, **changes: Any) -> Question:
+    given: dict[str, Any] = {"environments": ("probe:constant_reward",), "seeds": 2, "env_steps": 100, "episodes": 2}
+    return Question(tuple(load_objective(name) for name in names), **{**given, **changes})
+
+
+class Fake:
+    """A trainer whose scores are the seeds' last digits; it counts its jobs."""
+
+    def __init__(self, stopper: Stopper, fails: int = -1, stops: int = 10**9) -> None:
+        self.jobs: list[Job] = []
+        self.stopper, self.fails, self.stops = stopper, fails, stops
+
+    def hyperparameters(self, environment: int, values: Any) -> None:
+        pass
+
+    def run(self, jobs: list[Job], *, stepped: Any, done: Any) -> None:
+        for i, job in enumerate(jobs):
+            if len(self.jobs) >= self.stops:
+                raise StudyInterrupted("stopped")
+            self.jobs.append(job)
+            stepped(100)
+            failed = len(self.jobs) - 1 == self.fails
+            status = Status.DIVERGED if failed else Status.COMPLETED
+            done([i], [Outcome(status, None if failed else float(job.seed % 10), (100,), (1.0,), 100)])
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
+    made: list[Fake] = []
+
+    def make(question: Question, devices: Any, stopper: Stopper) -> Fake:
+        made.append(Fake(stopper))
+        return made[-1]
+
+    monkeypatch.setattr(objective_scores, "_trainer", make)
+    return made
+
+
+def test_a_larger_question_trains_only_what_is_new(tmp_path: Path, fake: list[Fake]) -> None:
+    first = measure(question("dqn"), tmp_path, [])
+    assert [len(f.jobs) for f in fake] == [2]
+    assert measure(question("dqn"), tmp_path, []) == first
+    assert len(fake[1].jobs) == 0
+    more = measure(question("dqn", "double_dqn", seeds=3), tmp_path, [])
+    assert len(fake[2].jobs) == 4  # one more seed of the first, three of the second
+    assert more[:2] == first
+    assert [(e["objective"], e["seed"]) for e in more] == [
+        (name, seed) for name in ("dqn", "double_dqn") for seed in question("dqn", seeds=3).training_seeds
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env_steps": 200},
+        {"episodes": 3},
+        {"seed": 1},
+        {"hyperparameters": {"gamma": 0.9}},
+        {"learner": "ppo"},
+        {"environments": ("probe:two_step",)},
+    ],
+)
+def test_whatever_decides_a_score_makes_another_one(tmp_path: Path, fake: list[Fake], changes: dict[str, Any]) -> None:
+    measure(question("dqn"), tmp_path, [])
+    measure(question("dqn", **changes), tmp_path, [])
+    assert len(fake[1].jobs) == 2
+
+
+def test_the_name_does_not_matter_but_the_graph_does(tmp_path: Path, fake: list[Fake]) -> None:
+    copy = tmp_path / "mine.json"
+    copy.write_text((load_objective("dqn").folder / "graph.json").read_text())
+    measure(question("dqn"), tmp_path, [])
+    again = measure(
+        Question((load_objective(copy), load_objective("dqn")), ("probe:constant_reward",), 2, 100, episodes=2),
+        tmp_path,
+        [],
+    )
+    assert len(fake[1].jobs) == 0
+    assert [e["objective"] for e in again] == ["mine", "mine", "dqn", "dqn"]
+
+
+def test_what_ended_before_a_stop_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Fake] = []
+    limits = iter([3, 10**9])
+
+    def make(question: Question, devices: Any, stopper: Stopper) -> Fake:
+        made.append(Fake(stopper, stops=next(limits)))
+        return made[-1]
+
+    monkeypatch.setattr(objective_scores, "_trainer", make)
+    asked = question("dqn", "double_dqn", seeds=4)
+    with pytest.raises(StudyInterrupted):
+        measure(asked, tmp_path, [])
+    path = tmp_path / FOLDER / FILE
+    assert len(read(path)) == 3
+    with path.open("ab") as file:
+        file.write(b'{"key": "half a li')  # a kill while writing
+    assert len(measure(asked, tmp_path, [])) == 8
+    assert len(made[1].jobs) == 5
+    assert len(read(path)) == 8
+
+
+def test_a_failed_training_is_a_result_and_a_crash_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Fake] = []
+
+    class Crashing(Fake):
+        def run(self, jobs: list[Job], *, stepped: Any, done: Any) -> None:
+            self.jobs += jobs
+            done([0], [Outcome(Status.DIVERGED, None, message="not finite")])
+            if len(jobs) > 1:
+                done([1], [Outcome(Status.CRASHED, None, message="a disk was full")])
+
+    def make(question: Question, devices: Any, stopper: Stopper) -> Fake:
+        made.append(Crashing(stopper))
+        return made[-1]
+
+    monkeypatch.setattr(objective_scores, "_trainer", make)
+    lines = measure(question("dqn"), tmp_path, [])
+    assert [(e["status"], e["score"]) for e in lines] == [("diverged", None), ("crashed", None)]
+    measure(question("dqn"), tmp_path, [])
+    assert [len(f.jobs) for f in made] == [2, 1]
+
+
+@pytest.mark.parametrize("text", [b"not json\n", b"[]\n", b"{}\n", b'{"key": "k", "score": "9"}\n'])
+def test_a_damaged_line_is_named(tmp_path: Path, fake: list[Fake], text: bytes) -> None:
+    measure(question("dqn"), tmp_path, [])
+    path = tmp_path / FOLDER / FILE
+    path.write_bytes(text + path.read_bytes())
+    with pytest.raises(StudyError, match="line 1 is damaged"):
+        measure(question("dqn"), tmp_path, [])
+
+
+def test_two_processes_do_not_write_together(tmp_path: Path, fake: list[Fake]) -> None:
+    with locked(tmp_path / FOLDER / FILE), pytest.raises(StudyLockedError, match="another process"):
+        measure(question("dqn"), tmp_path, [])
+
+
+def test_wrong_questions_are_refused(tmp_path: Path) -> None:
+    for changes, message in (
+        ({"environments": ()}, "environments: expected at least one"),
+        ({"environments": ("a", "a")}, "each once"),
+        ({"seeds": 0}, "seeds: expected a whole number"),
+        ({"env_steps": 0}, "env_steps: expected"),
+        ({"hyperparameters": {"objective": "dqn"}}, "objective"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            question("dqn", **changes)
+    with pytest.raises(UsageError, match="each once"):
+        question("dqn", "dqn")
+
+
+def test_what_does_not_fit_together_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(IncompatibleError, match="ppo"):
+        measure(question("dqn", "ppo_clip"), tmp_path, start())
+    with pytest.raises(UsageError, match="learning_rat"):
+        measure(question("dqn", hyperparameters={"learning_rat": 1}), tmp_path, start())
+    assert not (tmp_path / FOLDER / FILE).exists()
+
+
+def test_an_objective_learns_its_probe_and_its_bits_do_not_depend_on_company(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "hyperparameters": {**SMALL, "learning_rate": 1e-2},
+        "env_steps": 256,
+        "environments": ("probe:two_step",),
+    }
+    (alone,) = measure(question("dqnreg_paper", seeds=1, **settings), tmp_path / "alone", start())
+    assert alone["status"] == "completed"
+    assert json.loads((tmp_path / "alone" / FOLDER / FILE).read_text())["score"] == alone["score"]
+    both = measure(question("dqn", "dqnreg_paper", seeds=2, **settings), tmp_path / "both", start())
+    same = [e for e in both if (e["objective"], e["seed"]) == ("dqnreg_paper", alone["seed"])]
+    assert [e["returns"] for e in same] == [alone["returns"]]
+    assert [e["train_env_steps"] for e in both] == [256] * 4
