@@ -57,6 +57,11 @@ PATIENCE = 50
 trained whatever it is."""
 
 
+STRETCH = 8
+"""After so many children in vain for one trial, the next ones are one mutation further from their parents: where all neighbours are known,
+the search looks beyond them."""
+
+
 @dataclass(frozen=True)
 class _Child:
     candidate: Candidate
@@ -108,7 +113,7 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
             preset: Settings for those left out: ``two_cores`` or ``co_reyes_2021`` (see `PRESETS`).
             population_size: Members; the first so many trials are samples.
             tournament: Members drawn, the best of which has a child.
-            mutation_probability: Of a child being a mutant; it is a sample otherwise.
+            mutation_probability: Of a trial's candidate being a mutant; it is a sample otherwise.
             crossover_probability: Of a mutant being made by crossover of two winners instead.
             clones: Most members with one fingerprint.
             penalty: Taken from the score for each part (node of a graph) of a candidate when members are compared.
@@ -257,7 +262,9 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
             parts = size(self.space, child.candidate)
             trained = state.evidence[fingerprint].count if fingerprint in state.evidence else 0
             known = trained + sum(planned.fingerprint == fingerprint for planned in plan.values())
-            if known >= self.evaluations and attempt < PATIENCE:
+            # a mutant of known behaviour stems from a tournament's winner, which more evidence is worth; a sample does not
+            enough = self.evaluations if child.ancestor is not None else 1
+            if known >= enough and attempt < PATIENCE:
                 counts["duplicates"] += 1
                 if trained and child.ancestor is not None:
                     drifting.append(Member(child.candidate, fingerprint, parts, child.ancestor))
@@ -291,16 +298,19 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
             if position < len(given):
                 return _Child(given[position], "start", None)
         key = derive(self.seed, "evolution", position, attempt)
-        rng = generator(derive(key, "choice"))
-        anew = early or not population or attempt == 2 * PATIENCE
-        if anew or rng.random() >= self.mutation_probability:
+        # drawn once for a trial: were it drawn for each child, mutants, which are known more often, would lose their share to samples
+        kind = generator(derive(self.seed, "evolution", position, "kind"))
+        sampled, crossed = kind.random() >= self.mutation_probability, kind.random() < self.crossover_probability
+        if early or sampled or not population or attempt == 2 * PATIENCE:
             return _Child(self.space.sample(derive(key, "sample")), "sample", None)
         parent = population[self._winner(places, derive(key, "tournament"))]
-        if rng.random() < self.crossover_probability:
+        made, steps = parent.candidate, 1 + attempt // STRETCH
+        if crossed:
             other = population[self._winner(places, derive(key, "second tournament"))]
-            crossed = self.space.crossover(derive(key, "crossover"), parent.candidate, other.candidate)
-            return _Child(crossed, "crossover", parent.trial)
-        return _Child(mutate_part(self.space, derive(key, "mutate"), parent.candidate), "mutate", parent.trial)
+            made, steps = self.space.crossover(derive(key, "crossover"), made, other.candidate), steps - 1
+        for step in range(steps):
+            made = mutate_part(self.space, derive(key, "mutate", step), made)
+        return _Child(made, "crossover" if crossed else "mutate", parent.trial)
 
     def _winner(self, places: Sequence[int], key: int) -> int:
         """Return the position of the best of a tournament."""
