@@ -79,6 +79,7 @@ def _loss(program: Program, registers: Mapping[str, Array]) -> Array:
 def _loss_and_slopes(program: Program, registers: Mapping[str, Array]) -> tuple[Array, Slopes]:
     signature = program.signature
     loss, rows = _run(program, _tape(program, registers), slopes=True)
+    assert rows is not None
 
     def narrow(name: str, row: Array) -> Array:
         # a float register was repeated for every action, a scalar for every sample: their slopes are the sums
@@ -103,17 +104,17 @@ def _last(program: Program) -> Array:
     return last
 
 
-def _run(program: Program, tape: Array, slopes: bool) -> tuple[Array, Array]:
+def _run(program: Program, tape: Array, slopes: bool) -> tuple[Array, Array | None]:
     """Return the loss [N] and, if ``slopes``, those of the registers [registers, A, N]."""
     count = len(program.signature.registers)
 
-    def run(program: Program, tape: Array, *, dense: bool) -> tuple[Array, Array]:
+    def run(program: Program, tape: Array, *, dense: bool) -> tuple[Array, Array | None]:
         tape = _up(program, tape, dense)
         loss = _row(tape, _last(program))[0]
-        return loss, _down(program, tape, dense)[:count] if slopes else tape[:0]
+        return loss, _down(program, tape, dense)[:count] if slopes else None
 
     small = jax.default_backend() == "cpu" and tape[0].size * tape.dtype.itemsize <= LARGEST_ROW
-    found: tuple[Array, Array] = _lane_by_lane(run, small)(program, tape)
+    found: tuple[Array, Array | None] = _lane_by_lane(run, small)(program, tape)
     return found
 
 
@@ -202,16 +203,19 @@ def _slope_branch(function: Branch, arity: int, shape: tuple[int, ...]) -> Branc
     return branch
 
 
-def _lane_by_lane(run: Callable[..., Any], small: bool) -> Callable[..., Any]:
+def _lane_by_lane(run: Callable[..., Any], small: bool) -> Callable[[Program, Array], Any]:
     """Return ``run`` for one lane, as one kernel if ``small``; under a vmap, the form for many graphs side by side."""
 
     @custom_batching.custom_vmap
-    def call(*arguments: Any) -> Any:
-        alone = partial(run, dense=False)
+    def call(program: Program, tape: Array) -> Any:
         if not small:
-            return alone(*arguments)
+            return run(program, tape, dense=False)
+
+        def kernel(code: Array, length: Array, tape: Array) -> Any:
+            return run(_decoded(code, length, program.signature), tape, dense=False)
+
         with set_xla_metadata(**ONE_KERNEL):
-            return jax.jit(alone, inline=False)(*arguments)
+            return jax.jit(kernel, inline=False)(_encoded(program), program.length, tape)
 
     @call.def_vmap
     def side_by_side(size: int, batched: Any, *arguments: Any) -> tuple[Any, Any]:
@@ -220,3 +224,19 @@ def _lane_by_lane(run: Callable[..., Any], small: bool) -> Callable[..., Any]:
         return found, jax.tree.map(lambda _: True, found)
 
     return call
+
+
+def _encoded(program: Program) -> Array:
+    """Return all about the nodes in one array, int32 [nodes, columns].
+
+    XLA cannot emit a kernel with an argument that nothing in it reads (it ends the process), and which of a program's arrays are read
+    depends on the operators. Of this array some column always is.
+    """
+    constants = lax.bitcast_convert_type(jnp.asarray(program.constants, jnp.float32), jnp.int32)
+    columns = [program.op, program.is_list.astype(jnp.int32), constants]
+    return jnp.concatenate([jnp.stack(columns, axis=1), program.inputs], axis=1)
+
+
+def _decoded(code: Array, length: Array, signature: Signature) -> Program:
+    constants = lax.bitcast_convert_type(code[:, 2], jnp.float32)
+    return Program(code[:, 0], code[:, 3:], constants, code[:, 1] > 0, length, signature)
