@@ -109,6 +109,7 @@ def _backward(kept: Any, cotangent: Array) -> tuple[None, dict[str, Any]]:
     known, network = _known(program), registers["q_param"]
     value_pulls = [_no_slopes if _touches_states(one) else _pull(one) for one in known]
     state_pulls = _Part.of(known, [_touches_states(one) and not one.network for one in known], _pull_states)
+    rest = _Part.of(known, [_touches_states(one) for one in known], _turn)
     network_pulls = [_Part.of(known, [one.network == name for one in known], _turn) for name in NETWORKS]
 
     def step(turn: Array, carry: tuple[Tape, Any]) -> tuple[Tape, Any]:
@@ -133,10 +134,13 @@ def _backward(kept: Any, cotangent: Array) -> tuple[None, dict[str, Any]]:
             _, state = _pull_network(registers["q_targ_param"], tape.states[inputs[0]], arriving.values)
             return _add(now, state, inputs[0])
 
-        slopes = state_pulls.update_if_in(op, pull_states, slopes)
-        states, gradient = network_pulls[0].update_if_in(op, pull_online, (slopes.states, gradient))
-        states = network_pulls[1].update_if_in(op, pull_target, states)
-        return slopes._replace(states=states), gradient
+        def pull_rest(now: tuple[Tape, Any]) -> tuple[Tape, Any]:
+            slopes = state_pulls.update_if_in(op, pull_states, now[0])
+            states, gradient = network_pulls[0].update_if_in(op, pull_online, (slopes.states, now[1]))
+            return slopes._replace(states=network_pulls[1].update_if_in(op, pull_target, states)), gradient
+
+        # one question for the many instructions without states, three more for the others
+        return rest.update_if_in(op, pull_rest, (slopes, gradient))
 
     start = jax.tree.map(jnp.zeros_like, tape)
     arriving = jnp.broadcast_to(cotangent, tape.values.shape[1:])
