@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from autorl.errors import IncompatibleError
 from autorl.spaces.dimensions import Dimension
 from autorl.spaces.hyperparameters import Condition, HyperparameterSpace
 from autorl.spaces.product import ProductSpace
 from autorl.spaces.protocol import Candidate, Space, Value
+
+
+@runtime_checkable
+class MadeOfNumbers(Protocol):
+    """A space whose candidates are something else made of hyperparameters, such as a loss graph with its constants."""
+
+    @property
+    def numbers(self) -> HyperparameterSpace:
+        """The hyperparameters."""
+
+    def put(self, values: Mapping[str, Any]) -> Candidate:
+        """Return the candidate made of a candidate of `numbers`."""
+
+    def taken(self, candidate: Candidate) -> Mapping[str, Any]:
+        """Return the candidate of `numbers` that a candidate is made of."""
 
 
 def flatten(space: Space) -> HyperparameterSpace:
@@ -20,6 +35,8 @@ def flatten(space: Space) -> HyperparameterSpace:
     """
     if isinstance(space, HyperparameterSpace):
         return space
+    if isinstance(space, MadeOfNumbers):
+        return space.numbers
     if not isinstance(space, ProductSpace):
         raise IncompatibleError(f"search space {space.name!r}: expected hyperparameters, got {type(space).__name__}")
     dimensions: dict[str, Dimension] = {}
@@ -35,6 +52,8 @@ def flatten(space: Space) -> HyperparameterSpace:
 
 def flat_candidate(space: Space, candidate: Candidate) -> dict[str, Value]:
     """Return a candidate of ``space`` as one of ``flatten(space)``."""
+    if isinstance(space, MadeOfNumbers):
+        return dict(space.taken(candidate))
     if not isinstance(space, ProductSpace):
         return dict(candidate)
     return {
@@ -46,6 +65,8 @@ def flat_candidate(space: Space, candidate: Candidate) -> dict[str, Value]:
 
 def nested_candidate(space: Space, flat: Mapping[str, Value]) -> Candidate:
     """Return a candidate of ``flatten(space)`` as one of ``space``."""
+    if isinstance(space, MadeOfNumbers):
+        return space.put(flat)
     if not isinstance(space, ProductSpace):
         return dict(flat)
     nested: dict[str, Any] = {}

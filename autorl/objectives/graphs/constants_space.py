@@ -60,7 +60,7 @@ class ConstantsSpace:
         return tuple(i for i, node in enumerate(self.given.nodes) if table.operator(node.op).has_constant)
 
     @cached_property
-    def _numbers(self) -> Any:
+    def numbers(self) -> Any:
         """The same as a space of hyperparameters ``c<position>``, of the constants' sizes."""
         make: Any = load_attribute("autorl.spaces.hyperparameters:HyperparameterSpace")
         number: Any = load_attribute("autorl.spaces.dimensions:Float")
@@ -97,14 +97,16 @@ class ConstantsSpace:
         graph: Mapping[str, Any] = candidate["graph"]
         return graph
 
-    def _put(self, values: Mapping[str, float]) -> Candidate:
+    def put(self, values: Mapping[str, float]) -> Candidate:
+        """Return the candidate with constants of the sizes ``values``, a candidate of `numbers`."""
         nodes = list(self.given.nodes)
         for i in self.places:
             sign = -1.0 if nodes[i].constant < 0 else 1.0
             nodes[i] = replace(nodes[i], constant=sign * float(values[f"c{i}"]))
         return {"graph": graph_to_json(replace(self.given, nodes=tuple(nodes)))}
 
-    def _taken(self, candidate: Candidate) -> dict[str, float]:
+    def taken(self, candidate: Candidate) -> dict[str, float]:
+        """Return the sizes of a candidate's constants, a candidate of `numbers`."""
         nodes = graph_from_json(candidate["graph"], "graph").nodes
         given = self.given.nodes
         return {f"c{i}": nodes[i].constant * (-1.0 if given[i].constant < 0 else 1.0) for i in self.places}
@@ -115,17 +117,17 @@ class ConstantsSpace:
 
     def sample(self, key: int) -> Candidate:
         """Return the graph with all constants drawn."""
-        return self._put(self._numbers.sample(key))
+        return self.put(self.numbers.sample(key))
 
     def mutate(
         self, key: int, candidate: Candidate, rate: float | None = None, scale: float | None = None
     ) -> Candidate:
         """Return a copy with at least one constant changed."""
-        return self._put(self._numbers.mutate(key, self._taken(candidate), rate, scale))
+        return self.put(self.numbers.mutate(key, self.taken(candidate), rate, scale))
 
     def crossover(self, key: int, a: Candidate, b: Candidate) -> Candidate:
         """Return the graph with each constant from ``a`` or ``b``."""
-        return self._put(self._numbers.crossover(key, self._taken(a), self._taken(b)))
+        return self.put(self.numbers.crossover(key, self.taken(a), self.taken(b)))
 
     def perturb(
         self,
@@ -135,32 +137,32 @@ class ConstantsSpace:
         resample_probability: float = 0.25,
     ) -> Candidate:
         """Return the constants explored as in population-based training (Jaderberg et al., 2017)."""
-        return self._put(self._numbers.perturb(key, self._taken(candidate), factors, resample_probability))
+        return self.put(self.numbers.perturb(key, self.taken(candidate), factors, resample_probability))
 
     def to_unit(self, candidate: Candidate) -> NDArray[np.float64]:
         """Return the constants as a point of the unit cube, float64 [unit_dimension]."""
-        point: NDArray[np.float64] = self._numbers.to_unit(self._taken(candidate))
+        point: NDArray[np.float64] = self.numbers.to_unit(self.taken(candidate))
         return point
 
     def from_unit(self, unit: NDArray[np.float64]) -> Candidate:
         """Return the graph whose constants are at a point of the unit cube."""
-        return self._put(self._numbers.from_unit(unit))
+        return self.put(self.numbers.from_unit(unit))
 
     def fingerprint(self, candidate: Candidate) -> str:
         """Return 16 hexadecimal digits that depend on the constants."""
-        name: str = self._numbers.fingerprint(self._taken(candidate))
+        name: str = self.numbers.fingerprint(self.taken(candidate))
         return name
 
     def to_json(self, candidate: Candidate) -> dict[str, Any]:
         """Return the candidate: it is data already."""
-        return dict(self._put(self._taken(candidate)))
+        return dict(self.put(self.taken(candidate)))
 
     def from_json(self, data: Mapping[str, Any]) -> Candidate:
         """Return the candidate that `to_json` wrote; raise `UsageError` that says what is wrong with it."""
         wrong = self.validate(data)
         if wrong:
             raise UsageError("; ".join(wrong))
-        return self._put(self._taken(data))
+        return self.put(self.taken(data))
 
     def validate(self, candidate: Candidate) -> list[str]:
         """Return every problem of a candidate: another graph than the given one, or a constant out of its range."""
@@ -172,7 +174,7 @@ class ConstantsSpace:
             return [str(error)]
         if _bare(graph, self.places) != _bare(self.given, self.places):
             return [f"graph: not the one whose constants space {self.name!r} tunes"]
-        wrong: list[str] = self._numbers.validate(self._taken(candidate))
+        wrong: list[str] = self.numbers.validate(self.taken(candidate))
         return wrong
 
     def upper_bounds(self) -> dict[str, float]:

@@ -72,7 +72,8 @@ class GraphSpace:
         object.__setattr__(self, "mutations", MappingProxyType(dict(self.mutations) or dict(WEIGHTS)))
         try:
             check_weights(self.mutations)
-            wrong = [f"start: {problem}" for graph in self.start for problem in self.grammar.problems(graph)]
+            grammar = self.grammar
+            wrong = [f"start: {problem}" for graph in self.start for problem in grammar.problems(graph)]
         except UsageError as error:
             raise UsageError(f"search space {self.name!r}: {error}") from error
         if wrong:
