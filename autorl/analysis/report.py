@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from autorl.analysis import page
+from autorl.analysis import hall_of_fame, page
 from autorl.analysis.checklist import checklist, reproduction, space_table
 from autorl.analysis.figures import arm_scores, importance_bars, learning_curves, optimisation_history, slices
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
@@ -75,6 +75,7 @@ def render(
         _header(result, specification),
         page.section("Result", *_result(result, trials, specification, drawn)),
         page.section("Winner", *_winner(result, specification)),
+        page.section("Hall of fame", *_fame(result, searched, space, drawn)),
         page.section("Search", *_search(result, trials, searched, specification, space, drawn)),
         page.section("Trials", *_trials(result, trials)),
         page.section("Failures", *_failures(result, trials)),
@@ -155,6 +156,13 @@ def _winner(result: Json, specification: Mapping[str, Any]) -> list[str]:
         page.paragraph("The same as an experiment, to copy into a file for autorl run:", "note"),
         page.code(text),
     ]
+
+
+def _fame(result: Json, searched: Sequence[Trial], space: Space | None, drawn: dict[str, str]) -> list[str]:
+    if not hall_of_fame.searches_graphs(space):
+        return []
+    found, picture = hall_of_fame.parts(searched, space, _leader(result, searched))
+    return [*found, "" if picture is None else _figure(drawn, picture, "loss-graph")]
 
 
 def _search(

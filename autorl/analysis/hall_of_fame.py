@@ -1,0 +1,199 @@
+"""The hall of fame of a search over loss graphs: the best different losses, and how the best one came about.
+
+Losses that do the same to an agent share a row: their scores are averaged, so that one lucky seed does not carry a loss to the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from autorl.analysis import page
+from autorl.analysis.scores import finished, number, plural
+from autorl.analysis.tables import Column, Table
+from autorl.objectives.graphs.canonical import canonical, key
+from autorl.objectives.graphs.files import graph_from_json
+from autorl.objectives.graphs.formula import formula_latex, formula_lines, formula_text
+from autorl.objectives.graphs.graph import Graph
+from autorl.outer.protocol import Status
+from autorl.spaces import Space
+from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
+from autorl.studies.trial import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 10
+_CANDIDATES = 5
+"""Times as many losses, by their form, are compared by what they do: clones of the best must not crowd out the rest."""
+_MOST_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Fame:
+    """A loss found by a search.
+
+    Attributes:
+        graph: Its simplest form among the trials of equal behaviour, canonical.
+        trials: Numbers of these trials, best first.
+        score: Mean over all their seeds (search seeds: no result).
+        seeds: How many.
+        size: Nodes that the loss depends on.
+    """
+
+    graph: Graph
+    trials: tuple[int, ...]
+    score: float
+    seeds: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One trial on the way to the winner: what was done to its ancestor, and what came out."""
+
+    trial: int
+    origin: str
+    score: float | None
+    graph: Graph
+
+
+def graph_of(trial: Trial, space: Space | None) -> Graph | None:
+    """Return the loss graph of a trial's candidate; None if it has none."""
+    data = plain_values(space, trial.candidate).get(OBJECTIVE)
+    if isinstance(data, str):
+        from autorl.objectives.loader import load_objective
+
+        return load_objective(data).graph
+    return graph_from_json(data, f"trial {trial.number}") if isinstance(data, Mapping) else None
+
+
+def searches_graphs(space: Space | None) -> bool:
+    """Return whether a space has loss graphs in it."""
+    return any(hasattr(part, "objective") for part in leaves(space))
+
+
+def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOWN) -> list[Fame]:
+    """Return the best different losses among completed search trials, best first; equal scores: the smaller loss first.
+
+    Args:
+        trials: Search trials of one arm.
+        space: The space searched.
+        count: Most losses.
+    """
+    groups: dict[str, list[tuple[Trial, Graph]]] = {}
+    for trial in trials:
+        graph = graph_of(trial, space) if trial.status is Status.COMPLETED and trial.score is not None else None
+        if graph is not None:
+            groups.setdefault(key(graph), []).append((trial, graph))
+    best = sorted((_fame(own) for own in groups.values()), key=_rank)[: _CANDIDATES * count]
+    same: dict[str, list[tuple[Trial, Graph]]] = {}
+    for fame, name in zip(best, _behaviours([f.graph for f in best], space), strict=True):
+        same.setdefault(name, []).extend(groups[key(fame.graph)])
+    return sorted((_fame(own) for own in same.values()), key=_rank)[:count]
+
+
+def lineage(trials: Sequence[Trial], space: Space | None, winner: int) -> list[Step]:
+    """Return the way from the first ancestor of trial ``winner`` to it, by the trials' ``ancestor``."""
+    known = {trial.number: trial for trial in trials}
+    steps: list[Step] = []
+    at: int | None = winner
+    while at is not None and at in known and len(steps) < _MOST_STEPS:
+        trial = known[at]
+        graph = graph_of(trial, space)
+        if graph is not None:
+            steps.append(Step(trial.number, trial.origin, trial.score, graph))
+        at = trial.ancestor if trial.ancestor is not None and trial.ancestor < at else None
+    return steps[::-1]
+
+
+def fame_table(found: Sequence[Fame]) -> Table:
+    """Return one row a loss: rank, trial, mean score, seeds, trials, size, formula."""
+    columns = [Column(name) for name in ("rank", "trial", "mean score", "seeds", "trials", "nodes")]
+    rows = tuple(
+        (
+            str(rank),
+            str(fame.trials[0]),
+            number(fame.score),
+            str(fame.seeds),
+            str(len(fame.trials)),
+            str(fame.size),
+            formula_text(fame.graph),
+        )
+        for rank, fame in enumerate(found, 1)
+    )
+    note = "Losses that do the same to an agent share a row and a mean. Scores are of search seeds: they choose, and are no result."
+    return Table("Best different losses", (*columns, Column("loss", right=False)), rows, note=note)
+
+
+def lineage_table(steps: Sequence[Step]) -> Table:
+    """Return one row a trial, from the start to the winner."""
+    columns = (
+        Column("trial"),
+        Column("how", right=False),
+        Column("score"),
+        Column("nodes"),
+        Column("loss", right=False),
+    )
+    rows = tuple(
+        (str(s.trial), s.origin, number(s.score), str(len(canonical(s.graph).nodes)), formula_text(s.graph))
+        for s in steps
+    )
+    note = "Each was made from the one above it." if len(rows) > 1 else ""
+    return Table("How the winner came about", columns, rows, frozenset({len(rows) - 1} if rows else ()), note)
+
+
+def parts(trials: Sequence[Trial], space: Space | None, winner: int | None) -> tuple[list[str], Figure | None]:
+    """Return the section of the report, and the picture of the winner's graph; nothing unless loss graphs were searched.
+
+    Args:
+        trials: Search trials of the study's own method, in any state.
+        space: The space searched.
+        winner: Number of the search trial that won, or leads.
+    """
+    ended = [trial for trial in trials if finished(trial)]
+    found = hall_of_fame(ended, space) if searches_graphs(space) else []
+    if not found:
+        return [], None
+    from autorl.analysis.graph_picture import graph_picture
+
+    chosen = next((t for t in ended if t.number == winner), None)
+    graph = (graph_of(chosen, space) if chosen is not None else None) or found[0].graph
+    name = f"trial {found[0].trials[0] if chosen is None else chosen.number}"
+    text = "\n".join(["loss = " + formula_lines(graph)[0], *formula_lines(graph)[1:], "", formula_latex(graph)])
+    steps = lineage(ended, space, found[0].trials[0] if chosen is None else chosen.number)
+    made = [
+        page.table(fame_table(found), heading=True),
+        page.paragraph(f"The loss of {name}, simplified for reading, and in LaTeX:", "note"),
+        page.code(text),
+        page.table(lineage_table(steps), heading=True) if len(steps) > 1 else "",
+    ]
+    return made, graph_picture(graph, f"The loss of {name}: {plural(len(canonical(graph).nodes), 'node')}")
+
+
+def _fame(own: Sequence[tuple[Trial, Graph]]) -> Fame:
+    """Return the row of trials of equal behaviour."""
+    ranked = sorted(own, key=lambda pair: (-(pair[0].score or 0.0), pair[0].number))
+    weights = [max(1, len(trial.seeds)) for trial, _ in ranked]
+    total = sum(weight * (trial.score or 0.0) for weight, (trial, _) in zip(weights, ranked, strict=True))
+    graph = min((canonical(graph) for _, graph in ranked), key=lambda g: len(g.nodes))
+    return Fame(
+        graph=graph,
+        trials=tuple(trial.number for trial, _ in ranked),
+        score=total / sum(weights),
+        seeds=len({seed for trial, _ in ranked for seed in trial.seeds}),
+        size=len(graph.nodes),
+    )
+
+
+def _rank(fame: Fame) -> tuple[float, int, int]:
+    return (-fame.score, fame.size, fame.trials[0])
+
+
+def _behaviours(graphs: Sequence[Graph], space: Space | None) -> list[str]:
+    """Return a name for what each loss does: by the space's own fingerprints, else by its form."""
+    part: Any = next((p for p in leaves(space) if hasattr(p, "screen") and hasattr(p, "candidate")), None)
+    if part is None or not graphs:
+        return [key(graph) for graph in graphs]
+    return [name for name, _ in part.screen([part.candidate(graph) for graph in graphs])]
