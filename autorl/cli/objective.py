@@ -13,6 +13,7 @@ from autorl.errors import UsageError
 from autorl.studies.folder import ROOT
 
 if TYPE_CHECKING:
+    from autorl.engine.objective_scores import Question
     from autorl.objectives.loader import LearnedObjective
 
 group = typer.Typer(
@@ -121,10 +122,6 @@ def evaluate(
 
     Every score is kept in ROOT/objectives/scores.jsonl: what was stopped goes on, and nothing is trained twice.
     """
-    from autorl.analysis.objectives import objectives_figure, render, summarise_scores
-    from autorl.analysis.style import to_png
-    from autorl.cli.live import Live
-    from autorl.cli.output import print_json
     from autorl.engine.devices import start
     from autorl.objectives.loader import load_objective
 
@@ -132,37 +129,36 @@ def evaluate(
     chosen = tuple(name.strip() for text in environments for name in text.split(",") if name.strip())
     given, limits = _settings(set_ or []), _ranges(ranges or [], chosen)
     devices = start()
-    from autorl.engine.objective_scores import Question, measure  # imports jax, which the devices must come before
+    from autorl.engine.objective_scores import Question  # imports jax, which the devices must come before
+
+    asked = Question(loaded, chosen, seeds, env_steps, learner or _fitting(loaded[0]), given, episodes, seed)
+    _compare(asked, root, devices, limits, json=json, quiet=quiet)
+
+
+def _compare(
+    asked: Question, root: Path, devices: list[Any], ranges: dict[str, tuple[float, float]], *, json: bool, quiet: bool
+) -> None:
+    """Train what is not known yet, then print the comparison and draw its figure."""
+    from autorl.analysis.objectives import objectives_figure, render, summarise_scores
+    from autorl.analysis.style import to_png
+    from autorl.cli.live import Live
+    from autorl.cli.output import print_json
+    from autorl.engine.objective_scores import measure
     from autorl.studies.objective_lines import FOLDER
 
-    question = Question(
-        objectives=loaded,
-        environments=chosen,
-        seeds=seeds,
-        env_steps=env_steps,
-        learner=learner or _fitting(loaded[0]),
-        hyperparameters=given,
-        episodes=episodes,
-        seed=seed,
-    )
     with Live(quiet or json) as live:
-        lines = measure(question, root, devices, live)
-    found = summarise_scores(lines, limits)
-    figure = None
+        lines = measure(asked, root, devices, live)
+    found, figure = summarise_scores(lines, ranges), None
     if found["objectives"]:
         figure = _write(root / FOLDER / "evaluation.png", to_png(objectives_figure(found)))
-    work = {
-        "learner": question.learner,
-        "hyperparameters": given,
-        "seeds": seeds,
-        "env_steps": env_steps,
-        "episodes": episodes,
-    }
     if json:
+        work = {name: getattr(asked, name) for name in ("learner", "hyperparameters", "seeds", "env_steps", "episodes")}
         print_json({**found, **work, "figure": None if figure is None else str(figure)})
         return
     typer.echo(render(found), nl=False)
-    typer.echo(f"Each training: {question.learner}, {env_steps:,} env steps; {seeds} seeds, {episodes} episodes.")
+    typer.echo(
+        f"Each training: {asked.learner}, {asked.env_steps:,} env steps; {asked.seeds} seeds, {asked.episodes} episodes."
+    )
     if figure is not None:
         typer.echo(f"Figure: {figure}")
 
