@@ -29,7 +29,7 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
         os.sched_setaffinity(0, {core})
     from autorl import api
     from autorl.analysis.rediscovery import graph_of, rediscovery
-    from autorl.objectives.graphs.formula import formula
+    from autorl.objectives.graphs.formula import formula_text
 
     began = time.perf_counter()
     folder = ROOT / name
@@ -45,7 +45,7 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
     ledger = [t.ledger for t in trials]
     return {
         **found,
-        "formula": None if winner is None else formula(graph_of(winner)),
+        "formula": None if winner is None else formula_text(graph_of(winner)),
         "test_scores": scores,
         "pruned": sum(t.status == "pruned" for t in trials),
         "train_env_steps": sum(entry.train_env_steps for entry in ledger),

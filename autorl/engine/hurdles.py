@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autorl.engine.lanes import Job, Outcome
+from autorl.engine.lanes import Job, Outcome, evaluation_points
 from autorl.engine.progress import Meter
 from autorl.engine.session import Session
 from autorl.engine.trials import Finished, assemble, jobs_of, ledger_of, normalised, run_jobs, score_rows
@@ -59,6 +59,7 @@ def run_staged(
         return _finish(session, trials, outcomes, [{} for _ in trials], meter, finished)
     before = where[: hurdle.environments]
     stops = hurdle.env_steps is not None
+    points = session.specification.evaluation.points
     first_jobs = [jobs_of(session, t, before, until=hurdle.env_steps) for t in trials]
     first = run_jobs(session, f"{phase}/before", first_jobs, meter, keep_states=stops)
     scores = [_mean_score(session, t, own) for t, own in zip(trials, first, strict=True)]
@@ -73,7 +74,7 @@ def run_staged(
     finished(stopped)
     rest = [_rest(session, trials[i], first[i], before, hurdle.env_steps) for i in passed]
     second = run_jobs(session, f"{phase}/after", rest, meter)
-    whole = [_joined(first[i], second[k], first_jobs[i], stops) for k, i in enumerate(passed)]
+    whole = [_joined(first[i], second[k], first_jobs[i], stops, points) for k, i in enumerate(passed)]
     extra = [{AT_HURDLE: float(scores[i] or 0.0)} for i in passed]
     going = _finish(session, [trials[i] for i in passed], whole, extra, meter, finished)
     ended = {t.number: t for t in [*stopped, *going]}
@@ -97,13 +98,22 @@ def _by_environment(where: Sequence[int], trial: Trial, outcomes: Sequence[Outco
     return [(where[i // len(trial.seeds)], outcome) for i, outcome in enumerate(outcomes)]
 
 
-def _joined(first: Sequence[Outcome], second: Sequence[Outcome], jobs: Sequence[Job], stops: bool) -> list[Outcome]:
+def _joined(
+    first: Sequence[Outcome], second: Sequence[Outcome], jobs: Sequence[Job], stops: bool, points: int
+) -> list[Outcome]:
     """Return the outcomes of whole trainings: what came before the hurdle, with its continuation where there is one."""
     continued = [j for j, job in enumerate(jobs) if stops and not _whole(job)]
     made = list(first)
     for position, j in enumerate(continued):
-        made[j] = _sum(first[j], second[position], jobs[j].averaged)
+        made[j] = _sum(_without_extra(first[j], jobs[j], points), second[position], jobs[j].averaged)
     return [*made, *second[len(continued) :]]
+
+
+def _without_extra(outcome: Outcome, job: Job, points: int) -> Outcome:
+    """Leave out the evaluation at the hurdle where there would be none without it: a curve is then that of an uncut training."""
+    if job.plan[-1].until in evaluation_points(0, job.horizon, job.horizon, points):
+        return outcome
+    return replace(outcome, env_steps=outcome.env_steps[:-1], returns=outcome.returns[:-1])
 
 
 def _whole(job: Job) -> bool:

@@ -15,7 +15,7 @@ from autorl.spaces.plain_values import OBJECTIVE, leaves
 
 if TYPE_CHECKING:
     from autorl.objectives.graphs.graph import Graph
-    from autorl.objectives.graphs.program import Signature
+    from autorl.objectives.graphs.runners import AnySignature
 
 USUAL_BATCH = 32
 """Graphs that share a program, as the choice of the back end takes it. Not the number at hand: after a kill fewer are left to train,
@@ -32,7 +32,7 @@ class Objectives:
         company: Graphs (as text) that train together, whichever of them are still to train.
     """
 
-    signature: Signature | None = None
+    signature: AnySignature | None = None
     company: tuple[str, ...] = ()
 
     def among(self, values: Iterable[Mapping[str, Any]]) -> Objectives:
@@ -59,19 +59,18 @@ class Objectives:
         return [{**plan, OBJECTIVE: made[texts[i]]} if i in texts else plan for i, plan in enumerate(plans)]
 
     def _objectives(self, texts: Sequence[str], env_steps: int) -> dict[str, Any]:
+        from autorl.objectives.graphs import runners
         from autorl.objectives.graphs.back_end import preferred_back_end
-        from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss
-        from autorl.objectives.graphs.interpreter import InterpretedLoss
 
         graphs = {text: _graph(text) for text in texts}
         made: dict[str, Any] = {}
         if self.signature is not None and preferred_back_end(env_steps, USUAL_BATCH) == "interpreter":
             able = {text: graph for text, graph in graphs.items() if self.signature.covers(graph)}
-            made = {text: InterpretedLoss.of(graph, self.signature) for text, graph in able.items()}
+            made = {text: runners.interpreted(graph, self.signature) for text, graph in able.items()}
         rest = {text: graph for text, graph in graphs.items() if text not in made}
         if len(rest) == 1:
-            return made | {text: CompiledLoss.of(graph) for text, graph in rest.items()}
-        return made | dict(zip(rest, FusedLoss.batch(list(rest.values())) if rest else [], strict=True))
+            return made | {text: runners.compiled(graph) for text, graph in rest.items()}
+        return made | dict(zip(rest, runners.fused(list(rest.values())) if rest else [], strict=True))
 
 
 def _is_graph(value: Any) -> bool:
@@ -94,10 +93,10 @@ def _graph(text: str) -> Graph:
     return graph_from_json(value, OBJECTIVE)
 
 
-def signature_of(space: Space | None) -> Signature | None:
+def signature_of(space: Space | None) -> AnySignature | None:
     """Return what an interpreter must be able to run for all loss graphs of ``space``; None if it has none."""
     for part in leaves(space):
-        signature: Signature | None = getattr(part, "signature", None)
+        signature: AnySignature | None = getattr(part, "signature", None)
         if signature is not None:
             return signature
     return None
