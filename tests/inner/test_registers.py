@@ -107,18 +107,19 @@ def test_value_registers(drawn):
     ("needs", "calls"),
     [
         (("reward", "action"), []),
-        (("q",), ["online s"]),
-        (("q_action", "q_next"), ["online s", "online n"]),
-        (("q_target", "q_target_next"), ["target s", "target n"]),
+        (("q",), [("online", N)]),
+        (("q_action", "q_next"), [("online", 2 * N)]),
+        (("q_target",), [("target", N)]),
+        (("q_next", "q_target_next", "q_target"), [("online", N), ("target", 2 * N)]),
     ],
 )
-def test_no_network_runs_in_vain(drawn, needs, calls):
+def test_no_network_runs_in_vain_nor_twice(drawn, needs, calls):
     sample, seen = drawn[0], []
 
     def named(name):
         def values(observation):
-            seen.append(f"{name} {'s' if observation is sample.transitions.observation else 'n'}")
-            return jnp.zeros((N, A))
+            seen.append((name, observation.shape[0]))
+            return jnp.zeros((observation.shape[0], A))
 
         return values
 
