@@ -10,6 +10,8 @@ from autorl.objectives.graphs.formula import formula_latex, mathtext
 from autorl.objectives.graphs.graph import Graph
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -22,7 +24,7 @@ _EDGES = {"learned": BLUE, "register": GREY, "constant": "none", "operator": MUT
 def graph_picture(graph: Graph, name: str) -> Figure:
     """Return the picture of ``graph``, its formula below where that is short. Blue: where slopes flow into the agent."""
     made = picture(graph)
-    heights = [y for _, y in made.places.values()]
+    heights = [y for way in (*made.ways, tuple(made.places.values())) for _, y in way]
     columns = max(box.layer for box in made.boxes.values()) + 1
     rows = max(heights) - min(heights) + 1
     latex = formula_latex(graph)
@@ -30,8 +32,8 @@ def graph_picture(graph: Graph, name: str) -> Figure:
     width = max(4.0, _COLUMN * columns + 0.6)
     figure, (axis,) = new_figure(max(2.0, _ROW * rows + 0.7 + 0.5 * short), width=width)
     axis.set_axis_off()
-    for source, target, text in made.edges:
-        _edge(axis, made.places[source], made.places[target], text)
+    for (_, _, text), way in zip(made.edges, made.ways, strict=True):
+        _edge(axis, way, text)
     for index, box in made.boxes.items():
         _box(axis, box, made.places[index])
     axis.set_xlim(-0.6, columns - 0.4)
@@ -53,18 +55,14 @@ def _box(axis: Axes, box: Box, place: tuple[float, float]) -> None:
     )
 
 
-def _edge(axis: Axes, start: tuple[float, float], end: tuple[float, float], text: str) -> None:
-    straight = end[0] - start[0] <= 1.0 or start[1] != end[1]
-    arrow = {
-        "arrowstyle": "-|>",
-        "color": GREY,
-        "linewidth": 1.1,
-        "shrinkA": 14,
-        "shrinkB": 14,
-        # an edge past another column bends, or it would run through what stands there
-        "connectionstyle": f"arc3,rad={0.0 if straight else 0.25}",
-    }
-    axis.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=1)
+def _edge(axis: Axes, way: Sequence[tuple[float, float]], text: str) -> None:
+    """Draw an edge through its points, an arrow at its end."""
+    if len(way) > 2:
+        axis.plot([x for x, _ in way[:-1]], [y for _, y in way[:-1]], color=GREY, linewidth=1.1, zorder=1)
+    (x, y), (u, v) = way[-2], way[-1]
+    arrow = {"arrowstyle": "-|>", "color": GREY, "linewidth": 1.1, "shrinkA": 0, "shrinkB": 14}
+    axis.annotate("", xy=(u, v), xytext=(x, y), arrowprops=arrow, zorder=1)
     if text:
-        x, y = end[0] - 0.32 * (end[0] - start[0]), end[1] - 0.32 * (end[1] - start[1])
-        axis.text(x, y - 0.12, text, fontsize=7.5, color=MUTED, ha="center", va="center", zorder=2)
+        axis.text(
+            u - 0.3 * (u - x), v - 0.3 * (v - y) - 0.12, text, fontsize=7.5, color=MUTED, ha="center", va="center"
+        )

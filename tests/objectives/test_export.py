@@ -167,6 +167,12 @@ def test_a_picture_shows_every_live_value_once_and_edges_point_right(name: str) 
     assert len(made.edges) == sum(len(graph.nodes[p].inputs) for p in graph.live)
     assert all(made.boxes[edge[0]].layer < made.boxes[edge[1]].layer for edge in made.edges)
     assert len(set(made.places.values())) == len(made.boxes), "two boxes in one place"
+    passed = [point for way in made.ways for point in way[1:-1]]
+    assert not set(passed) & set(made.places.values()), "an edge runs through a box"
+    assert len(set(passed)) == len(passed)
+    for (source, target, _), way in zip(made.edges, made.ways, strict=True):
+        assert (way[0], way[-1]) == (made.places[source], made.places[target])
+        assert [x for x, _ in way] == list(range(made.boxes[source].layer, made.boxes[target].layer + 1))
 
 
 def test_dot_is_what_graphviz_reads() -> None:

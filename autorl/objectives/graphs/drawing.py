@@ -55,11 +55,19 @@ class Box:
 
 @dataclass(frozen=True)
 class Picture:
-    """Boxes by index of the graph, edges (from, to, text), and where boxes stand: x by layer, y from 0 downwards."""
+    """Boxes by index of the graph, edges (from, to, text), and where all stand: x by layer, y from 0 downwards.
+
+    Attributes:
+        boxes: Values.
+        edges: In the order of the nodes that read.
+        places: Where boxes stand.
+        ways: For each edge the points that it goes through, from box to box, one in every layer between.
+    """
 
     boxes: Mapping[int, Box]
     edges: tuple[tuple[int, int, str], ...]
     places: Mapping[int, tuple[float, float]]
+    ways: tuple[tuple[tuple[float, float], ...], ...]
 
 
 def picture(graph: Graph) -> Picture:
@@ -75,7 +83,8 @@ def picture(graph: Graph) -> Picture:
         node = graph.nodes[position]
         told = node.op in _ORDERED
         edges += [(i, count + position, "xy"[slot] if told else "") for slot, i in enumerate(node.inputs)]
-    return Picture(boxes, tuple(edges), _places(boxes, edges))
+    places, ways = _layout(boxes, edges)
+    return Picture(boxes, tuple(edges), places, ways)
 
 
 def dot(graph: Graph, name: str = "loss") -> str:
@@ -127,24 +136,39 @@ def _moved(box: Box, readers: Sequence[int]) -> Box:
     return Box(box.label, box.kind, max(0, min(readers) - 1))
 
 
-def _places(boxes: Mapping[int, Box], edges: Sequence[tuple[int, int, str]]) -> dict[int, tuple[float, float]]:
-    """Return (x, y) of each box: layers by networkx, the order within a layer by the mean height of neighbours."""
+def _layout(
+    boxes: Mapping[int, Box], edges: Sequence[tuple[int, int, str]]
+) -> tuple[dict[int, tuple[float, float]], tuple[tuple[tuple[float, float], ...], ...]]:
+    """Return where boxes stand and which way edges go (Sugiyama et al., 1981).
+
+    A long edge holds a place in every layer that it passes, so that it runs between boxes. Layers are first filled by networkx, then
+    each is ordered by the mean height of its neighbours.
+    """
     import networkx as nx
 
-    drawn = nx.DiGraph()
-    for i, box in boxes.items():
-        drawn.add_node(i, layer=box.layer)
-    drawn.add_edges_from((a, b) for a, b, _ in edges)
-    heights = {i: float(y) for i, (_, y) in nx.multipartite_layout(drawn, subset_key="layer").items()}
-    columns: dict[int, list[int]] = {}
-    for i, box in boxes.items():
-        columns.setdefault(box.layer, []).append(i)
-    for _ in range(_SWEEPS):
-        for column in columns.values():
-            wanted = {i: _mean([heights[j] for j in nx.all_neighbors(drawn, i)], heights[i]) for i in column}
-            ordered = sorted(column, key=lambda i: (wanted[i], heights[i], i))
-            heights |= {i: row - (len(column) - 1) / 2 for row, i in enumerate(ordered)}
-    return {i: (float(boxes[i].layer), heights[i]) for i in boxes}
+    drawn = nx.Graph()
+    layers: dict[tuple[int, ...], int] = {(i,): box.layer for i, box in boxes.items()}
+    chains = []
+    for number, (a, b, _) in enumerate(edges):
+        between = [(a, b, number, layer) for layer in range(boxes[a].layer + 1, boxes[b].layer)]
+        layers |= {point: point[3] for point in between}
+        chains.append([(a,), *between, (b,)])
+    for point, layer in layers.items():
+        drawn.add_node(point, layer=layer)
+    for chain in chains:
+        nx.add_path(drawn, chain)
+    heights = {p: float(y) for p, (_, y) in nx.multipartite_layout(drawn, subset_key="layer").items()}
+    columns: dict[int, list[tuple[int, ...]]] = {}
+    for point, layer in layers.items():
+        columns.setdefault(layer, []).append(point)
+    for sweep in range(_SWEEPS):
+        for layer in sorted(columns, reverse=bool(sweep % 2)):
+            column = columns[layer]
+            wanted = {p: _mean([heights[q] for q in drawn[p]], heights[p]) for p in column}
+            ordered = sorted(column, key=lambda p: (wanted[p], heights[p], p))
+            heights |= {p: row - (len(column) - 1) / 2 for row, p in enumerate(ordered)}
+    found = {p: (float(layers[p]), heights[p]) for p in layers}
+    return {i: found[(i,)] for i in boxes}, tuple(tuple(found[p] for p in chain) for chain in chains)
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:
