@@ -26,8 +26,7 @@ if TYPE_CHECKING:  # fingerprints are computed with jax, which reading a space d
 
 Candidate = Mapping[str, Any]
 
-_DRAWN_TOGETHER = 4  # programs drawn for one sample before their slopes are looked at
-_MOST_DRAWN = 400  # of which at most so many
+_MOST_DRAWN = 400  # programs for one sample; most often the first or the second will do
 _MOST_REMEMBERED = 50_000
 _FURTHEST = 3  # mutations between a given start and a sample
 
@@ -121,11 +120,10 @@ class GraphSpace:
         Raises:
             UsageError: None was found.
         """
-        for first in range(0, _MOST_DRAWN, _DRAWN_TOGETHER):
-            drawn = [self._drawn(derive(key, "graph", first + i)) for i in range(_DRAWN_TOGETHER)]
-            for graph, found in zip(drawn, self._fingerprints(drawn), strict=True):
-                if self._rejected(found) is None:
-                    return self.candidate(graph)
+        for attempt in range(_MOST_DRAWN):
+            graph = self._drawn(derive(key, "graph", attempt))
+            if self._rejected(self._fingerprints([graph])[0]) is None:
+                return self.candidate(graph)
         raise UsageError(
             f"search space {self.name!r}: none of {_MOST_DRAWN} random programs has slopes that depend on "
             f"{', '.join(self.requires) or 'anything'}. Remedy: allow more registers or operators, or require fewer registers."
