@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,10 +22,11 @@ class Planner:
 
     def __init__(self, grid: np.ndarray, place: tuple[int, int], direction: int) -> None:
         self.grid, self.place, self.direction, self.actions = grid.copy(), place, direction, []
+        self.held: np.ndarray | None = None
 
     def copy(self) -> Planner:
         other = Planner(self.grid, self.place, self.direction)
-        other.actions = list(self.actions)
+        other.actions, other.held = list(self.actions), self.held
         return other
 
     def find(self, kind: int, state: int | None = None) -> list[tuple[int, int]]:
@@ -80,13 +82,29 @@ class Planner:
         self.held = self.grid[cell].copy()
         self.grid[cell] = (EMPTY, 0, 0)
 
-    def drop(self, turns: int) -> None:
-        """Turn left ``turns`` times and put down what is held."""
-        self.direction = (self.direction - turns) % 4
-        if self.grid[self.front()][0] != EMPTY:
-            raise Unsolvable
-        self.actions += [LEFT] * turns + [DROP]
+    def drop(self, banned: set[tuple[int, int]]) -> tuple[int, int]:
+        """Put what is held on the nearest empty cell that is not ``banned``; return the cell."""
+
+        def suits(place: tuple[int, int], direction: int) -> bool:
+            cell = (place[0] + STEPS[direction][0], place[1] + STEPS[direction][1])
+            return self.grid[cell][0] == EMPTY and cell not in banned
+
+        self._walk(suits)
+        self.actions.append(DROP)
         self.grid[self.front()] = self.held
+        return self.front()
+
+
+def _dropped(plan: Planner, then: Callable[[Planner], Planner]) -> Planner:
+    """Return ``then`` of the plan after a drop on the nearest cell from which it works out."""
+    banned: set[tuple[int, int]] = set()
+    while True:
+        other = plan.copy()
+        banned.add(other.drop(banned))
+        try:
+            return then(other)
+        except Unsolvable:
+            continue
 
 
 def _end(plan: Planner, target: tuple[int, int] | None) -> Planner:
@@ -110,40 +128,21 @@ def solve(grid: np.ndarray, place: tuple[int, int], direction: int, target: tupl
         return _end(plan, target).actions
     (door,) = locked
     keys = [cell for cell in plan.find(KEY) if plan.grid[cell][1] == plan.grid[door][1]]
-    starts = [plan]
+
+    def unlock(at: Planner) -> Planner:
+        at.pick_up(keys[0])
+        at.face(door)
+        at.actions.append(TOGGLE)
+        at.grid[door][2] = OPEN
+        if target is not None:
+            return _dropped(at, lambda free: _end(free, target))
+        return _end(at, None) if at.find(GOAL) else at
+
     blocking = [cell for cell in plan.find(BALL) + plan.find(BOX) if cell != target]
-    if blocking:
-        plan.pick_up(blocking[0])
-        starts = []
-        for turns in range(1, 4):
-            try:
-                other = plan.copy()
-                other.held = plan.held
-                other.drop(turns)
-                starts.append(other)
-            except Unsolvable:
-                continue
-    for start in starts:
-        try:
-            start.pick_up(keys[0])
-            start.face(door)
-            start.actions.append(TOGGLE)
-            start.grid[door][2] = OPEN
-            if target is None and not start.find(GOAL):
-                return start.actions
-            if target is None:
-                return _end(start, None).actions
-        except Unsolvable:
-            continue
-        for turns in range(1, 4):
-            try:
-                last = start.copy()
-                last.held = start.held
-                last.drop(turns)
-                return _end(last, target).actions
-            except Unsolvable:
-                continue
-    raise Unsolvable
+    if not blocking:
+        return unlock(plan).actions
+    plan.pick_up(blocking[0])
+    return _dropped(plan, unlock).actions
 
 
 def decode(observation: np.ndarray) -> tuple[np.ndarray, tuple[int, int], int]:
