@@ -20,7 +20,8 @@ from autorl.analysis.result import summarise
 from autorl.analysis.scores import arm_name, count, environments, finished, number, plural
 from autorl.analysis.style import to_svg
 from autorl.analysis.tables import failures_table, ledger_table, result_table, trials_table, winner_table
-from autorl.spaces import Space
+from autorl.spaces import Space, load_space
+from autorl.spaces.plain_values import OBJECTIVE, plain_values
 from autorl.studies.files import write_text_atomic
 from autorl.studies.trial import Json, Trial
 
@@ -98,7 +99,11 @@ def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
         experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": fixed}
         experiment["schedule"] = winner["schedule"]
     else:
-        experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": {**fixed, **winner["candidate"]}}
+        space = (specification.get("search") or {}).get("space")
+        found = plain_values(load_space(space), winner["candidate"]) if space else dict(winner["candidate"])
+        objective = found.pop(OBJECTIVE, learner.get("objective"))
+        experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": {**fixed, **found}}
+        experiment["learner"] |= {"objective": objective} if objective else {}
     experiment["budget"] = {"env_steps": (specification.get("budget") or {}).get("env_steps")}
     experiment["seeds"] = {k: v for k, v in (specification.get("seeds") or {}).items() if k in ("study", "test")}
     experiment["evaluation"] = dict(specification.get("evaluation") or {})

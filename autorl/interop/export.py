@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from autorl.errors import StudyError, UsageError
 from autorl.outer.lineage import schedule
+from autorl.spaces import load_space
+from autorl.spaces.plain_values import OBJECTIVE, plain_values
 from autorl.studies.specification import Specification, from_mapping, to_mapping, to_yaml
 from autorl.studies.trial import Stage, Trial
 
@@ -40,7 +43,9 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
     plain |= {
         "name": f"{specification.name}-best"[:64],
         "description": f"Best of study {specification.name!r} (trial {number}).",
+        "environment": _tested_in(plain["environment"]),
         "search": None,
+        "hurdle": None,
         "expected": None,
         "budget": {
             "trainings": 1,
@@ -50,8 +55,26 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
         if stages is None
         else [{"until": s.until, "hyperparameters": dict(s.candidate)} for s in stages],
     }
+    found = {} if stages is not None else winner_values(specification, best.candidate)
     plain["learner"] = {
         "algorithm": learner.algorithm,
-        "hyperparameters": fixed if stages is not None else {**fixed, **best.candidate},
+        "objective": found.pop(OBJECTIVE, learner.objective),
+        "hyperparameters": {**fixed, **found},
     }
     return to_yaml(from_mapping(plain))
+
+
+def _tested_in(environments: Any) -> Any:
+    """Return the environments of the test, each now one to train in: the held-out ones, if there are any."""
+    listed = environments if isinstance(environments, list) else [environments]
+    roles = [e.get("role", "train") if isinstance(e, Mapping) else "train" for e in listed]
+    wanted = "held_out" if "held_out" in roles else "train"
+    kept = [e for e, role in zip(listed, roles, strict=True) if role == wanted]
+    return [{k: v for k, v in e.items() if k != "role"} if isinstance(e, Mapping) else e for e in kept]
+
+
+def winner_values(specification: Specification, candidate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a candidate as hyperparameters, a loss graph under ``objective``; a finalist of no search is that already."""
+    if specification.search is None or not candidate:
+        return dict(candidate)
+    return plain_values(load_space(specification.search.space), candidate)

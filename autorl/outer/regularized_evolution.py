@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -67,6 +68,11 @@ class _Child:
     candidate: Candidate
     origin: str
     ancestor: int | None
+
+
+def _setting(preset: Mapping[str, Any], name: str, given: Any) -> Any:
+    """Return a setting as given, or the preset's."""
+    return preset[name] if given is None else given
 
 
 class RegularizedEvolution(SearchMethod[EvolutionState]):
@@ -131,11 +137,7 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
         if not isinstance(preset, str) or preset not in PRESETS:
             raise wrong_setting(self.name, "preset", preset, f"one of {', '.join(PRESETS)}")
         self.preset = preset
-        given: Mapping[str, Any] = PRESETS[preset]
-
-        def chosen(setting: str, value: Any) -> Any:
-            return given[setting] if value is None else value
-
+        chosen = partial(_setting, PRESETS[preset])
         self.population_size = self._whole("population_size", chosen("population_size", population_size), 2)
         self.tournament = self._whole("tournament", chosen("tournament", tournament), 1)
         self.mutation_probability = number(

@@ -103,8 +103,9 @@ class LearnerChoice(Section):
     shorthand = "algorithm"
     algorithm: str = Field(min_length=1, description="Name of the algorithm, such as ppo or dqn.")
     hyperparameters: Hyperparameters = Field({}, description="Hyperparameters fixed for all candidates.")
-    objective: str | None = Field(
-        None, min_length=1, description="Name of a learned objective to minimise; by default the algorithm's own loss."
+    objective: SpaceReference | None = Field(
+        None,
+        description="A learned objective to minimise, by name, or a loss graph itself; by default the algorithm's own loss.",
     )
 
 

@@ -147,10 +147,12 @@ def _objective(s: Sections, learner: Any) -> Iterator[Finding]:
     """Yield that the learned objective does not exist, or that the learner does not fill in its registers."""
     if s.learner is None or s.learner.objective is None:
         return
+    from autorl.objectives.graphs.files import graph_from_json
     from autorl.objectives.loader import load_objective
 
+    given = s.learner.objective
     try:
-        graph = load_objective(s.learner.objective).graph
+        graph = load_objective(given).graph if isinstance(given, str) else graph_from_json(given)
     except UsageError as error:
         yield Finding(("learner", "objective"), str(error), s.learner.objective)
         return
