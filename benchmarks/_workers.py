@@ -7,6 +7,7 @@ A contender is a function that prepares (compiles, warms up) and returns another
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -29,15 +30,24 @@ def serve(setup: Setup) -> None:
 
 
 class Contender:
-    """One or several processes that run the same thing at the same time, ready when made."""
+    """One or several processes that run the same thing at the same time, ready when made; ``pinned`` to a core each."""
 
-    def __init__(self, arguments: Sequence[str], processes: int = 1, environment: dict[str, str] | None = None) -> None:
-        self._processes = [
-            subprocess.Popen(
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        processes: int = 1,
+        environment: dict[str, str] | None = None,
+        pinned: bool = False,
+    ) -> None:
+        cores = sorted(os.sched_getaffinity(0))
+        self._processes = []
+        for i in range(processes):
+            started = subprocess.Popen(
                 [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
             )
-            for _ in range(processes)
-        ]
+            self._processes.append(started)
+            if pinned:
+                os.sched_setaffinity(started.pid, {cores[i % len(cores)]})
         details = [self._answer(process) for process in self._processes]
         self.details = details[0]
         self.peak_memory_mb = 0.0

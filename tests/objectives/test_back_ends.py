@@ -129,6 +129,7 @@ def test_every_operator_has_one_value_and_one_slope_on_edges_in_every_back_end(o
         x, y = np.resize(pairs[:, start : start + 40], (2, 40))
         given = registers("value", 3, 0) | {"q": np.stack([x, y, 0.0 * x]), "q_next": np.stack([y, x, x])}
         given["action"] = np.stack([x > y, x <= y, x > np.inf]).astype(np.float32)
+        given["q_target"] = np.random.default_rng(1).normal(size=(3, 40)).astype(np.float32)
         wanted = in_torch(graph, given)
         for found in (in_jax(CompiledLoss.of(graph), given), interpreted([graph], signature, given)[0]):
             assert disagreement(found, wanted) < CLOSE

@@ -52,8 +52,8 @@ def as_rows(registers: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any
 
 
 def samples(registers: Mapping[str, Any]) -> int:
-    """Return N."""
-    return max(np.shape(value)[-1] for value in registers.values() if np.ndim(value))
+    """Return N; 1 where all registers are scalars."""
+    return max((np.shape(value)[-1] for value in registers.values() if np.ndim(value)), default=1)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["constants"], meta_fields=["graph"])
@@ -141,7 +141,8 @@ class FusedLoss:
         """Return the loss of each sample, float32 [N]."""
         needed = {name: jnp.asarray(registers[name], jnp.float32) for name in self.needs}
         operands = (self.index, self.constants)
-        return loss_with_slopes(self._loss, self._loss_and_slopes, operands, needed)
+        loss = loss_with_slopes(self._loss, self._loss_and_slopes, operands, needed)
+        return jnp.broadcast_to(loss, (samples(registers),))
 
     def _loss(self, operands: tuple[Array, Array], registers: Mapping[str, Array]) -> Array:
         branches = [lambda c, r, graph=graph: _loss(graph, c, r) for graph in self.graphs]

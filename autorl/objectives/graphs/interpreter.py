@@ -69,7 +69,8 @@ class InterpretedLoss:
     def per_sample(self, registers: Mapping[str, Any]) -> Array:
         """Return the loss of each sample, float32 [N]."""
         needed = {name: jnp.asarray(registers[name], jnp.float32) for name in self.needs}
-        return loss_with_slopes(_loss, _loss_and_slopes, self.program, needed)
+        loss = loss_with_slopes(_loss, _loss_and_slopes, self.program, needed)
+        return jnp.broadcast_to(loss, (samples(registers),))
 
 
 def _loss(program: Program, registers: Mapping[str, Array]) -> Array:
