@@ -47,7 +47,10 @@ def _forward(loss: Any, loss_and_slopes: Any, operands: Any, registers: Register
 
 
 def _backward(loss: Any, loss_and_slopes: Any, slopes: Mapping[str, Any], cotangent: Array) -> tuple[None, Any]:
-    return None, {name: None if slope is None else slope * cotangent for name, slope in slopes.items()}
+    def share(slope: Array) -> Array:
+        return slope * (cotangent[None] if slope.ndim == 2 else cotangent)
+
+    return None, {name: None if slope is None else share(slope) for name, slope in slopes.items()}
 
 
 loss_with_slopes.defvjp(_forward, _backward)
