@@ -6,9 +6,16 @@ CartPole cannot judge a loss: there TD and the same loss without any reward scor
   mean: a loss whose minimum is not the mean (|delta|, delta^4) prefers the wrong actions.
 - **Exits.** Some actions end the episode, whatever happens, with a reward that may be better or worse than going on: it must be
   learned too, so a loss that multiplies terminal samples away is not enough.
-- **Lures.** Most exits reach a *rich* state, whose actions pay well: who ignores that the episode is over takes the exit.
+- **Lures.** Some exits reach a *rich* state, whose actions pay well: who ignores that the episode is over takes the exit.
 - **Two discounts**, one for each process: a constant in their place, or none, is wrong for some of the processes.
 - **Costs.** An ordinary step loses a little on average, so neither staying alive nor ending is good in itself.
+
+**How the defaults were chosen**, so that they can be frozen and disclosed: before any counted search, against hand-written losses
+alone (the zoo of ``benchmarks/mdp_ladder.py``). About 1,000 settings were drawn and perturbed, on seeds below 1000, for the one closest
+to a ladder: TD and losses of the same policy at .98 or more, TD with one part bent between .75 and .95, with one part wrong or missing
+below .65, and no loss of another policy within .03 of TD. No graph of any search was looked at. By hand, also on seeds below
+1000 (and after a look at 1000 to 1007), the gap between TD and its closest rival, TD with the discount squared, was widened. The
+benchmark's own seeds came after.
 """
 
 from __future__ import annotations
@@ -27,7 +34,7 @@ from autorl.environments.protocol import Discrete, Step, Task
 
 @dataclass(frozen=True)
 class Lottery:
-    """The distribution of processes. What the defaults are and how they were chosen is said in `autorl.inner.tabular`.
+    """The distribution of processes.
 
     Attributes:
         states: States allocated, S.
@@ -55,16 +62,16 @@ class Lottery:
     outcomes: int = 3
     discounts: tuple[float, ...] = (0.8, 0.95)
     rich: int = 2
-    bonus: float = 1.9
-    cost: float = 0.3
+    bonus: float = 2.5
+    cost: float = 0.5
     spread: float = 0.5
-    near: float = 0.35
-    usual: float = 0.88
+    near: float = 0.7
+    usual: float = 0.92
     odds: tuple[float, float] = (0.05, 0.3)
     skew: float = 1.5
-    exits: float = 0.2
+    exits: float = 0.25
     lures: float = 0.15
-    accidents: float = 0.05
+    accidents: float = 0.03
     exit_reward: tuple[float, float] = (0.5, 1.4)
 
 

@@ -8,6 +8,9 @@ the random policy and 1 for an optimal one, averaged over the processes.
 The agent is deep Q-learning's without the network (Mnih et al., 2015): epsilon-greedy, uniform replay of everything seen, target
 table, Adam. Differences that serve judging: the learning rate falls to 0, so that what is scored has converged (with a constant one TD
 scores .91 and luck decides among good losses), and several actors in each process, because updates cost more than steps.
+
+The defaults were chosen together with the distribution `autorl.environments.tabular_mdp.Lottery`, whose module says how. They
+belong to 600 iterations, 57,600 env steps: the shortest training at which TD reaches .98 and stands .03 above every other policy.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ _WORDS_PER_STEP = 4
 class TabularHyperparameters:
     """Of the tabular learner. Traced ones are arrays: float32 and int32 scalars."""
 
-    learning_rate: Array = traced(0.1, "Step size of Adam at first.", low=0.0)
+    learning_rate: Array = traced(0.15, "Step size of Adam at first.", low=0.0)
     learning_rate_decay: Array = traced(
         1.0, "Part of the learning rate that is gone at the end; it falls linearly.", low=0.0, high=1.0
     )
