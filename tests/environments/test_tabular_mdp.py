@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,18 +19,21 @@ ENVIRONMENT = TabularMDP()
 LOTTERY = ENVIRONMENT.lottery
 COUNT = 200
 
+# nearly all the time goes into compiling programs that run once
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
 
 @pytest.fixture(scope="module")
 def processes() -> dict[str, np.ndarray]:
     """Return many processes, stacked."""
-    draw = jax.jit(jax.vmap(ENVIRONMENT.sample_task))
+    draw = quick_jit(jax.vmap(ENVIRONMENT.sample_task))
     return jax.device_get(draw(jax.random.split(jax.random.key(3), COUNT)))
 
 
 @pytest.fixture(scope="module")
 def values(processes: dict[str, np.ndarray]) -> np.ndarray:
     """Return their optimal action values [COUNT, S, A]."""
-    return np.asarray(jax.jit(jax.vmap(tabular.optimal_values))(processes))
+    return np.asarray(quick_jit(jax.vmap(tabular.optimal_values))(processes))
 
 
 def one(processes: dict[str, np.ndarray], i: int) -> dict[str, np.ndarray]:
@@ -100,7 +104,7 @@ def test_exits_lures_and_skew_are_as_the_lottery_says(processes: dict[str, np.nd
 
 def test_values_of_policies_equal_a_linear_solve(processes: dict[str, np.ndarray]) -> None:
     policies = random_policies(50)
-    found = jax.jit(jax.vmap(tabular.policy_value))({k: v[:50] for k, v in processes.items()}, policies)
+    found = quick_jit(jax.vmap(tabular.policy_value))({k: v[:50] for k, v in processes.items()}, policies)
     for i, policy in enumerate(policies):
         np.testing.assert_allclose(found[i], solved(one(processes, i), policy), rtol=2e-5, atol=2e-5)
 
@@ -114,7 +118,7 @@ def test_optimal_values_satisfy_bellmans_equation(processes: dict[str, np.ndarra
 
 def test_no_policy_is_better_than_the_optimal_one(processes: dict[str, np.ndarray], values: np.ndarray) -> None:
     policies = np.concatenate([random_policies(100), random_policies(100, sharp=100.0)])
-    value_of = jax.jit(jax.vmap(tabular.policy_value, in_axes=(None, 0)))
+    value_of = quick_jit(jax.vmap(tabular.policy_value, in_axes=(None, 0)))
     for i in range(5):
         best = values[i].max(-1)
         np.testing.assert_allclose(value_of(one(processes, i), tabular.greedy(values[i])[None])[0], best, atol=5e-5)
@@ -126,7 +130,7 @@ def test_values_equal_the_mean_return_of_rollouts() -> None:
     process, episodes = ENVIRONMENT.default_task(), 5_000
     policy = jnp.asarray(random_policies(1)[0])
 
-    @jax.jit
+    @quick_jit
     def rollout(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         def step(carry: Any, key: jax.Array) -> tuple[Any, jax.Array]:
             states, alive, weight = carry
@@ -153,7 +157,7 @@ def test_values_equal_the_mean_return_of_rollouts() -> None:
 
 
 def test_scores(processes: dict[str, np.ndarray], values: np.ndarray) -> None:
-    @jax.jit
+    @quick_jit
     @jax.vmap
     def score(process: Any, policy: Any) -> Any:
         return tabular.normalised_score(tabular.initial_value(process, policy), tabular.reference_values(process))
@@ -168,7 +172,7 @@ def test_scores(processes: dict[str, np.ndarray], values: np.ndarray) -> None:
 
 def test_default_task_is_fixed_and_of_the_distribution() -> None:
     first, again = ENVIRONMENT.default_task(), TabularMDP().default_task()
-    drawn = sample_process(Lottery(), jax.random.key(0))
+    drawn = quick_jit(partial(sample_process, Lottery()))(jax.random.key(0))
     for name, value in first.items():
         np.testing.assert_array_equal(value, again[name])
         np.testing.assert_allclose(value, drawn[name], atol=1e-6)
@@ -185,7 +189,7 @@ def test_default_task_may_be_asked_for_while_tracing() -> None:
 def test_time_limit_truncates() -> None:
     task = ENVIRONMENT.default_task()
     task = {**task, "terminated": np.zeros_like(task["terminated"])}
-    step = jax.jit(ENVIRONMENT.step)
+    step = quick_jit(ENVIRONMENT.step)
     _, state = ENVIRONMENT.reset(jax.random.key(0), task)
     for i in range(ENVIRONMENT.max_episode_steps):
         reached = step(jax.random.key(i), state, jnp.int32(0), task)
