@@ -45,12 +45,11 @@ def test_every_back_end_agrees_with_the_loss_written_by_hand(name: str) -> None:
     graph, by_hand = load_objective(name).graph, HandWrittenLoss(name)
     assert set(graph.needs) == set(by_hand.needs)
     given = plain(by_hand.family)
-    wanted = jax.jit(in_jax)(by_hand, given)
+    wanted = in_jax(by_hand, given)
     assert np.max(np.abs(wanted[1]["q_action" if by_hand.family == "value" else "value"])) > 0.1
-    other = FusedLoss.batch([CompiledLoss.of(graph).graph, graph])[1]
-    found = [jax.jit(in_jax)(CompiledLoss.of(graph), given), jax.jit(in_jax)(other, given), in_torch(graph, given)]
+    found = [in_jax(CompiledLoss.of(graph), given), in_torch(graph, given)]
     found.append(interpreted([graph], everything(by_hand.family, ROOM), given)[0])
-    assert [disagreement(wanted, one) < CLOSE for one in found] == [True] * 4
+    assert [disagreement(wanted, one) < CLOSE for one in found] == [True] * 3
 
 
 def compare(family: str, actions: int, count: int, first: int) -> int:
@@ -74,7 +73,7 @@ def _rows(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(("family", "actions"), [("value", 1), ("value", 3), ("policy_gradient", 1)])
 def test_random_graphs_mean_the_same_to_every_back_end(family: str, actions: int) -> None:
-    assert compare(family, actions, 70, 100 * actions) > 35
+    assert compare(family, actions, 67, 100 * actions) > 33
 
 
 @pytest.mark.slow
@@ -86,18 +85,19 @@ def test_ten_thousand_random_graphs_mean_the_same_to_every_back_end(block: int) 
 _KINDS = (("value", 1), ("value", 2), ("value", 5), ("policy_gradient", 1))
 
 
-def test_fused_graphs_mean_the_same() -> None:
-    graphs = random_graphs("value", 12, 7)
-    given = registers("value", 3, 7)
-    members = jax.tree.map(lambda *leaves: np.stack(leaves), *FusedLoss.batch(graphs))
-    found = jax.jit(lambda members, given: jax.lax.map(lambda one: in_jax(one, given), members))(members, given)
-    for i, wanted in enumerate(interpreted(graphs, everything("value", ROOM), given)):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fused_graphs_mean_the_same_as_by_hand(family: str) -> None:
+    names = [name for name, (of, _) in FAMILY_AND_NEEDS.items() if of == family]
+    given, members = plain(family), FusedLoss.batch([load_objective(name).graph for name in names])
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
+    found = jax.jit(lambda members: jax.lax.map(lambda one: in_jax(one, given), members))(stacked)
+    for i, name in enumerate(names):
         one = jax.tree.map(lambda leaf, i=i: leaf[i], found)
-        assert disagreement(one, wanted, rounding(graphs[i], given)) < CLOSE, graphs[i]
+        assert disagreement(one, in_jax(HandWrittenLoss(name), given)) < CLOSE, name
 
 
 def test_side_by_side_the_interpreter_means_the_same_as_lane_by_lane() -> None:
-    graphs, given = random_graphs("value", 24, 50), registers("value", 3, 50)
+    graphs, given = random_graphs("value", 12, 50), registers("value", 3, 50)
     signature = everything("value", ROOM)
     programs = jax.tree.map(lambda *leaves: np.stack(leaves), *[InterpretedLoss.of(g, signature) for g in graphs])
     found = jax.jit(jax.vmap(in_jax, in_axes=(0, None)))(programs, given)
