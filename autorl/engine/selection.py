@@ -30,6 +30,7 @@ def choose_finalists(
     continues: bool,
     horizon: int | None = None,
     identity: Callable[[Trial], str] | None = None,
+    simplest: Callable[[Candidate], Candidate] = lambda candidate: candidate,
 ) -> list[Finalist]:
     """Return the best ``count`` distinct finalists of a search, best first; fewer if fewer completed.
 
@@ -40,6 +41,7 @@ def choose_finalists(
             candidates that its lineage trained with, so that it can be trained again from scratch.
         horizon: Env steps of a whole training: the last stage of a schedule is extended to it, where a lineage began anew on the way.
         identity: A name for what a trial's candidate does. Trials of one name count once, by the mean of their scores: not by the luckiest.
+        simplest: Returns the plainest candidate that does the same: what a finalist trains.
     """
     pool = list(final_generation(trials)) if continues else list(trials)
     completed = [t for t in pool if t.status is Status.COMPLETED and t.score is not None]
@@ -49,7 +51,8 @@ def choose_finalists(
         name = identity(trial) if identity is not None else _written(trial, plans[trial.number])
         groups.setdefault(name, []).append(trial)
     ranked = sorted(groups.values(), key=lambda own: (-sum(t.score or 0.0 for t in own) / len(own), own[0].number))
-    return [Finalist(own[0].candidate, plans[own[0].number], own[0].number) for own in ranked[: max(count, 1)]]
+    firsts = [own[0] for own in ranked[: max(count, 1)]]
+    return [Finalist(simplest(t.candidate), plans[t.number], t.number) for t in firsts]
 
 
 def _stages(trials: Sequence[Trial], trial: Trial, horizon: int | None) -> tuple[Stage, ...] | None:
@@ -65,8 +68,15 @@ def _written(trial: Trial, stages: tuple[Stage, ...] | None) -> str:
     return json.dumps([trial.candidate, [[s.until, s.candidate] for s in stages or ()]], sort_keys=True)
 
 
-def pick_winner(finalists: Sequence[Trial]) -> Trial | None:
+def pick_winner(finalists: Sequence[Trial], size: Callable[[Trial], int] = lambda trial: 0) -> Trial | None:
     """Return the finalist with the highest interquartile mean over its tuning seeds; None if no training of any completed.
+
+    Of those that cannot be told from it the smallest wins: those whose mean, seed by seed, is behind by no more than one standard error
+    (Breiman et al., 1984). Seeds are shared, so the difference is paired.
+
+    Args:
+        finalists: Ended trials of one arm, with the same seeds.
+        size: Parts that a finalist's candidate is made of; the same for all where size does not matter.
 
     A failed training counts as the worst score that any finalist reached.
     """
@@ -75,11 +85,23 @@ def pick_winner(finalists: Sequence[Trial]) -> Trial | None:
         return None
     worst = min(known)
 
-    def value(trial: Trial) -> tuple[float, int]:
-        scores = [worst if s is None else s for row in trial.scores for s in row]
-        return (interquartile_mean(scores) if scores else -np.inf, -trial.number)
+    def scores(trial: Trial) -> list[float]:
+        return [worst if s is None else s for row in trial.scores for s in row]
 
-    return max(finalists, key=value)
+    def value(trial: Trial) -> tuple[float, int]:
+        return (interquartile_mean(scores(trial)) if scores(trial) else -np.inf, -trial.number)
+
+    best = max(finalists, key=value)
+    equals = [t for t in finalists if t is best or _as_good(scores(t), scores(best))]
+    return min(equals, key=lambda t: (size(t), *(-v for v in value(t)))) if len({*map(size, finalists)}) > 1 else best
+
+
+def _as_good(scores: Sequence[float], best: Sequence[float]) -> bool:
+    """Return whether ``scores`` are behind ``best``, paired, by no more than one standard error."""
+    if len(scores) != len(best) or len(best) < 2:
+        return False
+    behind = np.asarray(best) - np.asarray(scores)
+    return float(behind.mean()) <= float(behind.std(ddof=1)) / np.sqrt(len(behind))
 
 
 def interquartile_mean(scores: Sequence[float]) -> float:

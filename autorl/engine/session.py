@@ -16,9 +16,10 @@ from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
 from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import SeedRole, training_seeds
-from autorl.outer.protocol import SearchMethod
+from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
+from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
 from autorl.studies.specification import EnvironmentChoice, Specification
@@ -151,6 +152,18 @@ class Session:
         if space is None or not any(hasattr(part, "objective") for part in leaves(space)):
             return None
         return lambda trial: space.fingerprint(space.from_json(trial.candidate))
+
+    def simplest(self, candidate: Candidate) -> Candidate:
+        """Return the plainest candidate that behaves as ``candidate``, both as recorded."""
+        space = self.space
+        if space is None or self.behaviour is None:
+            return candidate
+        return space.to_json(simplest(space, space.from_json(candidate)))
+
+    def size(self, trial: Trial) -> int:
+        """Return the parts that a trial's candidate is made of; 0 where size does not matter."""
+        space = self.space
+        return 0 if space is None or self.behaviour is None else size(space, space.from_json(trial.candidate))
 
     def method(self, arm: Arm) -> SearchMethod[Any]:
         """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""

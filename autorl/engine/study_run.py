@@ -62,6 +62,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
             continues=session.method(arm).continues,
             horizon=session.specification.budget.env_steps,
             identity=session.behaviour,
+            simplest=session.simplest,
         )
     seeds = session.seeds("tuning")
     contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}
@@ -72,7 +73,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     ]
     ended = _run_phase(session, "finalists", trials)
     for arm, chosen in finalists.items():
-        best = pick_winner([t for t in ended if t.arm == arm])
+        best = pick_winner([t for t in ended if t.arm == arm], session.size)
         if best is not None:
             winners[arm] = chosen[best.number]
         elif chosen:

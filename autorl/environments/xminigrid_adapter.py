@@ -12,7 +12,8 @@ What the adapter changes, and why:
 
 Boards are XLand-MiniGrid's. Those that are offered as ``minigrid:NAME`` are distributed as MiniGrid's; others differ:
 ``UnlockPickUp`` hides any of five objects, ``Unlock`` may start the agent in front of the key, ``LockedRoom`` never in the
-corridor's right column, ``Memory`` has other sizes.
+corridor's right column, ``Memory`` has other sizes. ``BlockedUnlockPickUp`` puts the block on top of the key on one board of
+16, which nothing solves, and ``Playground`` never pays.
 """
 
 from __future__ import annotations

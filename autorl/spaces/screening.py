@@ -56,6 +56,15 @@ def size(space: Space, candidate: Candidate) -> int:
     return space.size(candidate) if isinstance(space, Screens) else 0
 
 
+def simplest(space: Space, candidate: Candidate) -> Candidate:
+    """Return the smallest candidate found that behaves the same; itself where the space knows no other."""
+    if isinstance(space, ProductSpace):
+        return {part: simplest(own, candidate[part]) for part, own in space.parts.items()}
+    known = getattr(space, "simplest", None)
+    found: Candidate = candidate if known is None else known(candidate)
+    return found
+
+
 def starts(space: Space, key: int) -> tuple[Candidate, ...]:
     """Return the candidates that a search of ``space`` should begin with; parts of a product without any are drawn with ``key``."""
     if not isinstance(space, ProductSpace):

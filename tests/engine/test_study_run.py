@@ -303,3 +303,26 @@ def test_the_winner_is_chosen_by_interquartile_mean_with_failures_as_the_worst_s
     assert pick_winner([failing, steady, lucky]) is steady
     assert pick_winner([]) is None
     assert pick_winner([finalist(0, [None, None])]) is None
+
+
+def test_of_finalists_that_cannot_be_told_apart_the_smallest_wins():
+    def finalist(number, scores):
+        return Trial("method", "finalists", number, {"x": number}, 10, scores=(tuple(scores),), status=Status.COMPLETED)
+
+    best = finalist(0, [0.90, 0.95, 0.99, 0.97])
+    near = finalist(1, [0.91, 0.94, 0.98, 0.97])
+    behind = finalist(2, [0.85, 0.90, 0.94, 0.92])
+    sizes = {0: 8, 1: 5, 2: 3}
+    assert pick_winner([best, near, behind]) is best
+    assert pick_winner([best, near, behind], lambda t: sizes[t.number]) is near, (
+        "behind by less than one standard error"
+    )
+    assert pick_winner([best, behind], lambda t: sizes[t.number]) is best, "always behind: paired, it can be told apart"
+
+
+def test_finalists_of_one_behaviour_count_once_by_their_mean_and_train_the_simplest():
+    trials = [trial(0, 9.0, {"x": 1}), trial(1, 1.0, {"x": -1}), trial(2, 6.0, {"x": 2})]
+    found = choose_finalists(
+        trials, 3, continues=False, identity=lambda t: str(abs(t.candidate["x"])), simplest=lambda c: {"x": abs(c["x"])}
+    )
+    assert [(f.source, f.candidate) for f in found] == [(2, {"x": 2}), (0, {"x": 1})]

@@ -197,6 +197,13 @@ class GraphSpace:
             self._seen.update(known)
         return [known[name] for name in names]
 
+    def simplest(self, candidate: Candidate) -> Candidate:
+        """Return the shortest graph found that does the same; nothing is trained for it."""
+        from autorl.objectives.graphs.reduction import reduced
+
+        found = reduced(self.graph(candidate), self.grammar.registers, self.grammar.operators)
+        return self.candidate(found) if not self.grammar.problems(found) else candidate
+
     def size(self, candidate: Candidate) -> int:
         """Return the number of different nodes that the loss depends on."""
         return len(canonical(self.graph(candidate)).nodes)
