@@ -82,7 +82,7 @@ def test_steps_are_the_librarys(name: str) -> None:
     import xminigrid
 
     environment, (theirs, parameters) = make_environment(f"xminigrid:{name}"), xminigrid.make(f"MiniGrid-{name}")
-    task, length, lanes = environment.default_task(), 200, 32
+    task, length, lanes = environment.default_task(), min(200, environment.max_episode_steps), 32
     key = jax.random.key(1)
     actions = jax.random.choice(key, jnp.asarray([0, 1, 2, 2, 2, 3, 4, 5]), (length, lanes))
     keys = jax.random.split(key, lanes)
@@ -155,6 +155,10 @@ def test_boards_can_be_solved_from_the_observation(name: str) -> None:
     task = make_task(environment, {"reward_scale": 100, "time_penalty": 0.5})
     keys = jax.random.split(jax.random.key(2), 24)
     observations = np.asarray(quick_jit(jax.vmap(lambda key: environment.reset(key, task)[0]))(keys))
+    if name == "BlockedUnlockPickUp":  # where the block stands on the key, nothing solves the board
+        with_key = (observations[..., 0] == np.float32(0.5)).any(axis=(1, 2))
+        assert 0.8 <= with_key.mean() < 1
+        keys, observations = keys[with_key], observations[with_key]
     plans = [plan(name, observation) for observation in observations]
     length = max(map(len, plans))
     actions = jnp.asarray([steps + [DONE] * (length - len(steps)) for steps in plans], jnp.int32)
