@@ -100,7 +100,8 @@ def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
         experiment["schedule"] = winner["schedule"]
     else:
         space = (specification.get("search") or {}).get("space")
-        found = plain_values(load_space(space), winner["candidate"]) if space else dict(winner["candidate"])
+        nested = any(isinstance(value, Mapping) for value in winner["candidate"].values())
+        found = plain_values(load_space(space), winner["candidate"]) if space and nested else dict(winner["candidate"])
         objective = found.pop(OBJECTIVE, learner.get("objective"))
         experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": {**fixed, **found}}
         experiment["learner"] |= {"objective": objective} if objective else {}

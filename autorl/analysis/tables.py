@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from autorl.analysis.candidates import readable
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
-from autorl.spaces.columns import values
 from autorl.studies.trial import Json, Trial
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def trials_table(trials: Sequence[Trial], title: str = "Trials", limit: int | No
 
 def failures_table(trials: Sequence[Trial], method: str) -> Table:
     """Return one row for each trial that did not complete: which, how and why it ended, and its candidate."""
-    failed = [t for t in trials if t.status not in ("completed", "running")]
+    failed = [t for t in trials if t.status not in ("completed", "running", "pruned")]
     columns = tuple(
         Column(name, right=name == "trial") for name in ("arm", "phase", "trial", "status", "why", "candidate")
     )
@@ -155,9 +155,9 @@ def winner_table(result: Json) -> Table:
     if winner is None:
         return Table("Winner", (Column("hyperparameter", right=False), Column("value")), ())
     if not winner["schedule"]:
-        single = tuple((name, _value(value)) for name, value in values(winner["candidate"]).items())
+        single = tuple((name, _value(value)) for name, value in readable(winner["candidate"]).items())
         return Table("Winner", (Column("hyperparameter", right=False), Column("value")), single)
-    stages = [values(stage["hyperparameters"]) for stage in winner["schedule"]]
+    stages = [readable(stage["hyperparameters"]) for stage in winner["schedule"]]
     same = {name: value for name, value in stages[0].items() if all(stage.get(name) == value for stage in stages)}
     changing = [name for name in dict.fromkeys(name for stage in stages for name in stage) if name not in same]
     rows = tuple(
@@ -260,7 +260,7 @@ def render_trials(trials: Sequence[Trial], limit: int | None = None) -> str:
 
 def describe(candidate: Mapping[str, Any]) -> str:
     """Return a candidate in one line: ``learning_rate=0.0003, n_steps=128``; arrays are left out."""
-    return ", ".join(f"{name}={_value(value)}" for name, value in values(candidate).items()) or "defaults"
+    return ", ".join(f"{name}={_value(value)}" for name, value in readable(candidate).items()) or "defaults"
 
 
 def _ledger_row(arm: str, phase: str, row: Mapping[str, Any]) -> tuple[str, ...]:

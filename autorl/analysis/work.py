@@ -13,6 +13,9 @@ _TOLERANCE = 0.01
 """Rollouts are whole: two arms with the same budget may differ by a rollout per training."""
 
 
+_NO_FAILURE = ("completed", "running", "pruned")
+
+
 def ledger_rows(trials: Sequence[Trial], specification: Mapping[str, Any]) -> list[Json]:
     """Return one row for each (arm, phase) with trials: the summed ledger, trials, and failures by status."""
     rows: list[Json] = []
@@ -28,7 +31,8 @@ def ledger_rows(trials: Sequence[Trial], specification: Mapping[str, Any]) -> li
                     "arm": arm,
                     "phase": phase,
                     "trials": len(own),
-                    "failures": {s: n for s, n in sorted(statuses.items()) if s not in ("completed", "running")},
+                    "failures": {s: n for s, n in sorted(statuses.items()) if s not in _NO_FAILURE},
+                    "pruned": statuses["pruned"],
                     "running": statuses["running"],
                     "granted_env_steps": granted(own, specification),
                     "train_env_steps": spent.train_env_steps,

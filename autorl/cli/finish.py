@@ -56,7 +56,12 @@ def print_result(study: Study) -> None:
 def print_failures(study: Study) -> None:
     """Print how many trials failed, each way of failing with an example, and an empty line; nothing if none did."""
     trials = study.trials(None, None)
-    failed = [t for t in trials if t.status not in (Status.COMPLETED, Status.RUNNING)]
+    pruned = [t for t in trials if t.status is Status.PRUNED]
+    if pruned:
+        typer.echo(
+            f"{len(pruned)} of {len(trials)} trials stopped at the hurdle, such as trial {pruned[0].number}: {pruned[0].message}"
+        )
+    failed = [t for t in trials if t.status not in (Status.COMPLETED, Status.RUNNING, Status.PRUNED)]
     if not failed:
         return
     typer.echo(f"{len(failed)} of {len(trials)} trials failed; each ranks behind every trial that completed:")

@@ -70,7 +70,10 @@ def run_staged(
     for trial in stopped:
         planned = session.steps(where) * len(trial.seeds)
         meter.saved(planned - trial.ledger.train_env_steps)
-        meter.finished(None)
+        if trial.status is Status.PRUNED:
+            meter.pruned()
+        else:
+            meter.finished(None)
     finished(stopped)
     rest = [_rest(session, trials[i], first[i], before, hurdle.env_steps) for i in passed]
     second = run_jobs(session, f"{phase}/after", rest, meter)

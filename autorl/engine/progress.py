@@ -86,6 +86,11 @@ class Meter:
         """Take training env steps off the plan: a trial stopped at a hurdle."""
         self.env_steps_total -= env_steps
 
+    def pruned(self) -> None:
+        """Count one trial that was stopped at a hurdle: finished, and no failure."""
+        self.trials += 1
+        self.show()
+
     def show(self, note: str = "") -> None:
         """Report the present state."""
         speed, steady = self._speed()

@@ -127,7 +127,8 @@ def _meter(session: Session, name: str, method: SearchMethod[Any], trials: Seque
     if ended:
         scores = [t.score for t in ended if t.score is not None]
         steps = sum(t.ledger.train_env_steps for t in ended)
-        meter.already(len(ended), len(ended) - len(scores), steps, max(scores, default=None))
+        failed = sum(t.score is None and t.status is not Status.PRUNED for t in ended)
+        meter.already(len(ended), failed, steps, max(scores, default=None))
     else:
         meter.show("compiling")
     return meter

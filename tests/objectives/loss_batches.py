@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from autorl.objectives.graphs.compiled import constants_of, evaluate, functions
 from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.graphs.interpreter import InterpretedLoss
 from autorl.objectives.graphs.language import load_language
@@ -82,15 +83,19 @@ def _all_of(programs: InterpretedLoss, given: Mapping[str, Any]) -> Any:
     return jax.lax.map(lambda program: in_jax(program, given), programs)
 
 
-def in_torch(graph: Graph, given: Mapping[str, np.ndarray], precision: type = np.float32) -> Found:
+def in_torch(graph: Graph, given: Registers) -> Found:
     """Return what the PyTorch twin finds."""
+    return _by_torch(torch_loss(graph), graph.family, given, np.float32)
+
+
+def _by_torch(per_sample: Any, family: str, given: Registers, precision: type) -> Found:
     import torch
 
-    moving = differentiable(graph.family)
+    moving = differentiable(family)
     tensors = {
         name: torch.tensor(value.astype(precision), requires_grad=name in moving) for name, value in given.items()
     }
-    loss = torch_loss(graph)(tensors)
+    loss = per_sample(tensors)
     if loss.requires_grad:
         loss.sum().backward()
     slopes = {name: np.zeros(given[name].shape) for name in moving}
@@ -98,21 +103,58 @@ def in_torch(graph: Graph, given: Mapping[str, np.ndarray], precision: type = np
     return loss.detach().numpy(), slopes
 
 
-def rounding(graph: Graph, given: Registers) -> Found:
-    """Return how much the exact loss and slopes move, sample by sample, when the registers move by what float32 may round away.
+class Rounded:
+    """Operators of which each reads its inputs with a random relative error of the size of float32's."""
 
-    Large where a sample stands on a kink (a tie of two computed values) or a difference cancels: there no two orders of float32
-    arithmetic need agree. An exact zero stays one.
+    def __init__(self, module: Any, seed: int, error: float) -> None:
+        import torch
+
+        self._module, self._error = module, error
+        self._draw = torch.Generator().manual_seed(seed)
+
+    def __getattr__(self, name: str) -> Any:
+        import torch
+
+        function = getattr(self._module, name)
+
+        def rounded(constant: float, *inputs: Any) -> Any:
+            if name == "tanh":  # its slope 1 - t^2 is where the error of t shows most
+                x, t = inputs[0], torch.tanh(inputs[0].detach())
+                wrong = t * (1 + self._error * (torch.rand(x.shape, generator=self._draw, dtype=x.dtype) * 2 - 1))
+                return wrong + (1 - wrong * wrong) * (x - x.detach())
+            noise = [torch.rand(x.shape, generator=self._draw, dtype=x.dtype) * 2 - 1 for x in inputs]
+            return function(constant, *(x * (1 + self._error * e) for x, e in zip(inputs, noise, strict=True)))
+
+        return function if name == "bounded" else rounded
+
+
+def rounding(graph: Graph, given: Registers, draws: int) -> Found:
+    """Return how far loss and slopes move, sample by sample, when every operator reads its inputs a little rounded.
+
+    By the PyTorch functions, in double precision and in single (which also shows what its slopes lose); an exact zero stays one.
+    Large where a sample stands on a kink (a tie) or large terms cancel: there no two orders of float32 arithmetic need agree. Ties
+    themselves are for the tests of single operators.
     """
-    rng = np.random.default_rng(0)
-    exact = {name: value.astype(np.float64) for name, value in given.items()}
-    fixed = in_torch(graph, exact, np.float64)
-    most = jax.tree.map(np.zeros_like, fixed)
-    for _ in range(2):
-        moved = {name: value * (1.0 + 1e-6 * rng.uniform(-1.0, 1.0, value.shape)) for name, value in exact.items()}
-        change = jax.tree.map(lambda a, b: np.abs(a - b), fixed, in_torch(graph, moved, np.float64))
-        most = jax.tree.map(np.maximum, most, change)
-    return most
+    constants, module = constants_of(graph), functions("autorl", "torch")
+
+    def found(error: float, seed: int, precision: type) -> Found:
+        def per_sample(tensors: Mapping[str, Any]) -> Any:
+            rows = {name: value if value.ndim == 2 else value[None] for name, value in tensors.items()}
+            return evaluate(graph, [float(c) for c in constants], rows, Rounded(module, seed, error))[0]
+
+        return _by_torch(per_sample, graph.family, given, precision)
+
+    exact = found(0.0, 0, np.float64)
+    moved = [found(5e-7, seed, precision) for seed in range(draws) for precision in (np.float32, np.float64)]
+    changes = [jax.tree.map(lambda a, b: 4.0 * np.abs(a - b), exact, one) for one in moved]
+    return jax.tree.map(lambda *some: np.max(some, axis=0), *changes)
+
+
+def agree(graph: Graph, given: Registers, one: Found, other: Found, close: float = 1e-5) -> bool:
+    """Return whether two back ends mean the same by a graph: to ``close``, relative to scale, and to what rounding decides."""
+    if disagreement(one, other) < close:
+        return True
+    return any(disagreement(one, other, rounding(graph, given, draws)) < close for draws in (2, 40))
 
 
 def disagreement(one: Found, other: Found, allowed: Found | None = None) -> float:

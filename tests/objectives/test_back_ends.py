@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from loss_batches import differentiable, disagreement, everything, in_jax, in_torch, interpreted, registers, rounding
+from loss_batches import agree, differentiable, disagreement, everything, in_jax, in_torch, interpreted, registers
 
 from autorl.errors import UnknownNameError
 from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss, constants_of, evaluate, functions
@@ -57,13 +57,12 @@ def compare(family: str, actions: int, count: int, first: int) -> int:
     graphs, given = random_graphs(family, count, first), registers(family, actions, first)
     moving = 0
     for graph, found in zip(graphs, interpreted(graphs, everything(family, ROOM), given), strict=True):
-        slack = rounding(graph, given)
         compiled = in_jax(CompiledLoss.of(graph), given)
-        assert disagreement(found, compiled, slack) < CLOSE, graph
-        assert disagreement(found, in_torch(graph, given), slack) < CLOSE, graph
+        assert agree(graph, given, found, compiled), graph
+        assert agree(graph, given, found, in_torch(graph, given)), graph
         moving += any(np.any(slope) for slope in found[1].values())
         numpy_loss = evaluate(graph, constants_of(graph), _rows(given), functions("autorl", "numpy"))[0]
-        assert disagreement((found[0], {"": 0}), (numpy_loss, {"": 0}), (slack[0], {"": 0})) < CLOSE, graph
+        assert agree(graph, given, found, (numpy_loss, found[1])), graph
     return moving
 
 
@@ -103,7 +102,7 @@ def test_side_by_side_the_interpreter_means_the_same_as_lane_by_lane() -> None:
     found = jax.jit(jax.vmap(in_jax, in_axes=(0, None)))(programs, given)
     for i, wanted in enumerate(interpreted(graphs, signature, given)):
         one = jax.tree.map(lambda leaf, i=i: leaf[i], found)
-        assert disagreement(one, wanted, rounding(graphs[i], given)) < CLOSE, graphs[i]
+        assert agree(graphs[i], given, one, wanted), graphs[i]
 
 
 @pytest.mark.parametrize("samples", [LARGEST_ROW // 12, LARGEST_ROW])
@@ -112,7 +111,7 @@ def test_the_interpreter_runs_batches_of_any_size(samples: int) -> None:
     graph, given = load_objective("munchausen").graph, plain("value")
     given = {name: np.tile(value, 1 + samples // 40)[..., :samples] for name, value in given.items()}
     (found,) = interpreted([graph], Signature.covering([graph]), given)
-    assert disagreement(found, in_jax(CompiledLoss.of(graph), given), rounding(graph, given)) < CLOSE
+    assert agree(graph, given, found, in_jax(CompiledLoss.of(graph), given))
 
 
 @pytest.mark.parametrize("operator", [o for o in OPERATORS if o.name != "constant"], ids=lambda o: o.name)
