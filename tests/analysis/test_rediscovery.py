@@ -17,7 +17,9 @@ def graph(*nodes: tuple) -> Graph:
     made = []
     for op, *inputs in nodes:
         constant = inputs.pop() if inputs and isinstance(inputs[-1], float) else 1.0
-        made.append(Node(op, tuple(REGISTERS[i] if isinstance(i, str) else len(REGISTERS) + i for i in inputs), constant))
+        made.append(
+            Node(op, tuple(REGISTERS[i] if isinstance(i, str) else len(REGISTERS) + i for i in inputs), constant)
+        )
     return Graph(tuple(made))
 
 
@@ -25,22 +27,38 @@ TD = graph(
     ("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3)
 )
 WITHOUT_Q_ACTION = graph(
-    ("select", "q", "action"), ("max_a", "q_target_next"), ("mul", 1, "discount"), ("sub", 0, 2), ("sub", "reward", 3),
-    ("square", 4), ("scale", 5, 3.0),
+    ("select", "q", "action"),
+    ("max_a", "q_target_next"),
+    ("mul", 1, "discount"),
+    ("sub", 0, 2),
+    ("sub", "reward", 3),
+    ("square", 4),
+    ("scale", 5, 3.0),
 )
 SCALED_REWARD = graph(
-    ("max_a", "q_target_next"), ("mul", 0, "discount"), ("scale", "reward", 2.0), ("add", 1, 2), ("sub", "q_action", 3),
+    ("max_a", "q_target_next"),
+    ("mul", 0, "discount"),
+    ("scale", "reward", 2.0),
+    ("add", 1, 2),
+    ("sub", "q_action", 3),
     ("square", 4),
 )
 PLUS_TARGET_TERMS = graph(
-    ("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3),
-    ("square", 2), ("add", 4, 5),
+    ("max_a", "q_target_next"),
+    ("mul", 0, "discount"),
+    ("add", 1, "reward"),
+    ("sub", "q_action", 2),
+    ("square", 3),
+    ("square", 2),
+    ("add", 4, 5),
 )
 NO_DISCOUNT = graph(("max_a", "q_target_next"), ("add", 0, "reward"), ("sub", "q_action", 1), ("square", 2))
 MASKED = graph(
     ("max_a", "q_target_next"), ("add", 0, "reward"), ("sub", "q_action", 1), ("square", 2), ("mul", 3, "discount")
 )
-RESIDUAL = graph(("max_a", "q_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3))
+RESIDUAL = graph(
+    ("max_a", "q_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3)
+)
 MINUS = graph(("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3),
               ("scale", 4, -1.0))  # fmt: skip
 
