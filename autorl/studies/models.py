@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from autorl.studies.values import Number, Plain, Scalar, SpaceReference, TaskValue, Whole, complaint
+from autorl.studies.values import Number, ObjectiveReference, Plain, Scalar, SpaceReference, TaskValue, Whole, complaint
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -103,7 +103,7 @@ class LearnerChoice(Section):
     shorthand = "algorithm"
     algorithm: str = Field(min_length=1, description="Name of the algorithm, such as ppo or dqn.")
     hyperparameters: Hyperparameters = Field({}, description="Hyperparameters fixed for all candidates.")
-    objective: SpaceReference | None = Field(
+    objective: ObjectiveReference | None = Field(
         None,
         description="A learned objective to minimise, by name, or a loss graph itself; by default the algorithm's own loss.",
     )

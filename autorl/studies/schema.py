@@ -20,6 +20,8 @@ from autorl.studies.convert import model_fields, model_of
 from autorl.studies.explain import described
 from autorl.studies.models import EnvironmentChoice, LearnerChoice, Specification
 
+_KEYWORDS: Final = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
+"""What pydantic writes for the bounds of a type that it cannot see through, and what JSON Schema calls them."""
 _BOUNDS: Final = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
@@ -64,7 +66,7 @@ def _with_underscores(node: Any) -> Any:
         return [_with_underscores(item) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {key: _with_underscores(value) for key, value in node.items()}
+    made = {_KEYWORDS.get(key, key): _with_underscores(value) for key, value in node.items()}
     if made.get("type") != "integer":
         return made
     bounds = {key: made.pop(key) for key in list(made) if key in _BOUNDS}

@@ -85,6 +85,14 @@ def _name_or_mapping(value: Any) -> Any:
     raise complaint("expected the name of a space, the path of its file, or a mapping with 'dimensions'")
 
 
+def _name_or_graph(value: Any) -> Any:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, Mapping) and value:
+        return _plain(value)
+    raise complaint("expected the name of a learned objective, or a loss graph {language, family, nodes}")
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number; 1e5 is one, true and '5' are not."""
 Number = Annotated[float, BeforeValidator(_number)]
@@ -101,3 +109,9 @@ SpaceReference = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
 """A space: its name in the catalogue, the path of its file, or the space itself."""
+ObjectiveReference = Annotated[
+    str | dict[str, Any],
+    PlainValidator(_name_or_graph),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+"""A learned objective: its name in the catalogue, or a loss graph itself."""
