@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from autorl.engine.lanes import Job, Outcome, Segment, lane, segments, spread, stack
+from autorl.engine.lanes import Job, Outcome, Segment, final_score, lane, segments, spread, stack
 from autorl.engine.population import PopulationProgram, Tree
 from autorl.errors import AutoRLError
 from autorl.keys import derive
@@ -197,9 +197,7 @@ class Chunk:
         for i, outcome in enumerate(outcomes):
             outcome.train_env_steps += int(steps[i])
             outcome.updates += int(updates[i])
-            last = [r for r in outcome.returns[-self.jobs[i].averaged :] if r is not None]
-            whole = len(last) == min(len(outcome.returns), self.jobs[i].averaged)
-            final = sum(last) / len(last) if last and whole else None
+            final = final_score(outcome.returns, self.jobs[i].averaged)
             if diverged[i] or final is None:
                 outcome.status, outcome.message = (
                     Status.DIVERGED,

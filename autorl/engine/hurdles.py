@@ -12,16 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from autorl.engine.lanes import Job, Outcome, evaluation_points
+from autorl.engine.lanes import Job, Outcome, evaluation_points, final_score
 from autorl.engine.progress import Meter
 from autorl.engine.session import Session
 from autorl.engine.trials import Finished, assemble, jobs_of, ledger_of, normalised, run_jobs, score_rows
 from autorl.outer.protocol import Status
 from autorl.studies.models import Hurdle
-from autorl.studies.trial import Trial
-
-AT_HURDLE = "hurdle"
-VALIDATION = "validation"
+from autorl.studies.trial import AT_HURDLE, VALIDATION, Trial
 
 
 def threshold(hurdle: Hurdle, told: Sequence[Trial]) -> float:
@@ -78,7 +75,7 @@ def run_staged(
     rest = [_rest(session, trials[i], first[i], before, hurdle.env_steps) for i in passed]
     second = run_jobs(session, f"{phase}/after", rest, meter)
     whole = [_joined(first[i], second[k], first_jobs[i], stops, points) for k, i in enumerate(passed)]
-    extra = [{AT_HURDLE: float(scores[i] or 0.0)} for i in passed]
+    extra = [{AT_HURDLE: score} for i in passed if (score := scores[i]) is not None]
     going = _finish(session, [trials[i] for i in passed], whole, extra, meter, finished)
     ended = {t.number: t for t in [*stopped, *going]}
     return [ended[t.number] for t in trials]
@@ -127,10 +124,13 @@ def _whole(job: Job) -> bool:
 def _sum(one: Outcome, two: Outcome, averaged: int) -> Outcome:
     """Return one training made of two parts; its score is the mean of its last evaluations, in whichever part they fell."""
     returns = one.returns + two.returns
-    last = [r for r in returns[-averaged:] if r is not None]
+    score = final_score(returns, averaged) if two.status is Status.COMPLETED else None
+    lost = two.status is Status.COMPLETED and score is None  # an evaluation before the hurdle was not finite
     return replace(
         two,
-        score=sum(last) / len(last) if two.status is Status.COMPLETED and len(last) else None,
+        status=Status.DIVERGED if lost else two.status,
+        message="non-finite return before the hurdle" if lost else two.message,
+        score=score,
         env_steps=one.env_steps + two.env_steps,
         returns=returns,
         train_env_steps=one.train_env_steps + two.train_env_steps,

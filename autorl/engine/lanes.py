@@ -86,6 +86,13 @@ def evaluation_points(start: int, end: int, horizon: int, points: int) -> tuple[
     return tuple(start + (end - start) * (i + 1) // count for i in range(count))
 
 
+def final_score(returns: Sequence[float | None], averaged: int) -> float | None:
+    """Return the mean of the last ``averaged`` evaluations, or of all where there are fewer; None if one was not finite, or none made."""
+    last = returns[-averaged:]
+    known = [value for value in last if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(last) else None
+
+
 def static_groups(keys: Sequence[Any]) -> list[list[int]]:
     """Return indices grouped by equal key (environment and static signature), in order of first appearance."""
     groups: dict[Any, list[int]] = {}

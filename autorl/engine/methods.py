@@ -11,7 +11,7 @@ from autorl.outer.methods import make_method
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 from autorl.spaces import Space, load_space
 from autorl.studies.specification import Specification
-from autorl.studies.trial import Arm, Trial
+from autorl.studies.trial import AT_HURDLE, Arm, Trial
 
 
 def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
@@ -37,8 +37,8 @@ def result_of(trial: Trial, space: Space) -> Result:
         origin=trial.origin,
         ancestor=trial.ancestor,
     )
-    score = trial.values.get("hurdle") if trial.status is Status.PRUNED else trial.score
-    return Result(proposal, trial.status, score, {k: v for k, v in trial.values.items() if k != "hurdle"})
+    score = trial.values.get(AT_HURDLE) if trial.status is Status.PRUNED else trial.score
+    return Result(proposal, trial.status, score, {k: v for k, v in trial.values.items() if k != AT_HURDLE})
 
 
 def trial_of(proposal: Proposal, space: Space, arm: Arm, seeds: Sequence[int]) -> Trial:

@@ -13,6 +13,9 @@ Arm = str
 configuration, and ``objective:NAME``, a learned objective with it."""
 OBJECTIVE_ARM: Final = "objective:"
 _MAIN_ARMS: Final = ("method", "random", "default")
+AT_HURDLE: Final = "hurdle"
+VALIDATION: Final = "validation"
+"""Names in a trial's ``values``."""
 Phase = Literal["search", "finalists", "test"]
 """Search seeds, fresh tuning seeds, untouched test seeds: three disjoint sets."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
@@ -77,20 +77,17 @@ def _plain(value: Any, depth: int = 0) -> Any:
     return _scalar(value)
 
 
-def _name_or_mapping(value: Any) -> Any:
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, Mapping) and value:
-        return _plain(value)
-    raise complaint("expected the name of a space, the path of its file, or a mapping with 'dimensions'")
+def _name_or_mapping(expected: str) -> Callable[[Any], Any]:
+    """Return the check of what may be named or written out."""
 
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, Mapping) and value:
+            return _plain(value)
+        raise complaint(f"expected {expected}")
 
-def _name_or_graph(value: Any) -> Any:
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, Mapping) and value:
-        return _plain(value)
-    raise complaint("expected the name of a learned objective, or a loss graph {language, family, nodes}")
+    return check
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
@@ -105,13 +102,13 @@ Plain = Annotated[Any, PlainValidator(_plain), WithJsonSchema({})]
 """Plain data: numbers, texts, booleans, null, lists and mappings of them."""
 SpaceReference = Annotated[
     str | dict[str, Any],
-    PlainValidator(_name_or_mapping),
+    PlainValidator(_name_or_mapping("the name of a space, the path of its file, or a mapping with 'dimensions'")),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
 """A space: its name in the catalogue, the path of its file, or the space itself."""
 ObjectiveReference = Annotated[
     str | dict[str, Any],
-    PlainValidator(_name_or_graph),
+    PlainValidator(_name_or_mapping("the name of a learned objective, or a loss graph {language, family, nodes}")),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
 """A learned objective: its name in the catalogue, or a loss graph itself."""

@@ -5,11 +5,11 @@ import math
 import pytest
 
 import autorl
-from autorl.engine.hurdles import AT_HURDLE, VALIDATION, threshold
+from autorl.engine.hurdles import threshold
 from autorl.outer.protocol import Status
 from autorl.studies.models import Hurdle
 from autorl.studies.problems import SpecificationError
-from autorl.studies.trial import Trial
+from autorl.studies.trial import AT_HURDLE, VALIDATION, Trial
 
 RANGE = [0.0, 1.0]
 SPACE = {

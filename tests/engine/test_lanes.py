@@ -3,7 +3,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autorl.engine.lanes import Job, evaluation_points, flatten, lane, segments, spread, stack, static_groups, unflatten
+from autorl.engine.lanes import (
+    Job,
+    evaluation_points,
+    final_score,
+    flatten,
+    lane,
+    segments,
+    spread,
+    stack,
+    static_groups,
+    unflatten,
+)
 from autorl.engine.population import lanes_for
 from autorl.studies.trial import Stage
 
@@ -59,3 +70,11 @@ def test_flatten_and_unflatten_undo_each_other():
     again = unflatten(tree, flatten(tree))
     assert (again["b"][0] == tree["b"][0]).all()
     assert (again["a"] == tree["a"]).all()
+
+
+def test_the_score_of_a_training_is_the_mean_of_its_last_evaluations_if_all_were_finite():
+    assert final_score((1.0, 2.0, 4.0), 2) == 3.0
+    assert final_score((1.0, 2.0), 5) == 1.5
+    assert final_score((None, 2.0, 4.0), 2) == 3.0
+    assert final_score((1.0, None, 4.0), 2) is None
+    assert final_score((), 3) is None
