@@ -37,3 +37,8 @@ def training_seeds(study_seed: int, role: SeedRole, count: int, start: int = 0) 
         raise ValueError(f"count must be between 0 and {_SPAN - start}, got {count}")
     base = derive(study_seed, "training seeds", role)
     return tuple(_ROLES[role] * _SPAN + (base + start + i) % _SPAN for i in range(count))
+
+
+def role_of(training_seed: int) -> SeedRole:
+    """Return the role that a training seed is of."""
+    return next(role for role, number in _ROLES.items() if training_seed // _SPAN == number)

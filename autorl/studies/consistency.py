@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from autorl.studies.problems import Path, shown
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autorl.studies.models import (
         Budget,
         EnvironmentChoice,
+        EnvironmentSettings,
         Evaluation,
         Hurdle,
         LearnerChoice,
@@ -73,11 +74,22 @@ class Sections:
         return not self.broken & set(names)
 
 
+class Places(Protocol):
+    """The part of sections that says where agents act."""
+
+    @property
+    def environments(self) -> Sequence[EnvironmentSettings]:
+        """In their order."""
+
+    def intact(self, *names: str) -> bool:
+        """Return whether all of the sections ``names`` could be read."""
+
+
 def inconsistencies(sections: Sections) -> list[Finding]:
     """Return every contradiction between sections; those that need a section that could not be read are left out."""
     return [
         *_agents(sections),
-        *_score_ranges(sections),
+        *score_ranges(sections),
         *_budget(sections),
         *_schedule(sections),
         *_roles(sections),
@@ -96,7 +108,8 @@ def _agents(s: Sections) -> Iterator[Finding]:
         yield Finding(("environment",), "missing; an experiment needs an environment and a learner, or a search")
 
 
-def _score_ranges(s: Sections) -> Iterator[Finding]:
+def score_ranges(s: Places) -> Iterator[Finding]:
+    """Yield the environments without a range, where there are several."""
     if len(s.environments) < 2 or not s.intact("environment"):
         return
     for i, choice in enumerate(s.environments):

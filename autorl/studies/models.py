@@ -56,19 +56,20 @@ def _interval(value: Any) -> Any:
     return tuple(value)
 
 
-def _several(value: Any) -> Any:
+def as_several(value: Any) -> Any:
     """Accept one environment without a list around it."""
     if value is None:
         raise complaint("expected an environment, such as gymnax:CartPole-v1")
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _entries(value: Any) -> Any:
+def as_entries(value: Any) -> Any:
+    """Accept a list where the model has a tuple."""
     return tuple(value) if isinstance(value, list) else value
 
 
-class EnvironmentChoice(Section):
-    """One environment and the task in it."""
+class EnvironmentSettings(Section):
+    """One environment, the task in it, and what training there takes."""
 
     shorthand = "id"
     id: str = Field(min_length=1, description="Name of the environment: gymnax:NAME, or module:attribute for your own.")
@@ -78,30 +79,41 @@ class EnvironmentChoice(Section):
     score_range: Annotated[tuple[Number, Number], BeforeValidator(_interval)] | None = Field(
         None, description="Returns [low, high] that count as 0 and 1. Needed when there are several environments."
     )
-    role: Literal["train", "validation", "held_out"] = Field(
-        "train",
-        description="train: searched in. validation: scored during the search, and kept apart. held_out: seen in the test alone.",
-    )
     env_steps: Whole | None = Field(
         None,
         ge=1,
         le=MOST_ENV_STEPS,
-        description="Environment steps of one whole training here; by default budget.env_steps.",
+        description="Environment steps of one whole training here; by default those of the experiment.",
     )
     hyperparameters: Hyperparameters = Field({}, description="Hyperparameters fixed in this environment.")
 
     @model_validator(mode="after")
-    def _check(self) -> EnvironmentChoice:
+    def _check(self) -> EnvironmentSettings:
         if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
             raise at("score_range", "expected [low, high] with low < high")
         return self
 
 
-class LearnerChoice(Section):
-    """What learns, and what is the same for all candidates."""
+class EnvironmentChoice(EnvironmentSettings):
+    """One environment of a study, and its part in it."""
+
+    role: Literal["train", "validation", "held_out"] = Field(
+        "train",
+        description="train: searched in. validation: scored during the search, and kept apart. held_out: seen in the test alone.",
+    )
+
+
+class LearnerSettings(Section):
+    """What learns, and what is the same for all trainings."""
 
     shorthand = "algorithm"
     algorithm: str = Field(min_length=1, description="Name of the algorithm, such as ppo or dqn.")
+    hyperparameters: Hyperparameters = Field({}, description="Hyperparameters that differ from the algorithm's own.")
+
+
+class LearnerChoice(LearnerSettings):
+    """What learns in a study, and what is the same for all candidates."""
+
     hyperparameters: Hyperparameters = Field({}, description="Hyperparameters fixed for all candidates.")
     objective: ObjectiveReference | None = Field(
         None,
@@ -185,7 +197,7 @@ class Evaluation(Section):
         3,
         ge=1,
         le=10_000,
-        description="Last evaluations whose mean scores a trial or a finalist; a test counts the last one alone.",
+        description="Last evaluations whose mean is the score of a training; the test of a study counts the last one alone.",
     )
 
 
@@ -194,7 +206,7 @@ class Baselines(Section):
 
     default: bool = Field(True, description="The learner's default configuration.")
     random: bool = Field(True, description="Random search with the same budget.")
-    objectives: Annotated[tuple[str, ...], BeforeValidator(_entries)] = Field(
+    objectives: Annotated[tuple[str, ...], BeforeValidator(as_entries)] = Field(
         (), description="Learned objectives, by name, that are tested with the default configuration."
     )
 
@@ -219,7 +231,7 @@ class Specification(Section):
 
     name: str = Field("study", pattern=f"^{NAME}$", description="Name; by default that of the file.")
     description: str = Field("", description="What the experiment is for.")
-    environments: Annotated[tuple[EnvironmentChoice, ...], BeforeValidator(_several)] = Field(
+    environments: Annotated[tuple[EnvironmentChoice, ...], BeforeValidator(as_several)] = Field(
         (), alias="environment", description="Where the agent acts: one environment or a list of them."
     )
     learner: LearnerChoice | None = Field(
@@ -228,7 +240,7 @@ class Specification(Section):
     search: Search | None = Field(
         None, description="What is searched, and how. Without it one configuration is trained."
     )
-    schedule: Annotated[tuple[ScheduleEntry, ...], BeforeValidator(_entries)] | None = Field(
+    schedule: Annotated[tuple[ScheduleEntry, ...], BeforeValidator(as_entries)] | None = Field(
         None, description="A schedule of hyperparameters to replay (without a search)."
     )
     budget: Budget = Field(Budget(), description="The work that the search may spend.")

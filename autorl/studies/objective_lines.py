@@ -6,9 +6,9 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from autorl.errors import StudyError, StudyLockedError
 from autorl.studies.files import storage_errors
@@ -22,14 +22,21 @@ _FIELDS: Final = {
     "objective": str,
     "graph": str,
     "environment": str,
+    "task": dict,
     "learner": str,
     "hyperparameters": dict,
     "steps": int,
+    "evaluation": dict,
     "seed": int,
     "status": str,
     "score": float | int | None,
     "train_env_steps": int,
 }
+
+
+def labelled(environment: str, task: Mapping[str, Any]) -> str:
+    """Return what tables call an environment with a task."""
+    return f"{environment} ({', '.join(f'{k}={v}' for k, v in task.items())})" if task else environment
 
 
 def read(path: Path) -> dict[str, Json]:
@@ -50,7 +57,9 @@ def read(path: Path) -> dict[str, Json]:
                 raise ValueError("not a score")
             found[line["key"]] = line
         except (ValueError, RecursionError):
-            raise StudyError(f"{path}, line {number} is damaged; remove that line to go on without it") from None
+            raise StudyError(
+                f"{path}, line {number} is damaged, or of an older version; remove it, or the file, to go on without"
+            ) from None
     return found
 
 

@@ -5,27 +5,26 @@ Imports the learner that is named (and with it jax), the environments and the se
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UnknownNameError, UsageError, suggestion
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.explain import remedy
 from autorl.studies.problems import Path, shown
+from autorl.studies.space_references import space_at, unfit_dimensions
 
 if TYPE_CHECKING:
     from autorl.spaces import Space
+    from autorl.studies.models import EnvironmentSettings, LearnerSettings
 
-_SPACE_PREFIX = re.compile(r"(?:^|; )search space '[^']*': ")
 _TRIED = 8
-_DIMENSION = re.compile(r"dimension '([^']+)'")
 
 
 def unknown_references(sections: Sections) -> list[Finding]:
     """Return every problem with the names in ``sections`` and with what depends on them."""
-    environments, found = _environments(sections)
-    learner, more = _learner(sections, environments)
+    environments, found = environments_of(sections.environments)
+    learner, more = learner_of(sections.learner, environments)
     found += more
     if learner is not None:
         found += _hyperparameters(sections, learner)
@@ -33,7 +32,7 @@ def unknown_references(sections: Sections) -> list[Finding]:
     space = None
     if sections.search is not None:
         if sections.intact("search.space"):
-            space, more = _space(sections.search.space)
+            space, more = space_at(("search", "space"), sections.search.space)
             found += more
         if space is not None:
             found += _dimensions(sections, space, learner)
@@ -43,12 +42,12 @@ def unknown_references(sections: Sections) -> list[Finding]:
     return found
 
 
-def _environments(s: Sections) -> tuple[list[Any], list[Finding]]:
+def environments_of(choices: Sequence[EnvironmentSettings]) -> tuple[list[Any], list[Finding]]:
     """Return the environments that exist and the problems of the others."""
     from autorl.environments.registry import make_environment
 
     made, found = [], []
-    for i, choice in enumerate(s.environments):
+    for i, choice in enumerate(choices):
         try:
             environment = make_environment(choice.id)
         except UsageError as error:
@@ -77,41 +76,51 @@ def _task(environment: Any, task: Mapping[str, Any], path: Path) -> Iterator[Fin
             yield Finding(path, str(error), dict(task))
 
 
-def _learner(s: Sections, environments: list[Any]) -> tuple[Any, list[Finding]]:
+def learner_of(choice: LearnerSettings | None, environments: list[Any]) -> tuple[Any, list[Finding]]:
     """Return the learner's class if it exists, and whether it can act in all of ``environments``."""
     from autorl.inner.algorithms import ALGORITHMS
 
-    if s.learner is None:
+    if choice is None:
         return None, []
     path: Path = ("learner", "algorithm")
     try:
-        learner = ALGORITHMS.load(s.learner.algorithm)
+        learner = ALGORITHMS.load(choice.algorithm)
     except UsageError as error:
-        return None, [Finding(path, str(error), s.learner.algorithm)]
+        return None, [Finding(path, str(error), choice.algorithm)]
     found = []
     for environment in environments:
         try:
             learner(environment)
         except UsageError as error:
-            found.append(Finding(path, str(error), s.learner.algorithm))
+            found.append(Finding(path, str(error), choice.algorithm))
     return learner, found
 
 
-def _hyperparameters(s: Sections, learner: Any) -> list[Finding]:
-    """Return the problems of the fixed hyperparameters and of a schedule's, and whether a training fits into the budget."""
+def wrong_hyperparameters(
+    learner: Any, fixed: Mapping[str, Any], choices: Sequence[EnvironmentSettings]
+) -> list[Finding]:
+    """Return the problems of the hyperparameters that hold everywhere, and of those of each environment."""
+    places: list[tuple[Path, Mapping[str, Any]]] = [(("learner", "hyperparameters"), fixed)]
+    places += [(("environment", i, "hyperparameters"), choice.hyperparameters) for i, choice in enumerate(choices)]
+    return _wrong_values(learner, places)
+
+
+def _wrong_values(learner: Any, places: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Finding]:
     from autorl.inner.protocol import problems
 
-    fixed = s.learner.hyperparameters if s.learner is not None else {}
-    places: list[tuple[Path, Mapping[str, Any]]] = [(("learner", "hyperparameters"), fixed)]
-    places += [(("schedule", i, "hyperparameters"), entry.hyperparameters) for i, entry in enumerate(s.schedule or ())]
-    found = [
+    return [
         Finding((*path, name), _sentence(message.removeprefix(f"{name}: "), values[name]), values[name])
         for path, values in places
         for name, message in problems(learner.Hyperparameters, values)
     ]
-    if found:
-        return found
-    return _changing(s, learner)
+
+
+def _hyperparameters(s: Sections, learner: Any) -> list[Finding]:
+    """Return the problems of the fixed hyperparameters and of a schedule's, and whether a training fits into the budget."""
+    fixed = s.learner.hyperparameters if s.learner is not None else {}
+    found = wrong_hyperparameters(learner, fixed, s.environments)
+    stages = [(("schedule", i, "hyperparameters"), entry.hyperparameters) for i, entry in enumerate(s.schedule or ())]
+    return [*found, *_wrong_values(learner, stages)] or _changing(s, learner)
 
 
 def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:
@@ -143,25 +152,27 @@ def _searched(space: Space, key: int) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != OBJECTIVE}
 
 
-def _objective(s: Sections, learner: Any) -> Iterator[Finding]:
-    """Yield that the learned objective does not exist, or that the learner does not fill in its registers."""
+def _objective(s: Sections, learner: Any) -> list[Finding]:
+    """Return that the learned objective does not exist, or that the learner does not fill in its registers."""
     if s.learner is None or s.learner.objective is None:
-        return
+        return []
+    return unfit_objective(("learner", "objective"), s.learner.objective, s.learner.algorithm, learner)
+
+
+def unfit_objective(path: Path, given: str | Mapping[str, Any], algorithm: str, learner: Any) -> list[Finding]:
+    """Return that the learned objective ``given`` at ``path`` does not exist, or that the learner does not fill in its registers."""
     from autorl.objectives.graphs.files import graph_from_json
     from autorl.objectives.loader import load_objective
 
-    given = s.learner.objective
     try:
         graph = load_objective(given).graph if isinstance(given, str) else graph_from_json(given)
     except UsageError as error:
-        yield Finding(("learner", "objective"), str(error), s.learner.objective)
-        return
+        return [Finding(path, str(error), given)]
     families = _families(learner)
-    if graph.family not in families:
-        message = (
-            f"reads the registers {graph.family!r}, but {s.learner.algorithm} fills in {', '.join(families) or 'none'}"
-        )
-        yield Finding(("learner", "objective"), message, s.learner.objective)
+    if graph.family in families:
+        return []
+    message = f"reads the registers {graph.family!r}, but {algorithm} fills in {', '.join(families) or 'none'}"
+    return [Finding(path, message, given)]
 
 
 def _sentence(message: str, value: Any) -> str:
@@ -185,24 +196,6 @@ def _changing(s: Sections, learner: Any) -> list[Finding]:
                 message = f"{name} shapes the program and cannot change while an agent learns: {shown(now)} here, {shown(first)} at first"
                 found.append(Finding(("schedule", i, "hyperparameters", name), message, now))
     return found
-
-
-def _space(reference: str | Mapping[str, Any]) -> tuple[Space | None, list[Finding]]:
-    """Return the space, or all that is wrong with it; of an inline one, each problem at its dimension."""
-    from autorl.spaces import load_space
-
-    try:
-        return load_space(reference), []
-    except UsageError as error:
-        text = str(error)
-    if isinstance(reference, str):
-        return None, [Finding(("search", "space"), text, reference)]
-    found = []
-    for problem in filter(None, _SPACE_PREFIX.split(text)):
-        match = _DIMENSION.match(problem)
-        path: Path = ("search", "space", "dimensions", match[1]) if match else ("search", "space")
-        found.append(Finding(path, problem, reference))
-    return None, found
 
 
 def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
@@ -248,48 +241,9 @@ def _hyperparameter_space(s: Sections, space: Space, learner: Any, single: bool)
             value = s.learner.hyperparameters[name]
             message = f"fixed here at {shown(value)}, but searched by {space.name!r}. Remove it here, or from the space"
             yield Finding(("learner", "hyperparameters", name), message, value)
-    if learner is None or s.learner is None:
-        return
-    if not dimensions:
-        message = (
-            "its candidates are no hyperparameters, so a learner cannot train with them; "
-            "leave learner and environment out, and use ask and tell"
-        )
-        yield Finding(("search", "space"), message, space.name)
-    from autorl.inner.protocol import problems  # imports jax, which a study without a learner does not need
-
-    algorithm, meant = s.learner.algorithm, getattr(space, "learner", None)
-    unknown = [name for name in dimensions if name not in learner.Hyperparameters.__dataclass_fields__]
-    if unknown and meant not in (None, algorithm):
-        yield Finding(("search", "space"), _for_another(space, str(meant), algorithm, unknown), space.name)
-        return
-    for name, dimension in dimensions.items():
-        path: Path = ("search", "space", "dimensions", name) if inline else ("search", "space")
-        wrong = [found for value in _extremes(dimension) for found in problems(learner.Hyperparameters, {name: value})]
-        for _, message in wrong[:1]:
-            yield Finding(path, f"{algorithm} cannot take dimension {name!r}: {message}", space.name)
-
-
-def _for_another(space: Space, meant: str, algorithm: str, unknown: list[str]) -> str:
-    """Return what is wrong with a space of another learner, and the catalogue's spaces for the one that there is."""
-    from autorl import catalogue
-    from autorl.spaces import load_space
-
-    fitting = []
-    for name in catalogue.names("search_spaces"):
-        try:
-            if getattr(load_space(name), "learner", None) == algorithm:
-                fitting.append(name)
-        except UsageError:
-            continue  # a broken file of the user's own: not one to propose
-    remedy = f" Spaces for it: {', '.join(fitting)}." if fitting else ""
-    return f"space {space.name!r} is for {meant}; {algorithm} has no {', '.join(unknown)}.{remedy}"
-
-
-def _extremes(dimension: Any) -> list[Any]:
-    """Return values of a dimension that are in range only if all of them are."""
-    choices = getattr(dimension, "choices", None)
-    return list(choices) if choices is not None else [dimension.from_unit(0.0), dimension.from_unit(1.0)]
+    if learner is not None and s.learner is not None:
+        path: Path = ("search", "space")
+        yield from unfit_dimensions(path, space, s.learner.algorithm, learner.Hyperparameters, inline=inline)
 
 
 def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:

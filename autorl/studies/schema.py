@@ -16,9 +16,17 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from autorl.studies.comparison_models import Comparison
 from autorl.studies.convert import model_fields, model_of
+from autorl.studies.experiment_files import COMPARED
 from autorl.studies.explain import described
-from autorl.studies.models import EnvironmentChoice, LearnerChoice, Specification
+from autorl.studies.models import (
+    EnvironmentChoice,
+    EnvironmentSettings,
+    LearnerChoice,
+    LearnerSettings,
+    Specification,
+)
 
 _KEYWORDS: Final = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 """What pydantic writes for the bounds of a type that it cannot see through, and what JSON Schema calls them."""
@@ -37,27 +45,31 @@ class FieldHelp:
 
 
 def json_schema(*, names: bool = False) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of an experiment.
+    """Return the JSON Schema (draft 2020-12) of an experiment: a comparison where it has ``objectives``, else a study.
 
     Args:
-        names: Also list the learners, search methods, environments and search spaces that are known here, for completion.
+        names: Also list the learners, search methods, environments, search spaces and objectives that are known here, for completion.
     """
-    schema = Specification.model_json_schema(by_alias=True)
-    definitions: dict[str, Any] = schema["$defs"]
-    for model in (EnvironmentChoice, LearnerChoice):
+    study, comparison = _schema_of(Specification), _schema_of(Comparison)
+    definitions: dict[str, Any] = {**study.pop("$defs"), **comparison.pop("$defs")}
+    for model in (EnvironmentSettings, EnvironmentChoice, LearnerSettings, LearnerChoice):
         definitions[model.__name__] = _with_shorthand(definitions[model.__name__], str(model.shorthand))
+    if names:
+        _add_names(definitions, comparison["properties"])
+    schema = {"if": {"required": [COMPARED]}, "then": comparison, "else": study, "$defs": definitions}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "AutoRL experiment"}
+    return {**head, **_with_underscores(schema)}
+
+
+def _schema_of(model: type[Specification] | type[Comparison]) -> dict[str, Any]:
+    """Return the schema of a kind of experiment; one environment needs no list around it."""
+    schema = model.model_json_schema(by_alias=True)
     environment = schema["properties"]["environment"]
-    one, several = (
-        {"$ref": "#/$defs/EnvironmentChoice"},
-        {"type": "array", "items": environment.pop("items"), "minItems": 1},
-    )
+    items = environment.pop("items")
     environment.pop("type")
     environment.pop("default", None)
-    environment["anyOf"] = [one, several]
-    if names:
-        _add_names(definitions)
-    schema = _with_underscores(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "AutoRL experiment"}
+    environment["anyOf"] = [items, {"type": "array", "items": items, "minItems": 1}]
+    return schema
 
 
 def _with_underscores(node: Any) -> Any:
@@ -79,14 +91,17 @@ def _with_shorthand(definition: Mapping[str, Any], field: str) -> dict[str, Any]
     return {"title": definition["title"], "description": definition["description"], "anyOf": [text, dict(definition)]}
 
 
-def _add_names(definitions: dict[str, Any]) -> None:
+def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
+    """List what is known in the definitions, and in the fields of a comparison."""
     from autorl import catalogue
     from autorl.environments.registry import ENVIRONMENTS
     from autorl.inner.algorithms import ALGORITHMS
     from autorl.outer.methods import METHODS
 
     for section, field, known, own in (
+        ("EnvironmentSettings", "id", ENVIRONMENTS, True),
         ("EnvironmentChoice", "id", ENVIRONMENTS, True),
+        ("LearnerSettings", "algorithm", ALGORITHMS, False),
         ("LearnerChoice", "algorithm", ALGORITHMS, False),
     ):
         text, whole = definitions[section]["anyOf"]
@@ -94,7 +109,9 @@ def _add_names(definitions: dict[str, Any]) -> None:
             _enumerate(place, list(known), own)
     properties = definitions["Search"]["properties"]
     _enumerate(properties["method"], ["auto", *METHODS], False)
-    properties["space"]["anyOf"].insert(0, {"enum": list(catalogue.names("search_spaces"))})
+    for place in (properties["space"], definitions["Tuning"]["properties"]["space"]):
+        place["anyOf"].insert(0, {"enum": list(catalogue.names("search_spaces"))})
+    _enumerate(comparison[COMPARED]["items"], list(catalogue.names("learned_objectives")), True)
 
 
 def _enumerate(place: dict[str, Any], known: list[str], own: bool) -> None:

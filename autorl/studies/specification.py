@@ -8,13 +8,11 @@ Specification(environment="gymnax:CartPole-v1", ...)      then `validate_referen
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from autorl import catalogue
-from autorl.studies.convert import from_python
+from autorl.studies.convert import from_python, key_position
+from autorl.studies.experiment_files import COMPARED, is_comparison_node, named, read_file, read_text
 from autorl.studies.models import (
     Baselines,
     Budget,
@@ -28,10 +26,10 @@ from autorl.studies.models import (
     Specification,
 )
 from autorl.studies.overrides import Overrides, apply
-from autorl.studies.positions import MAX_BYTES, MappingNode, Node, ScalarNode, decode, read
-from autorl.studies.problems import Position, Problem, SpecificationError
+from autorl.studies.positions import Node
+from autorl.studies.problems import Problem, SpecificationError
 from autorl.studies.schema import json_schema
-from autorl.studies.validation import PYTHON, specification_from
+from autorl.studies.validation import PYTHON, STUDY, experiment_from
 from autorl.studies.writing import to_mapping, to_yaml
 
 __all__ = [
@@ -70,10 +68,13 @@ def load(name: str | os.PathLike[str], overrides: Overrides = (), *, references:
         UsageError: No such experiment or file.
         SpecificationError: All problems of the file and of the overrides.
     """
-    path = catalogue.find("experiments", name)
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    return parse(decode(data, _display(path)), _display(path), overrides, references=references)
+    root, problems, display = read_file(name)
+    if is_comparison_node(root):
+        message = (
+            "makes this a comparison, which is no study. In Python: autorl.run_comparison; to train it: autorl run"
+        )
+        raise SpecificationError([Problem.at(key_position(root, (COMPARED,)), (COMPARED,), message)])
+    return _finish(named(root, display), problems, overrides, references)
 
 
 def parse(
@@ -84,8 +85,8 @@ def parse(
     Raises:
         SpecificationError: All problems of the text and of the overrides.
     """
-    root, problems = read(text, Position(filename, 1, 1))
-    return _finish(_named(root, filename), problems, overrides, references)
+    root, problems = read_text(text, filename)
+    return _finish(named(root, filename), problems, overrides, references)
 
 
 def from_mapping(
@@ -114,22 +115,5 @@ def _finish(root: Node, problems: list[Problem], overrides: Overrides, reference
     if references:
         from autorl.studies.references import unknown_references
 
-        return specification_from(root, [*problems, *more], unknown_references)
-    return specification_from(root, [*problems, *more], lambda sections: [])
-
-
-def _named(root: Node, filename: str) -> Node:
-    """Return ``root`` with the name of its file, if it has none of its own."""
-    if not isinstance(root, MappingNode) or "name" in root.entries:
-        return root
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(filename).stem).lstrip("_.-")[:64] or "study"
-    name = ScalarNode(root.position, stem, plain=False)
-    return MappingNode(root.position, {"name": name, **root.entries}, {"name": root.position, **root.keys})
-
-
-def _display(path: Path) -> str:
-    """Return ``path`` as short as it is clear: relative if it is below the working directory."""
-    try:
-        return str(path.absolute().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+        return experiment_from(STUDY, root, [*problems, *more], unknown_references)
+    return experiment_from(STUDY, root, [*problems, *more], lambda sections: [])

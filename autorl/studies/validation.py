@@ -1,23 +1,28 @@
-"""From nodes to a specification: pydantic's errors and our own checks, all of them, each brought back to where it stands."""
+"""From nodes to an experiment: pydantic's errors and our own checks, all of them, each brought back to where it stands."""
 
 from __future__ import annotations
 
 import copy
 import difflib
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from autorl.studies.comparison_consistency import ComparisonSections, contradictions
+from autorl.studies.comparison_models import Comparison, Tuning
 from autorl.studies.consistency import Finding, Sections, inconsistencies
 from autorl.studies.convert import from_python, key_position, locate, model_fields, plain
 from autorl.studies.explain import findings_of
 from autorl.studies.models import (
     Budget,
     EnvironmentChoice,
+    EnvironmentSettings,
     Evaluation,
     Hurdle,
     LearnerChoice,
+    LearnerSettings,
     ScheduleEntry,
     Search,
     Section,
@@ -28,13 +33,34 @@ from autorl.studies.positions import MappingNode, Node
 from autorl.studies.problems import Path, Position, Problem, SpecificationError, dotted, shown
 
 PYTHON: Final = Position("<python>")
-Checks = Callable[[Sections], list[Finding]]
+M = TypeVar("M", bound=Section)
+S = TypeVar("S")
 
 
-def specification_from(root: Node, problems: Sequence[Problem], checks: Checks) -> Specification:
-    """Return the specification at ``root``.
+@dataclass(frozen=True)
+class Form(Generic[M, S]):
+    """A kind of experiment.
+
+    Attributes:
+        model: What it is read as.
+        sections: The sections of a whole one.
+        readable: The sections that can be read of a broken one (its data), once all that the findings name is left out.
+        inconsistencies: The contradictions between sections.
+    """
+
+    model: type[M]
+    sections: Callable[[M], S]
+    readable: Callable[[Any, Sequence[Finding]], S]
+    inconsistencies: Callable[[S], list[Finding]]
+
+
+def experiment_from(
+    form: Form[M, S], root: Node, problems: Sequence[Problem], checks: Callable[[S], list[Finding]]
+) -> M:
+    """Return the experiment at ``root``.
 
     Args:
+        form: Its kind.
         root: All that was written.
         problems: Those found while reading it.
         checks: More checks, such as those of the names that it refers to.
@@ -46,16 +72,16 @@ def specification_from(root: Node, problems: Sequence[Problem], checks: Checks) 
         given = plain(root)
         message = f"expected fields such as 'environment: gymnax:CartPole-v1', got {shown(given)}"
         raise SpecificationError([*problems, Problem.at(root.position, (), message, given)])
-    data = plain(root, Specification)
-    made: Specification | None = None
+    data = plain(root, form.model)
+    made: M | None = None
     findings: list[Finding] = []
     try:
-        made = Specification.__pydantic_validator__.validate_python(data)
-        sections = Sections.of(made)
+        made = form.model.__pydantic_validator__.validate_python(data)
+        sections = form.sections(made)
     except ValidationError as error:
-        findings = findings_of(Specification, error)
-        sections = readable(data, findings)
-        findings += inconsistencies(sections)
+        findings = findings_of(form.model, error)
+        sections = form.readable(data, findings)
+        findings += form.inconsistencies(sections)
     findings += checks(sections)
     if findings or problems or made is None:
         # what was refused while reading (a tag, an alias) is not also to be reproached with its type
@@ -71,8 +97,10 @@ def python_error(cls: type[Section], fields: dict[str, Any], error: ValidationEr
     problems: list[Problem] = []
     root = from_python(fields, PYTHON, problems)
     findings = findings_of(cls, error)
-    if cls is Specification:
-        findings += inconsistencies(readable(plain(root, cls), findings))
+    forms: dict[type[Section], Form[Any, Any]] = {Specification: STUDY, Comparison: COMPARISON}
+    form = forms.get(cls)
+    if form is not None:
+        findings += form.inconsistencies(form.readable(plain(root, cls), findings))
     return SpecificationError([*problems, *(problem_at(root, finding) for finding in findings)])
 
 
@@ -84,56 +112,118 @@ def problem_at(root: Node, finding: Finding) -> Problem:
     return Problem(position.source, position.line, position.column, dotted(written), finding.value, finding.message)
 
 
-def readable(data: Any, findings: Sequence[Finding]) -> Sections:
-    """Return what can be read of ``data`` once everything that ``findings`` name is left out, for the checks that remain."""
-    kept = copy.deepcopy(data)
-    for finding in findings:
-        _remove(kept, finding.path)
-    broken: set[str] = set()
+@dataclass
+class _Kept:
+    """What is left of the data of a broken experiment once everything that its findings name is left out.
 
-    def section(model: type[Section], key: str, value: Any) -> Any:
+    Attributes:
+        data: As it was written.
+        kept: What is left.
+        broken: The sections that could not be read.
+    """
+
+    data: Any
+    kept: Any
+    broken: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, data: Any, findings: Sequence[Finding]) -> _Kept:
+        kept = copy.deepcopy(data)
+        for finding in findings:
+            _remove(kept, finding.path)
+        return cls(data, kept)
+
+    def section(self, model: type[M], key: str, value: Any) -> M | None:
+        """Return the section ``value`` of the experiment's ``key``, if it can be read."""
         try:
             return model.__pydantic_validator__.validate_python(value)
         except ValidationError:
-            broken.add(key)
+            self.broken.add(key)
             return None
 
-    def optional(model: type[Section], key: str) -> Any:
-        if key in data and key not in kept:
-            broken.add(key)
-        return None if kept.get(key) is None else section(model, key, kept[key])
+    def optional(self, model: type[M], key: str) -> M | None:
+        """Return the section at ``key``, if it is there and can be read."""
+        if key in self.data and key not in self.kept:
+            self.broken.add(key)
+        return None if self.kept.get(key) is None else self.section(model, key, self.kept[key])
 
-    def several(model: type[Section], key: str) -> tuple[Any, ...]:
-        if key in data and key not in kept:
-            broken.add(key)
-        values = kept.get(key)
+    def several(self, model: type[M], key: str) -> tuple[M, ...]:
+        """Return the sections of the list (or the single section) at ``key`` up to the first that cannot be read.
+
+        Those after it would be found at the wrong place.
+        """
+        if key in self.data and key not in self.kept:
+            self.broken.add(key)
+        values = self.kept.get(key)
         listed = [] if values is None else values if isinstance(values, list) else [values]
-        return tuple(made for value in listed if (made := section(model, key, value)) is not None)
+        made: list[M] = []
+        for value in listed:
+            section = self.section(model, key, value)
+            if section is None:
+                break
+            made.append(section)
+        return tuple(made)
 
-    given = kept.get("search")
-    if isinstance(given, dict) and "space" not in given:  # the method can be checked all the same
-        kept["search"] = {**given, "space": "-"}
-        broken.add("search.space")
-    schedule = several(ScheduleEntry, "schedule")
+    def value(self, model: type[Section], key: str) -> Any:
+        """Return the value of the field ``key`` that is no section, if it is there and can be read."""
+        if key not in self.data:
+            return None
+        annotation = model_fields(model)[key][1].rebuild_annotation()
+        try:
+            return TypeAdapter(annotation).validate_python(self.kept[key], strict=True)
+        except (KeyError, ValidationError):
+            self.broken.add(key)
+            return None
+
+    def stand_in(self, key: str, name: str, value: Any) -> None:
+        """Let the section at ``key`` be read though its field ``name`` is missing or wrong; ``key.name`` is broken then."""
+        given = self.kept.get(key)
+        if isinstance(given, dict) and name not in given:
+            self.kept[key] = {**given, name: value}
+            self.broken.add(f"{key}.{name}")
+
+
+def _readable_study(data: Any, findings: Sequence[Finding]) -> Sections:
+    of = _Kept.of(data, findings)
+    of.stand_in("search", "space", "-")  # the method can be checked all the same
+    schedule = of.several(ScheduleEntry, "schedule")
     return Sections(
-        environments=several(EnvironmentChoice, "environment"),
-        learner=optional(LearnerChoice, "learner"),
-        search=optional(Search, "search"),
-        schedule=schedule if kept.get("schedule") is not None else None,
-        budget=optional(Budget, "budget") or Budget(),
-        evaluation=optional(Evaluation, "evaluation") or Evaluation(),
-        seed=(optional(Seeds, "seeds") or Seeds()).study,
-        hurdle=optional(Hurdle, "hurdle"),
-        broken=frozenset(broken | _touched(findings)),
+        environments=of.several(EnvironmentChoice, "environment"),
+        learner=of.optional(LearnerChoice, "learner"),
+        search=of.optional(Search, "search"),
+        schedule=schedule if of.kept.get("schedule") is not None else None,
+        budget=of.optional(Budget, "budget") or Budget(),
+        evaluation=of.optional(Evaluation, "evaluation") or Evaluation(),
+        seed=(of.optional(Seeds, "seeds") or Seeds()).study,
+        hurdle=of.optional(Hurdle, "hurdle"),
+        broken=frozenset(of.broken | _touched(Specification, findings)),
     )
 
 
-def _touched(findings: Sequence[Finding]) -> set[str]:
+def _readable_comparison(data: Any, findings: Sequence[Finding]) -> ComparisonSections:
+    of = _Kept.of(data, findings)
+    of.stand_in("tuning", "configurations", 2)  # the space can be checked all the same
+    return ComparisonSections(
+        objectives=of.value(Comparison, "objectives") or (),
+        environments=of.several(EnvironmentSettings, "environment"),
+        learner=of.optional(LearnerSettings, "learner"),
+        env_steps=of.value(Comparison, "env_steps"),
+        evaluation=of.optional(Evaluation, "evaluation") or Evaluation(),
+        tuning=of.optional(Tuning, "tuning"),
+        broken=frozenset(of.broken | _touched(Comparison, findings)),
+    )
+
+
+STUDY: Final = Form(Specification, Sections.of, _readable_study, inconsistencies)
+COMPARISON: Final = Form(Comparison, ComparisonSections.of, _readable_comparison, contradictions)
+
+
+def _touched(model: type[Section], findings: Sequence[Finding]) -> set[str]:
     """Return the sections whose own fields are wrong in a way that other sections' checks depend on."""
     parts = {("budget", "trainings"), ("budget", "env_steps"), ("evaluation", "points"), ("environment", "score_range")}
     named = {tuple(part for part in finding.path if isinstance(part, str))[:2] for finding in findings}
     misspelt = [str(finding.path[0]) for finding in findings if len(finding.path) == 1]
-    meant = {near for word in misspelt for near in difflib.get_close_matches(word, model_fields(Specification), n=1)}
+    meant = {near for word in misspelt for near in difflib.get_close_matches(word, model_fields(model), n=1)}
     return meant | {section for section, field in parts if (section, field) in named}
 
 

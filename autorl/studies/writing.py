@@ -8,14 +8,15 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
+from autorl.studies.comparison_models import Comparison
 from autorl.studies.convert import model_fields, resolve
-from autorl.studies.models import EnvironmentChoice, Specification
+from autorl.studies.models import EnvironmentSettings, Specification
 
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
 
 
-def to_mapping(specification: Specification) -> dict[str, Any]:
-    """Return the resolved specification as JSON-like data, under the names that users write; what is absent is left out."""
+def to_mapping(specification: Specification | Comparison) -> dict[str, Any]:
+    """Return the resolved experiment as JSON-like data, under the names that users write; what is absent is left out."""
     return _mapping(specification)
 
 
@@ -40,7 +41,7 @@ def _mapping(section: BaseModel) -> dict[str, Any]:
             made[written] = _value(value)
     if isinstance(section, Specification) and len(section.environments) == 1:
         made["environment"] = made["environment"][0]
-    if isinstance(section, EnvironmentChoice) and not section.task:
+    if isinstance(section, EnvironmentSettings) and not section.task:
         del made["task"]
     return made
 

@@ -11,11 +11,17 @@ from pathlib import Path
 import pytest
 
 from autorl.errors import UsageError
+from autorl.studies import comparison
 from autorl.studies.positions import MAX_BYTES, MAX_VALUES
 from autorl.studies.specification import SpecificationError, load, parse
 
 FOLDER = Path(__file__).parent / "broken_specifications"
 FILES = sorted(FOLDER.glob("*.yaml"))
+
+
+def read(path, **options):
+    """Read an experiment as what it is, a study or a comparison."""
+    return (comparison.load if comparison.is_comparison(path) else load)(path, **options)
 
 
 def expectations(path):
@@ -39,7 +45,7 @@ def test_the_corpus_is_large_and_says_what_it_expects():
 def test_every_problem_is_reported_where_it_stands(path):
     expected = sorted(expectations(path))
     with pytest.raises(SpecificationError) as caught:
-        load(path)
+        read(path)
     error = caught.value
     assert error.exit_code == 2
     assert sorted((p.line, p.column, p.field) for p in error.problems) == [e[:3] for e in expected], str(error)
@@ -54,7 +60,7 @@ def test_every_problem_is_reported_where_it_stands(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_structure_is_checked_without_the_references_too(path):
     try:
-        load(path, references=False)
+        read(path, references=False)
         found = set()
     except SpecificationError as error:
         found = {(p.line, p.column, p.field) for p in error.problems}

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from autorl import catalogue
+from autorl.studies import comparison
+from autorl.studies.comparison import Comparison
 from autorl.studies.models import Section
 from autorl.studies.schema import field_help, json_schema
 from autorl.studies.specification import load
@@ -23,9 +25,12 @@ def fits(value, schema, root):
         "$defs", "$schema",
         "title", "description", "default", "type", "anyOf", "enum", "properties", "required", "additionalProperties",
         "items", "prefixItems", "minItems", "maxItems", "minimum", "maximum",
-        "exclusiveMinimum", "exclusiveMaximum", "minLength", "pattern",
+        "exclusiveMinimum", "exclusiveMaximum", "minLength", "pattern", "if", "then", "else",
     }  # fmt: skip
     assert set(schema) <= known, set(schema) - known
+    if "if" in schema:
+        branch = "then" if fits(value, schema["if"], root) else "else"
+        return fits(value, schema[branch], root)
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
     if types and not any(is_type(value, name) for name in types):
@@ -130,6 +135,30 @@ def test_the_schema_refuses(text):
     assert not fits(data, schema, schema)
 
 
+COMPARED = "objectives: [dqn, double_dqn]\nlearner: dqn\nenvironment: gymnax:CartPole-v1\nenv_steps: 100_000\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "objectives: dqn",
+        "objectives: [1]",
+        "budget: {trainings: 5}",
+        "search: {space: dqn_rlzoo}",
+        "learner: {algorithm: dqn, objective: dqn}",
+        "environment: {id: gymnax:CartPole-v1, role: held_out}",
+        "seeds: {search: 1}",
+        "env_steps: 0",
+        "tuning: {space: dqn_rlzoo}",
+        "tuning: {space: dqn_rlzoo, configurations: 1}",
+    ],
+)
+def test_the_schema_of_comparisons_refuses(text):
+    schema, data = json_schema(), {**as_editor(COMPARED), **as_editor(text)}
+    assert fits(as_editor(COMPARED), schema, schema)
+    assert not fits(data, schema, schema)
+
+
 def test_names_are_offered_where_asked_for():
     schema = json_schema(names=True)
     for wrong in ("learner: pppo", "search: {space: ppo_arlbench, method: tpee}"):
@@ -140,8 +169,9 @@ def test_names_are_offered_where_asked_for():
         "search: {space: {dimensions: {}}}",
     ):
         assert fits({**as_editor(BASE), **as_editor(own)}, schema, schema)
+    assert not fits({**as_editor(COMPARED), **as_editor("learner: dqqn")}, schema, schema)
     text = json.dumps(schema)
-    assert all(f'"{name}"' in text for name in ("gymnax:CartPole-v1", "ppo_arlbench", "tpe", "dqn"))
+    assert all(f'"{name}"' in text for name in ("gymnax:CartPole-v1", "ppo_arlbench", "tpe", "dqn", "dqnreg_paper"))
 
 
 def test_the_schema_beside_the_experiments_is_the_present_one():
@@ -160,18 +190,22 @@ def test_every_field_is_explained():
         "environment.id", "learner.algorithm", "search.space", "schedule.until", "expected.minutes", "expected.score",
     ]  # fmt: skip
     assert {row.path: row.default for row in table}["seeds.test"] == 10
+    compared = list(field_help(Comparison))
+    assert {"objectives", "environment.hyperparameters", "tuning.configurations"} <= {row.path for row in compared}
+    assert all(row.help.endswith(".") and row.expected for row in compared)
     assert all(section.__doc__ for section in Section.__subclasses__())
 
 
 @pytest.mark.parametrize(("name", "path"), EXPERIMENTS, ids=[name for name, _ in EXPERIMENTS])
 def test_every_experiment_is_sound_and_says_what_it_is(name, path):
-    spec = load(name)
+    read = comparison.load if comparison.is_comparison(name) else load
+    spec = read(name)
     assert spec.name == name
     text = path.read_text()
     assert text.startswith("# ")
     assert len(text.splitlines()) <= 40, "one screen"
     assert "# yaml-language-server: $schema=schema.json" in text
-    assert load(path) == spec
+    assert read(path) == spec
 
 
 def test_quickstart_is_the_one_of_the_readme():
