@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autorl.analysis.scores import count, interval, number
+from autorl.analysis.scores import count, interval, number, plural
 from autorl.analysis.statistics import (
     Array,
     fill_failures,
@@ -22,9 +22,10 @@ from autorl.analysis.statistics import (
     stratified_bootstrap_interval,
 )
 from autorl.analysis.style import BLUE, GREEN, INK, PURPLE, VERMILION, label, legend, new_figure, title
-from autorl.analysis.tables import Column, Table
+from autorl.analysis.tables import Column, Table, split
 from autorl.analysis.tables import render as render_table
-from autorl.keys import derive
+from autorl.keys import derive, role_of
+from autorl.studies.objective_lines import labelled
 from autorl.studies.trial import Json
 
 if TYPE_CHECKING:
@@ -34,16 +35,15 @@ Ranges = Mapping[str, tuple[float, float]]
 THRESHOLDS = tuple(round(0.02 * i, 2) for i in range(51))
 _MARKERS = "osD^vP*X"
 _COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
-_FEW = 3
-"""Environments that stand in the columns of the main table."""
 
 
-def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None) -> Json:
+def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None, reference: str | None = None) -> Json:
     """Return what scores say, as plain data.
 
     Args:
         lines: As `autorl.engine.objective_scores.measure` returns them: equally many seeds everywhere.
-        ranges: Scores that count as 0 and as 1, by environment.
+        ranges: Scores that count as 0 and as 1, by environment. A failed training counts as 0 there, or less if another one does.
+        reference: The objective that all others are paired with; by default every two are a pair.
 
     Returns:
         ``objectives`` (by name: ``iqm`` and ``interval`` of normalised scores, ``failed``, ``trainings``, ``train_env_steps``, ``profile``
@@ -54,7 +54,8 @@ def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None) -> Jso
     raw = {
         n: [[e["score"] for e in lines if (e["objective"], e["environment"]) == (n, w)] for w in where] for n in names
     }
-    filled = fill_failures(raw)
+    limits = ranges or {}
+    filled = fill_failures(raw, [limits[w][0] if w in limits else None for w in where])
     found: Json = {
         "objectives": {},
         "environments": where,
@@ -65,8 +66,8 @@ def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None) -> Jso
     }
     if filled is None:
         return found | {"warnings": ["In some environment every training failed: nothing can be compared."]}
-    limits = _limits(filled, where, ranges or {})
-    normal = {n: _normalised(table, limits) for n, table in filled.items()}
+    scale = _limits(filled, where, limits)
+    normal = {n: _normalised(table, scale) for n, table in filled.items()}
     for name in names:
         own = [line for line in lines if line["objective"] == name]
         found["objectives"][name] = {
@@ -79,20 +80,26 @@ def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None) -> Jso
                 w: {**_middle(filled[name][:, [e]], name, w), "scores": raw[name][e]} for e, w in enumerate(where)
             },
         }
-    found["pairs"] = [_pair(a, b, normal) for a, b in combinations(names, 2)]
-    found["ranges"] = dict(zip(where, map(list, limits), strict=True))
-    return found | {"warnings": _warnings(found, ranges or {})}
+    pairs = combinations(names, 2) if reference is None else ((n, reference) for n in names if n != reference)
+    found["pairs"] = [_pair(a, b, normal) for a, b in pairs]
+    found["ranges"] = dict(zip(where, map(list, scale), strict=True))
+    return found | {"warnings": _warnings(found, limits, lines)}
 
 
 def evaluated(lines: Mapping[str, Json], graph: str) -> list[Json]:
-    """Return what kept scores say of a graph (its `canonical.key`): a row for each environment, learner, settings and length."""
+    """Return what kept scores say of a graph (its `canonical.key`): a row for each environment, learner, settings and length.
+
+    Scores of tuning seeds chose something, so they are left out: they are no result.
+    """
     groups: dict[tuple[Any, ...], list[Json]] = {}
     for line in lines.values():
-        if line.get("graph") == graph:
+        if line["graph"] == graph and role_of(line["seed"]) == "test":
             settings = " ".join(f"{k}={v}" for k, v in line["hyperparameters"].items())
-            groups.setdefault((line["environment"], line["learner"], settings, line["steps"]), []).append(line)
+            where = labelled(line["environment"], line["task"])
+            judged = tuple(line["evaluation"].values())
+            groups.setdefault((where, line["learner"], settings, line["steps"], judged), []).append(line)
     rows = []
-    for (environment, learner, settings, steps), own in groups.items():
+    for (environment, learner, settings, steps, _), own in groups.items():
         scores = fill_failures({"": [[line["score"] for line in own]]})
         middle = {"iqm": None, "interval": None} if scores is None else _middle(scores[""], environment)
         row = {"environment": environment, "learner": f"{learner} {settings}".strip(), "seeds": len(own)}
@@ -100,14 +107,14 @@ def evaluated(lines: Mapping[str, Json], graph: str) -> list[Json]:
     return rows
 
 
-def render(found: Json) -> str:
+def render(found: Json, heading: str = "Objectives") -> str:
     """Return the summary as text: tables, then warnings."""
-    parts = [render_table(table) for table in tables(found) if table.rows]
+    parts = [render_table(table) for table in tables(found, heading) if table.rows]
     return "\n".join([*parts, *(f"Note: {text}" for text in found["warnings"])]).rstrip() + "\n"
 
 
-def tables(found: Json) -> list[Table]:
-    """Return the tables: objectives, environments where there are several, pairs."""
+def tables(found: Json, heading: str = "Objectives") -> list[Table]:
+    """Return the tables: objectives, environments where there are several, pairs. ``heading`` begins the first one's title."""
     where = found["environments"]
     one = len(where) == 1
     rows = []
@@ -117,23 +124,31 @@ def tables(found: Json) -> list[Table]:
         rows.append((name, number(shown["iqm"]), interval(shown["interval"]), failed, count(own["train_env_steps"])))
     headings = ("score IQM" if one else "normalised IQM", "95 % interval", "failed", "env steps")
     columns = (Column("objective", right=False), *map(Column, headings))
-    made = [
-        Table(f"Objectives on {where[0]}" if one else f"Objectives on {len(where)} environments", columns, tuple(rows))
-    ]
+    made = [Table(f"{heading} on {scope(where)}", columns, tuple(rows))]
     if not one:
-        made += [_by_environment(found, where[i : i + _FEW]) for i in range(0, len(where), _FEW)]
+        made += split(_by_environment(found, where))
+    return [*made, _pairs(found)]
+
+
+def scope(where: Sequence[str]) -> str:
+    """Return the environment, or how many there are."""
+    return where[0] if len(where) == 1 else f"{len(where)} environments"
+
+
+def _pairs(found: Json) -> Table:
     chances = tuple(
         (p["objective"], p["against"], f"{p['probability']:.2f}", _shares(p["interval"]), p["verdict"])
         for p in found["pairs"]
     )
-    pair = (
+    columns = (
         Column("objective", right=False),
         Column("against", right=False),
         Column("P(better)"),
         Column("95 % interval"),
+        Column("verdict", right=False),
     )
     note = "P(better): how likely a training of the first is to score above one of the second; ties count half."
-    return [*made, Table("Pairs", (*pair, Column("verdict", right=False)), chances, note=note)]
+    return Table("Pairs", columns, chances, note=note)
 
 
 def _by_environment(found: Json, where: Sequence[str]) -> Table:
@@ -148,9 +163,8 @@ def _by_environment(found: Json, where: Sequence[str]) -> Table:
     return Table("Scores (IQM, 95 % interval)", columns, tuple(rows))
 
 
-def objectives_figure(found: Json) -> Figure:
+def objectives_figure(found: Json, heading: str = "Objectives") -> Figure:
     """Return the figure: interquartile means with intervals at the left, performance profiles at the right."""
-    several = len(found["environments"]) > 1
     figure, (left, right) = new_figure(1.2 + max(2.2, 0.42 * len(found["objectives"])), 1, 2)
     for row, (name, own) in enumerate(found["objectives"].items()):
         colour, marker = _COLOURS[row % len(_COLOURS)], _MARKERS[row % len(_MARKERS)]
@@ -166,8 +180,7 @@ def objectives_figure(found: Json) -> Figure:
     label(left, x="normalised score: interquartile mean, 95 % interval")
     label(right, x="normalised score τ", y="share of trainings above τ")
     legend(right, columns=1, loc="lower left")
-    scope = f"{len(found['environments'])} environments" if several else found["environments"][0].rpartition(":")[2]
-    title(figure, f"Objectives on {scope}")
+    title(figure, f"{heading} on {scope([w.rpartition(':')[2] for w in found['environments']])}")
     return figure
 
 
@@ -203,12 +216,17 @@ def _pair(a: str, b: str, normal: Mapping[str, Array]) -> Json:
     }
 
 
-def _warnings(found: Json, ranges: Ranges) -> list[str]:
+def _warnings(found: Json, ranges: Ranges, lines: Sequence[Json]) -> list[str]:
+    worst = "the worst score of all there" + (", and no more than 0 of its range" if ranges else "")
     said = [
-        f"{name}: {own['failed']} of {own['trainings']} trainings failed; each counts as the worst score of all there."
+        f"{name}: {own['failed']} of {own['trainings']} trainings failed; each counts as {worst}."
         for name, own in found["objectives"].items()
         if own["failed"]
     ]
+    crashed = [line for line in lines if line["status"] == "crashed"]
+    if crashed:
+        often = f"{plural(len(crashed), 'training')} crashed, such as: {crashed[0].get('message', '')}."
+        said.append(f"{often} The same command tries them again.")
     own_scale = [w for w in found["environments"] if w not in ranges]
     if own_scale and len(found["environments"]) > 1:
         said.append("Normalised: in each environment 0 is the worst training of all objectives here and 1 the best.")

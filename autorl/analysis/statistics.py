@@ -132,23 +132,30 @@ def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Array:
     return np.asarray(above.mean(axis=(1, 2)), np.float64)
 
 
-def fill_failures(arms: Mapping[str, RawScores]) -> dict[str, Array] | None:
+def fill_failures(
+    arms: Mapping[str, RawScores], floors: Sequence[float | None] | None = None
+) -> dict[str, Array] | None:
     """Return [S, E] scores of each arm, a failed training counting as the worst finite score of all arms there.
 
     The worst is taken in each environment by itself, over every arm given, so that an arm never gains by failing and
     all arms share one yardstick. Print the number of failures beside anything computed from the result.
 
+    Args:
+        arms: Scores as they are kept.
+        floors: For each environment a score that a failure does not exceed, if one is known; else None.
+
     Returns:
-        None when an environment has no finite score in any arm: then nothing can be compared.
+        None when an environment has no finite score in any arm, and no floor: then nothing can be compared.
     """
     tables = {name: _table(raw) for name, raw in arms.items()}
     widths = {table.shape[1] for table in tables.values()}
     if not tables or len(widths) != 1 or widths == {0}:
         return None
     everything = np.concatenate(list(tables.values()))
-    if not np.isfinite(everything).any(axis=0).all():
+    limits = [np.inf if floor is None else floor for floor in floors or [None] * everything.shape[1]]
+    worst = np.minimum(np.min(np.where(np.isfinite(everything), everything, np.inf), axis=0), limits)
+    if not np.isfinite(worst).all():
         return None
-    worst = np.min(np.where(np.isfinite(everything), everything, np.inf), axis=0)
     return {name: np.where(np.isfinite(table), table, worst) for name, table in tables.items()}
 
 

@@ -19,6 +19,8 @@ PLAIN_SECONDS = 5.0
 BAR = 24
 """Width of the bar, where there is room for it."""
 LEAST_BAR = 8
+UNSEEN = ("test", "comparison")
+"""Phases whose best score is not to be looked at before the end, or says nothing."""
 
 
 class Live:
@@ -131,7 +133,7 @@ def _head(event: Event) -> str:
 
 def _best(event: Event) -> str:
     """The best score so far, which is only shown where it may be looked at: never of the test."""
-    return "" if event.best is None or event.phase == "test" else f"best {event.best:.4g}"
+    return "" if event.best is None or event.phase in UNSEEN else f"best {event.best:.4g}"
 
 
 def _speed(number: str) -> str:

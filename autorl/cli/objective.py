@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,22 +122,40 @@ def evaluate(
     """Train objectives at equal work and compare them: interquartile means, P(better), performance profiles.
 
     Every score is kept in ROOT/objectives/scores.jsonl: what was stopped goes on, and nothing is trained twice.
+    Environments with lengths and hyperparameters of their own, and a tuning, are a file: an experiment with 'objectives'.
     """
     from autorl.engine.devices import start
+    from autorl.keys import training_seeds
     from autorl.objectives.loader import load_objective
 
     loaded = tuple(load_objective(name) for name in objectives)
     chosen = tuple(name.strip() for text in environments for name in text.split(",") if name.strip())
     given, limits = _settings(set_ or []), _ranges(ranges or [], chosen)
     devices = start()
-    from autorl.engine.objective_scores import Question  # imports jax, which the devices must come before
+    from autorl.engine.objective_scores import Place, Question  # imports jax, which the devices must come before
 
-    asked = Question(loaded, chosen, seeds, env_steps, learner or _fitting(loaded[0]), given, episodes, seed)
-    _compare(asked, root, devices, limits, json=json, quiet=quiet)
+    places = tuple(Place(name, env_steps, hyperparameters=given) for name in chosen)
+    asked = Question(loaded, places, learner or _fitting(loaded[0]), episodes)
+    work = {
+        "learner": asked.learner,
+        "hyperparameters": given,
+        "seeds": seeds,
+        "env_steps": env_steps,
+        "episodes": episodes,
+    }
+    _compare(asked, training_seeds(seed, "test", seeds), root, devices, limits, work, json=json, quiet=quiet)
 
 
 def _compare(
-    asked: Question, root: Path, devices: list[Any], ranges: dict[str, tuple[float, float]], *, json: bool, quiet: bool
+    asked: Question,
+    seeds: Sequence[int],
+    root: Path,
+    devices: list[Any],
+    ranges: dict[str, tuple[float, float]],
+    work: dict[str, Any],
+    *,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Train what is not known yet, then print the comparison and draw its figure."""
     from autorl.analysis.objectives import objectives_figure, render, summarise_scores
@@ -147,18 +166,16 @@ def _compare(
     from autorl.studies.objective_lines import FOLDER
 
     with Live(quiet or json) as live:
-        lines = measure(asked, root, devices, live)
+        lines = measure(asked, seeds, root, devices, live)
     found, figure = summarise_scores(lines, ranges), None
     if found["objectives"]:
         figure = _write(root / FOLDER / "evaluation.png", to_png(objectives_figure(found)))
     if json:
-        work = {name: getattr(asked, name) for name in ("learner", "hyperparameters", "seeds", "env_steps", "episodes")}
         print_json({**found, **work, "figure": None if figure is None else str(figure)})
         return
     typer.echo(render(found), nl=False)
-    typer.echo(
-        f"Each training: {asked.learner}, {asked.env_steps:,} env steps; {asked.seeds} seeds, {asked.episodes} episodes."
-    )
+    each = f"{work['learner']}, {work['env_steps']:,} env steps; {work['seeds']} seeds, {work['episodes']} episodes"
+    typer.echo(f"Each training: {each}.")
     if figure is not None:
         typer.echo(f"Figure: {figure}")
 

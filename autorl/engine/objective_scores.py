@@ -1,99 +1,143 @@
 """Scores of objectives: any of them × environments × seeds, trained with one learner, kept line by line, trained once.
 
-A score is kept under everything that decides it: the graph itself (not its name), learner, hyperparameters, environment, env steps,
-episodes, seed, versions. So a run that was stopped goes on, and a larger one trains only what is new.
+A score is kept under everything that decides it: the graph itself (not its name), learner, hyperparameters, environment, task, env
+steps, evaluation, seed, versions. So a run that was stopped goes on, and a larger one trains only what is new.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from autorl.engine.inflight import InflightSaver
 from autorl.engine.lanes import Job, Outcome, evaluation_points
+from autorl.engine.objectives import Objectives
 from autorl.engine.progress import Meter, Reporter, silent
 from autorl.engine.session import Stopper
 from autorl.engine.trainer import Trainer
 from autorl.errors import UsageError
-from autorl.keys import training_seeds
 from autorl.objectives.graphs.canonical import key
-from autorl.objectives.graphs.graph import Graph
+from autorl.objectives.graphs.files import graph_to_json
 from autorl.objectives.loader import LearnedObjective
 from autorl.outer.protocol import Status
 from autorl.spaces.plain_values import OBJECTIVE
+from autorl.studies import checkpoint
 from autorl.studies.manifest import version
-from autorl.studies.objective_lines import FILE, FOLDER, append, locked, mend, read
+from autorl.studies.objective_lines import FILE, FOLDER, append, labelled, locked, mend, read
 from autorl.studies.trial import Json, Stage
 
-POINTS: Final = 5
-"""Evaluations of a training; the last one is the score."""
+AGAIN = "Give the same command again to go on."
+
+
+@dataclass(frozen=True)
+class Place:
+    """One environment, and what training there takes.
+
+    Attributes:
+        environment: Id.
+        env_steps: Of one whole training.
+        task: Parameters of the task that differ from the environment's own.
+        hyperparameters: Of the learner, the same for all objectives; the rest are its defaults.
+    """
+
+    environment: str
+    env_steps: int
+    task: Mapping[str, Any] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The environment and its task, as tables name them."""
+        return labelled(self.environment, self.task)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be measured.
+    """What is to be measured, but for the seeds.
 
     Attributes:
         objectives: Different names.
-        environments: Ids of environments.
-        seeds: Trainings of each objective in each environment.
-        env_steps: Of each training.
+        places: Different environments or tasks.
         learner: Algorithm.
-        hyperparameters: Of the learner, the same for all; the rest are its defaults.
         episodes: Of each evaluation.
-        seed: Decides the training seeds; test seeds, which no search ever trains with.
+        points: Evaluations of a training.
+        averaged: Last evaluations whose mean is the score.
     """
 
     objectives: tuple[LearnedObjective, ...]
-    environments: tuple[str, ...]
-    seeds: int
-    env_steps: int
+    places: tuple[Place, ...]
     learner: str = "dqn"
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     episodes: int = 64
-    seed: int = 0
+    points: int = 5
+    averaged: int = 1
 
     def __post_init__(self) -> None:
         names = [objective.name for objective in self.objectives]
-        for what, listed in (("objectives", names), ("environments", list(self.environments))):
+        for what, listed in (("objectives", names), ("environments", [place.label for place in self.places])):
             if not listed or len(set(listed)) < len(listed):
                 raise UsageError(f"{what}: expected at least one and each once, got {', '.join(listed) or 'none'}")
-        for what in ("seeds", "env_steps", "episodes"):
-            if getattr(self, what) < 1:
-                raise UsageError(f"{what}: expected a whole number from 1, got {getattr(self, what)}")
-        if OBJECTIVE in self.hyperparameters:
+        numbers = {what: getattr(self, what) for what in ("episodes", "points", "averaged")}
+        for what, value in [*numbers.items(), *(("env_steps", place.env_steps) for place in self.places)]:
+            if value < 1:
+                raise UsageError(f"{what}: expected a whole number from 1, got {value}")
+        if any(OBJECTIVE in place.hyperparameters for place in self.places):
             raise UsageError(f"hyperparameters: {OBJECTIVE!r} is what is compared; name it among the objectives")
 
-    @property
-    def training_seeds(self) -> tuple[int, ...]:
-        """The seeds of the trainings; of a smaller question the first ones."""
-        return training_seeds(self.seed, "test", self.seeds)
+    def grid(self, seeds: Sequence[int]) -> list[Training]:
+        """Return one training for each objective, environment and seed, in this order, with the hyperparameters of the place."""
+        return [
+            Training(o, p, place.hyperparameters, seed)
+            for o in range(len(self.objectives))
+            for p, place in enumerate(self.places)
+            for seed in seeds
+        ]
 
-    def identity(self, objective: LearnedObjective, environment: str, seed: int) -> str:
+    def identity(self, training: Training) -> str:
         """Return a hash of everything that decides one score."""
+        place = self.places[training.place]
         plain = {
-            "graph": key(objective.graph),
+            "graph": key(self.objectives[training.objective].graph),
             "learner": self.learner,
-            "hyperparameters": dict(self.hyperparameters),
-            "environment": environment,
-            "env_steps": self.env_steps,
-            "episodes": self.episodes,
-            "seed": seed,
+            "hyperparameters": dict(training.hyperparameters),
+            "environment": place.environment,
+            "task": dict(place.task),
+            "env_steps": place.env_steps,
+            "evaluation": [self.episodes, self.points, self.averaged],
+            "seed": training.seed,
             "versions": [version("autorl"), version("jax")],
         }
         return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True)
+class Training:
+    """One training of a question: the positions of its objective and place, all hyperparameters that are given, the seed."""
+
+    objective: int
+    place: int
+    hyperparameters: Mapping[str, Any]
+    seed: int
+
+
 def measure(
-    question: Question, root: Path, devices: Sequence[Any], report: Reporter = silent, stopper: Stopper | None = None
+    question: Question,
+    seeds: Sequence[int],
+    root: Path,
+    devices: Sequence[Any],
+    report: Reporter = silent,
+    stopper: Stopper | None = None,
 ) -> list[Json]:
     """Train what ``root``/objectives/scores.jsonl does not hold yet; return every score, one mapping a training.
 
     Args:
         question: What to measure.
+        seeds: Training seeds.
         root: Folder of studies.
         devices: As `autorl.engine.devices.start` returns them.
         report: Told the progress.
@@ -108,53 +152,146 @@ def measure(
         StudyInterrupted: Stopped on request; what has ended is kept.
         StudyError: The file cannot be read or written, or another process is writing it.
     """
-    stopper = stopper or Stopper("Give the same command again to go on.")
+    trainings = question.grid(seeds)
+    meter = Meter("test", len(trainings), sum(question.places[t.place].env_steps for t in trainings), report)
+    with scoring(question, root, devices, meter, stopper) as scores:
+        return scores.of(trainings)
+
+
+@contextlib.contextmanager
+def scoring(
+    question: Question, root: Path, devices: Sequence[Any], meter: Meter, stopper: Stopper | None = None
+) -> Iterator[Scores]:
+    """Open the scores below ``root`` as their one writer; see `measure` for what it raises."""
+    stopper = stopper or Stopper(AGAIN)
     path = root / FOLDER / FILE
     with locked(path), stopper:
         mend(path)
-        kept = read(path)
-        trainer = _trainer(question, devices, stopper)
-        plans = [{**question.hyperparameters, OBJECTIVE: _loss(o.graph)} for o in question.objectives]
-        for environment in range(len(question.environments)):
-            for plan in plans:  # before anything is trained, so that nothing is in vain
-                trainer.hyperparameters(environment, plan)
-        wanted = _wanted(question)
-        due = list({w.identity: w for w in wanted if w.identity not in kept}.values())
-        count = len({w.identity for w in wanted})
-        meter = Meter("test", count, count * question.env_steps, report)
-        already = [kept[identity] for identity in {w.identity for w in wanted} & kept.keys()]
-        meter.already(len(already), sum(e["score"] is None for e in already), len(already) * question.env_steps, None)
-        for group in dict.fromkeys((w.environment, w.objective) for w in due):
-            own = [w for w in due if (w.environment, w.objective) == group]
-            kept |= _train(question, trainer, plans[group[1]], own, path, meter)
-    return [{**kept[w.identity], "objective": question.objectives[w.objective].name} for w in wanted]
+        scores = Scores(question, path, meter, _trainer(question, devices, stopper), read(path))
+        scores.check(question.grid([0]))  # before anything is trained, so that nothing is in vain
+        yield scores
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """One training: identity, indices of objective and environment, seed."""
+@dataclass
+class Scores:
+    """The scores that are kept, and the trainer that adds to them.
 
-    identity: str
-    objective: int
-    environment: int
-    seed: int
+    Attributes:
+        question: What is measured.
+        path: File of the scores.
+        meter: Told of every training; its plan counts all that is asked for.
+        trainer: Its programs live as long as this.
+        kept: Line of every training that has ended, by identity.
+    """
 
+    question: Question
+    path: Path
+    meter: Meter
+    trainer: Trainer
+    kept: dict[str, Json]
+    _counted: set[str] = field(default_factory=set)
 
-def _wanted(question: Question) -> list[_Wanted]:
-    return [
-        _Wanted(question.identity(objective, environment, seed), o, e, seed)
-        for o, objective in enumerate(question.objectives)
-        for e, environment in enumerate(question.environments)
-        for seed in question.training_seeds
-    ]
+    @cached_property
+    def graphs(self) -> list[Json]:
+        """The objectives' graphs as plain data."""
+        return [graph_to_json(objective.graph) for objective in self.question.objectives]
 
+    def plan(self, training: Training) -> dict[str, Any]:
+        """Return the hyperparameters of a training, its objective among them."""
+        return {**training.hyperparameters, OBJECTIVE: self.graphs[training.objective]}
 
-def _loss(graph: Graph) -> Any:
-    """Return the objective as a program of its own: its bits must not depend on what else is evaluated."""
-    from autorl.objectives.graphs.compiled import CompiledLoss
-    from autorl.objectives.graphs.compiled_coreyes import CompiledNetworkLoss
+    def check(self, trainings: Sequence[Training]) -> None:
+        """Raise `UsageError` if learner, hyperparameters, environment and objective of a training do not fit together."""
+        for training in trainings:
+            steps = self.question.places[training.place].env_steps
+            # alone: a program of its own, as it will be trained
+            (made,) = Objectives().made([self.plan(training)], steps)
+            self.trainer.hyperparameters(training.place, made)
 
-    return CompiledNetworkLoss.of(graph) if graph.family == "network" else CompiledLoss.of(graph)
+    def of(self, trainings: Sequence[Training]) -> list[Json]:
+        """Return the scores of ``trainings`` in their order, as `measure` does; train those that are not kept yet."""
+        identities = [self.question.identity(training) for training in trainings]
+        due: dict[str, Training] = {}
+        for identity, training in zip(identities, trainings, strict=True):
+            steps = self.question.places[training.place].env_steps
+            if identity in self._counted:
+                self.meter.repeated(steps)
+            elif identity in self.kept:
+                self.meter.known(self.kept[identity]["score"], steps)
+            else:
+                due[identity] = training
+            self._counted.add(identity)
+        self.meter.show()
+        for group in dict.fromkeys((t.place, t.objective) for t in due.values()):
+            self._train({i: t for i, t in due.items() if (t.place, t.objective) == group})
+        return [
+            {
+                **self.kept[identity],
+                "objective": self.question.objectives[training.objective].name,
+                "environment": self.question.places[training.place].label,
+            }
+            for identity, training in zip(identities, trainings, strict=True)
+        ]
+
+    def _train(self, due: Mapping[str, Training]) -> None:
+        """Train one objective in one environment, as many at once as there are; keep each score as soon as it is known."""
+        identities, trainings = list(due), list(due.values())
+        steps = self.question.places[trainings[0].place].env_steps
+        points = evaluation_points(0, steps, steps, self.question.points)
+        jobs = [
+            Job(
+                trial=0,  # the same whatever else is still to train, so that what was in flight is known again
+                environment=t.place,
+                seed=t.seed,
+                plan=(Stage(steps, self.plan(t)),),
+                points=points,
+                averaged=self.question.averaged,
+                horizon=steps,
+            )
+            for t in trainings
+        ]
+
+        def done(indices: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+            for i, outcome in zip(indices, outcomes, strict=True):
+                line = self._line(identities[i], trainings[i], outcome)
+                self.kept[identities[i]] = line
+                if outcome.status is not Status.CRASHED:  # a crash may be the machine's: tried again next time
+                    append(self.path, line)
+                self.meter.finished(outcome.score)
+            checkpoint.prune(self.path.parent, ())  # what was in flight has landed
+
+        # names all that the jobs themselves do not say: what was in flight is used for exactly the same work
+        alike = self.question.identity(Training(trainings[0].objective, trainings[0].place, {}, 0))
+        self.trainer.run(
+            jobs,
+            stepped=self.meter.stepped,
+            done=done,
+            saver=lambda chunk: InflightSaver(self.path.parent, alike, chunk),
+        )
+
+    def _line(self, identity: str, training: Training, outcome: Outcome) -> Json:
+        objective, place = self.question.objectives[training.objective], self.question.places[training.place]
+        return {
+            "key": identity,
+            "objective": objective.name,
+            "graph": key(objective.graph),
+            "environment": place.environment,
+            "task": dict(place.task),
+            "learner": self.question.learner,
+            "hyperparameters": dict(training.hyperparameters),
+            "steps": place.env_steps,
+            "evaluation": {name: getattr(self.question, name) for name in ("episodes", "points", "averaged")},
+            "seed": training.seed,
+            "status": str(outcome.status),
+            "score": outcome.score,
+            "env_steps": list(outcome.env_steps),
+            "returns": list(outcome.returns),
+            "train_env_steps": outcome.train_env_steps,
+            "evaluation_env_steps": outcome.evaluation_env_steps,
+            "updates": outcome.updates,
+            "wall_seconds": round(outcome.wall_seconds, 3),
+            "message": outcome.message,
+        }
 
 
 def _trainer(question: Question, devices: Sequence[Any], stopper: Stopper) -> Trainer:
@@ -163,61 +300,14 @@ def _trainer(question: Question, devices: Sequence[Any], stopper: Stopper) -> Tr
     from autorl.inner.algorithms import ALGORITHMS
 
     algorithm = ALGORITHMS.load(question.learner)
-    made = [make_environment(environment) for environment in question.environments]
+    made = [make_environment(place.environment) for place in question.places]
+    tasks = [make_task(environment, place.task) for environment, place in zip(made, question.places, strict=True)]
     return Trainer(
         learners=[algorithm(environment) for environment in made],
-        tasks=[make_task(environment, {}) for environment in made],
-        horizons=[question.env_steps] * len(made),
+        tasks=tasks,
+        horizons=[place.env_steps for place in question.places],
         episodes=question.episodes,
         upper_bounds={},
         devices=devices,
         check=stopper.check,
     )
-
-
-def _train(
-    question: Question,
-    trainer: Trainer,
-    plan: Mapping[str, Any],
-    wanted: Sequence[_Wanted],
-    path: Path,
-    meter: Meter,
-) -> dict[str, Json]:
-    """Train one objective in one environment on several seeds; keep each score as soon as it is known."""
-    steps = question.env_steps
-    points = evaluation_points(0, steps, steps, POINTS)
-    stages = (Stage(steps, plan),)
-    jobs = [Job(i, w.environment, w.seed, stages, points, horizon=steps) for i, w in enumerate(wanted)]
-    ended: dict[str, Json] = {}
-
-    def done(indices: Sequence[int], outcomes: Sequence[Outcome]) -> None:
-        for i, outcome in zip(indices, outcomes, strict=True):
-            line = _line(question, wanted[i], outcome)
-            ended[line["key"]] = line
-            if outcome.status is not Status.CRASHED:  # a crash may be the machine's: tried again next time
-                append(path, line)
-            meter.finished(outcome.score)
-
-    trainer.run(jobs, stepped=meter.stepped, done=done)
-    return ended
-
-
-def _line(question: Question, wanted: _Wanted, outcome: Outcome) -> Json:
-    return {
-        "key": wanted.identity,
-        "objective": question.objectives[wanted.objective].name,
-        "graph": key(question.objectives[wanted.objective].graph),
-        "environment": question.environments[wanted.environment],
-        "learner": question.learner,
-        "hyperparameters": dict(question.hyperparameters),
-        "steps": question.env_steps,
-        "seed": wanted.seed,
-        "status": str(outcome.status),
-        "score": outcome.score,
-        "env_steps": list(outcome.env_steps),
-        "returns": list(outcome.returns),
-        "train_env_steps": outcome.train_env_steps,
-        "evaluation_env_steps": outcome.evaluation_env_steps,
-        "wall_seconds": round(outcome.wall_seconds, 3),
-        "message": outcome.message,
-    }

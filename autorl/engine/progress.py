@@ -60,6 +60,15 @@ class Meter:
         self.trials = self.failures = self.env_steps = 0
         self.best: float | None = None
 
+    def known(self, score: float | None, env_steps: int) -> None:
+        """Count one trial that an earlier run had done (it does not count for the speed)."""
+        self.already(self.trials + 1, self.failures + (score is None), self.env_steps + env_steps, self.best)
+
+    def repeated(self, env_steps: int) -> None:
+        """Take a whole trial off the plan: it is one that was counted before."""
+        self.trials_total -= 1
+        self.saved(env_steps)
+
     def already(self, trials: int, failures: int, env_steps: int, best: float | None) -> None:
         """Count what an earlier run of this study had done (it does not count for the speed)."""
         self.trials, self.failures, self.env_steps, self.best = trials, failures, env_steps, best

@@ -9,6 +9,7 @@ import pytest
 
 from autorl.analysis.objectives import evaluated, objectives_figure, render, summarise_scores
 from autorl.analysis.style import to_svg
+from autorl.keys import training_seeds
 
 
 def lines(**scores: dict[str, list[float | None]]) -> list[dict[str, Any]]:
@@ -55,6 +56,29 @@ def test_a_failure_counts_as_the_worst_and_is_said() -> None:
     assert max(map(len, text.splitlines())) <= 110
 
 
+def test_where_a_range_is_given_a_failure_counts_as_no_more_than_its_low_end() -> None:
+    scores = {"fine": {"A": [1.0, 1.0], "B": [5.0, 5.0]}, "broken": {"A": [None, None], "B": [None, 7.0]}}
+    found = summarise_scores(lines(**scores), {"A": (0.0, 1.0), "B": (6.0, 8.0)})
+    assert found["objectives"]["broken"]["environments"]["A"]["iqm"] == 0.0
+    assert found["objectives"]["broken"]["environments"]["B"]["iqm"] == 6.0, "5 and 7: below the range already"
+    (pair,) = found["pairs"]
+    assert pair["probability"] == pytest.approx((1.0 + 0.25) / 2)
+    alone = summarise_scores(lines(broken={"A": [None, None]}), {"A": (0.0, 1.0)})
+    assert alone["objectives"]["broken"]["iqm"] == 0.0, "nothing finite, but the range says what it is worth"
+
+
+def test_all_are_paired_with_the_reference_where_there_is_one() -> None:
+    own = {name: {"A": [1.0, 2.0]} for name in "abc"}
+    found = summarise_scores(lines(**own), reference="b")
+    assert [(p["objective"], p["against"]) for p in found["pairs"]] == [("a", "b"), ("c", "b")]
+
+
+def test_crashes_are_said_for_they_are_tried_again() -> None:
+    crashed = [{**line, "status": "crashed", "message": "a disk was full"} for line in lines(a={"A": [None]})]
+    found = summarise_scores([*crashed, *lines(b={"A": [1.0]})])
+    assert any("1 training crashed, such as: a disk was full." in text for text in found["warnings"])
+
+
 def test_given_ranges_decide_the_scale() -> None:
     found = summarise_scores(BETTER, {"gymnax:A": (0.0, 100.0), "gymnax:B": (-100.0, 0.0)})
     assert found["objectives"]["good"]["iqm"] == pytest.approx(np.mean([0.09, 0.1, 0.8, 0.85]), abs=1e-9)
@@ -87,16 +111,21 @@ def test_the_same_scores_give_the_same_numbers_and_figure() -> None:
 
 
 def test_kept_scores_of_a_graph_by_environment_and_settings() -> None:
+    test = training_seeds(0, "test", 4)
     kept = {
         str(i): {
             **line,
             "graph": "g" if line["objective"] == "good" else "h",
+            "seed": test[line["seed"]],
+            "task": {},
             "learner": "dqn",
             "steps": 50,
             "hyperparameters": {},
+            "evaluation": {"episodes": 2},
         }
         for i, line in enumerate(BETTER)
     }
+    kept["tuning"] = {**kept["0"], "seed": training_seeds(0, "tuning", 1)[0], "score": 99.0}
     kept["other"] = {**kept["0"], "hyperparameters": {"gamma": 0.9}}
     rows = evaluated(kept, "g")
     assert [(r["environment"], r["learner"], r["seeds"], r["env_steps"]) for r in rows] == [
