@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autorl.api import Study, create, load, resume, run
+    from autorl.comparisons import run_comparison
     from autorl.outer.protocol import Proposal, Status
     from autorl.studies.specification import Specification
 
 __version__ = "0.1.0"
-__all__ = ["Proposal", "Specification", "Status", "Study", "create", "load", "resume", "run"]
+__all__ = ["Proposal", "Specification", "Status", "Study", "create", "load", "resume", "run", "run_comparison"]
 
 _HOMES = {
     "Study": "autorl.api",
@@ -28,6 +29,7 @@ _HOMES = {
     "load": "autorl.api",
     "resume": "autorl.api",
     "run": "autorl.api",
+    "run_comparison": "autorl.comparisons",
     "Proposal": "autorl.outer.protocol",
     "Status": "autorl.outer.protocol",
     "Specification": "autorl.studies.specification",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
+from autorl.studies.folder import ROOT
 
 if TYPE_CHECKING:
     from autorl.api import Study
@@ -93,14 +95,32 @@ def result_path(experiment: str) -> Path:
 def record_result(study: Study, experiment: str) -> Path:
     """Write ``NAME.result.json`` beside the experiment: score, interval, ledger, versions, seeds."""
     from autorl.studies import manifest
+
+    about = manifest.read(study.folder.manifest)
+    return write_record(experiment, study.plain_specification(), study.result, about)
+
+
+def in_python(experiment: str, overrides: Sequence[str], root: Path, name: str | None = None) -> str:
+    """Return the arguments of the call in Python that does what a command line does."""
+    arguments = [repr(experiment)]
+    if overrides:
+        arguments.append(repr(list(overrides)))
+    if name is not None:
+        arguments.append(f"name={name!r}")
+    if root != ROOT:
+        arguments.append(f"root={str(root)!r}")
+    return ", ".join(arguments)
+
+
+def write_record(experiment: str, specification: Any, result: Any, about: Mapping[str, Any]) -> Path:
+    """Write ``NAME.result.json`` beside the experiment; ``about`` is a manifest."""
     from autorl.studies.folder import write_text_atomic
 
     path = result_path(experiment)
-    about = manifest.read(study.folder.manifest)
     outcome = {
         "experiment": path.name.removesuffix(".result.json"),
-        "specification": study.plain_specification(),
-        "result": study.result,
+        "specification": specification,
+        "result": result,
         "versions": {"autorl": about["autorl"], "python": about["python"], **about["packages"]},
         "seeds": about["seeds"],
         "cpus": about["cpus"],

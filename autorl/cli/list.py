@@ -107,9 +107,10 @@ def _described(kind: catalogue.Kind, path: Path) -> str:
 
         return described(path.name)
     if kind == "experiments":
-        from autorl.studies.specification import load
+        from autorl.studies import comparison, specification
 
         try:
+            load = comparison.load if comparison.is_comparison(path) else specification.load
             description = load(path, references=False).description
         except AutoRLError as error:
             return f"cannot be read: {str(error).splitlines()[0]}"

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from autorl.cli.names import complete_experiments
+from autorl.errors import UsageError
 from autorl.studies.folder import ROOT
 
 
@@ -30,7 +31,19 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_python: Annotated[bool, typer.Option("--as-python", help="Print the same run in Python and exit.")] = False,
 ) -> None:
-    """Run an experiment: search, finalists on fresh seeds, the result on test seeds, the report."""
+    """Run an experiment: search, finalists on fresh seeds, the result on test seeds, the report.
+
+    A comparison (an experiment with 'objectives') trains every objective and prints its tables; the same command resumes it.
+    """
+    from autorl.studies.comparison import is_comparison
+
+    if is_comparison(experiment):
+        from autorl.cli.comparison import run_comparison
+
+        if name is not None:
+            raise UsageError("--name: a comparison makes no study; its scores are kept in objectives/ below --root")
+        run_comparison(experiment, overrides or (), root, record=record, json=json, quiet=quiet, as_python=as_python)
+        return
     from autorl.api import create
     from autorl.cli.finish import announce, record_result, result_path, watch
 
@@ -48,17 +61,11 @@ def run(
 
 def _python(experiment: str, overrides: Sequence[str], name: str | None, root: Path) -> str:
     """Return the program that does what this command line does; a wrong experiment is refused here already."""
+    from autorl.cli.finish import in_python
     from autorl.studies.specification import load
 
     load(experiment, overrides, references=False)
-    arguments = [repr(experiment)]
-    if overrides:
-        arguments.append(repr(list(overrides)))
-    if name is not None:
-        arguments.append(f"name={name!r}")
-    if root != ROOT:
-        arguments.append(f"root={str(root)!r}")
     return (
-        f"import autorl\n\nstudy = autorl.run({', '.join(arguments)})\n"
+        f"import autorl\n\nstudy = autorl.run({in_python(experiment, overrides, root, name)})\n"
         'print(study.best)\nprint(study.result["headline"])\nprint(study.folder.report)\n'
     )

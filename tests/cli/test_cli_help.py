@@ -108,7 +108,8 @@ def test_schema_is_the_one_of_the_specification():
     done = call("schema")
     assert (done.code, done.err) == (0, "")
     assert done.json == json.loads(json.dumps(json_schema()))
-    assert {"environment", "learner", "search", "budget"} <= set(done.json["properties"])
+    assert {"environment", "learner", "search", "budget"} <= set(done.json["else"]["properties"]), "a study"
+    assert {"environment", "learner", "objectives"} <= set(done.json["then"]["properties"]), "a comparison"
 
 
 def test_doctor_finds_this_installation_well():

@@ -1,0 +1,109 @@
+"""`autorl run` of a comparison: tables, JSON, record, resumption, and what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from command_line import call, write
+
+import autorl
+
+COMPARISON = {
+    "description": "A small one.",
+    "objectives": ["dqn", "dqnreg_paper"],
+    "learner": {"algorithm": "dqn", "hyperparameters": {"hidden_size": 8, "learning_starts": 16, "buffer_size": 32}},
+    "environment": {"id": "probe:action_reward", "score_range": [0, 1], "env_steps": 64},
+    "seeds": {"test": 2},
+    "evaluation": {"episodes": 2, "points": 2, "averaged": 1},
+    "tuning": {
+        "space": {"dimensions": {"gamma": {"type": "float", "low": 0.5, "high": 0.9}}},
+        "configurations": 2,
+    },
+}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory with a small comparison in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").mkdir()
+    write(tmp_path / "experiments", "small", COMPARISON)
+    return tmp_path
+
+
+def test_run_trains_once_prints_everything_and_records(here):
+    done = call("run", "small", "--record")
+    assert done.code == 0, done.err
+    assert done.err.startswith("comparison: 0/")
+    for words in ("small: 2 objectives of dqn", "As given on", "Tuned on", "P(better)", "Chosen", "Equal work: each"):
+        assert words in done.out
+    files = "Figure, tuned: studies/objectives/small-tuned.png\nScores: studies/objectives/scores.jsonl\n"
+    assert done.out.endswith(files)
+    kept = (here / "studies/objectives/scores.jsonl").read_text()
+    assert 8 <= len(kept.splitlines()) <= 12
+    recorded = json.loads((here / "experiments/small.result.json").read_text())
+    again = call("run", "small", "--json")
+    assert (again.code, again.err) == (0, "")
+    assert (here / "studies/objectives/scores.jsonl").read_text() == kept, "nothing is trained twice"
+    assert recorded["result"] == {k: v for k, v in again.json.items() if k not in ("specification", "seeds", "figures")}
+    assert (recorded["experiment"], recorded["specification"]) == ("small", again.json["specification"])
+    assert recorded["versions"]["autorl"] == autorl.__version__
+    assert len(recorded["seeds"]["test"]) == 2
+    assert not set(recorded["seeds"]["test"]) & set(recorded["seeds"]["tuning"])
+    tuned = recorded["result"]["panels"]["tuned"]["objectives"]["dqn"]
+    assert len(tuned["environments"]["probe:action_reward"]["scores"]) == 2
+    more = call("run", "small", "seeds.test=3", "tuning=null", "objectives=[dqn]", "--json")
+    assert (more.code, more.err) == (0, "")
+    assert len((here / "studies/objectives/scores.jsonl").read_text().splitlines()) == len(kept.splitlines()) + 1
+    (row,) = call("objective", "show", "dqn", "--json").json["evaluated"][:1]
+    assert row["seeds"] == 3, "test seeds alone"
+
+
+def test_as_python_prints_a_program_that_does_the_same(here):
+    short = ["tuning=null", "objectives=[dqn]", "seeds.test=1"]
+    printed = call("run", "small", *short, "--root", "here", "--as-python")
+    assert (printed.code, printed.err) == (0, "")
+    assert not (here / "here").exists(), "it is printed, not run"
+    done = subprocess.run([sys.executable, "-c", printed.out], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    ours = call("run", "small", *short, "--root", "here", "--json").json["panels"]["given"]["objectives"]["dqn"]
+    assert done.stdout == f"given dqn {ours['iqm']} {ours['interval']}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["objectives=[dqn, dqnreg]"], 2, "objectives.1: unknown learned objective 'dqnreg'. Did you mean"),
+        (["budget.trainings=5"], 2, "budget: unknown field"),
+        (["seeds.test=0", "learner=sarsa"], 2, "seeds.test: expected a whole number >= 1"),
+        (["seeds.test=0", "learner=sarsa"], 2, "unknown learner 'sarsa'"),
+        (["--name", "mine"], 2, "--name: a comparison makes no study"),
+        (["seeds.tets=1", "--as-python"], 2, "Did you mean 'test'?"),
+    ],
+)
+def test_wrong_usage_is_one_message_and_leaves_nothing(here, arguments, code, message):
+    done = call("run", "small", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert message in done.err
+    assert done.err.startswith(("error: ", "Usage: "))
+    assert "Traceback" not in done.err
+    assert not (here / "studies").exists()
+
+
+def test_a_record_that_cannot_be_written_is_refused_first(here, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    done = call("run", "small", "--record")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("error: --record: cannot write beside ")
+    assert not (here / "studies").exists()
+
+
+def test_a_comparison_is_listed_and_is_no_study(here):
+    rows = {row["name"]: row["description"] for row in call("list", "experiments", "--json").json["experiments"]}
+    assert rows["small"] == "A small one."
+    assert rows["dqnreg_generalises"].startswith("Whether DQNReg generalises: four losses")
+    with pytest.raises(autorl.errors.UsageError, match=r"autorl\.run_comparison"):
+        autorl.run("small")
+    with pytest.raises(autorl.errors.UsageError, match="objectives: missing"):
+        autorl.run_comparison("quickstart")
