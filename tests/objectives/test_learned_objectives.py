@@ -115,6 +115,7 @@ FORMULAS: dict[str, Callable[[Registers], np.ndarray]] = {
     "cql": lambda r: 0.5 * delta(r) ** 2 + 0.1 * (log_sum_exp(r["q"]) - r["q_action"]),
     "munchausen": munchausen,
     "ppo_clip": lambda r: -surrogate(r) + 0.25 * error(r),
+    "importance_weighted": lambda r: -r["ratio"] * r["advantage"] + 0.25 * error(r),
     "a2c": lambda r: -r["log_prob"] * r["advantage"] + 0.5 * error(r) - 0.01 * r["entropy"],
     "awr": lambda r: -np.minimum(np.exp(np.minimum(r["advantage"], 20)), 20) * r["log_prob"] + 0.5 * error(r),
     "dpo": lambda r: -r["ratio"] * r["advantage"] + drift(r) + 0.25 * error(r),
