@@ -71,8 +71,9 @@ def _written(trial: Trial, stages: tuple[Stage, ...] | None) -> str:
 def pick_winner(finalists: Sequence[Trial], size: Callable[[Trial], int] = lambda trial: 0) -> Trial | None:
     """Return the finalist with the highest interquartile mean over its tuning seeds; None if no training of any completed.
 
-    Of those that cannot be told from it the smallest wins: those whose mean, seed by seed, is behind by no more than one standard error
-    (Breiman et al., 1984). Seeds are shared, so the difference is paired.
+    Of those that cannot be told from it the smallest wins: those whose mean, seed by seed, is behind by no more than two standard
+    errors, after the one-standard-error rule of Breiman et al. (1984): the best of many is best by luck as well. Seeds are shared, so
+    the difference is paired.
 
     Args:
         finalists: Ended trials of one arm, with the same seeds.
@@ -97,11 +98,11 @@ def pick_winner(finalists: Sequence[Trial], size: Callable[[Trial], int] = lambd
 
 
 def _as_good(scores: Sequence[float], best: Sequence[float]) -> bool:
-    """Return whether ``scores`` are behind ``best``, paired, by no more than one standard error."""
+    """Return whether ``scores`` are behind ``best``, paired, by no more than two standard errors."""
     if len(scores) != len(best) or len(best) < 2:
         return False
     behind = np.asarray(best) - np.asarray(scores)
-    return float(behind.mean()) <= float(behind.std(ddof=1)) / np.sqrt(len(behind))
+    return float(behind.mean()) <= 2.0 * float(behind.std(ddof=1)) / np.sqrt(len(behind))
 
 
 def interquartile_mean(scores: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ from autorl.keys import generator
 from autorl.objectives.graphs.canonical import key as structure
 from autorl.objectives.graphs.cells import Cell, put_together, readers, substituted, take_apart
 from autorl.objectives.graphs.graph import Graph
-from autorl.objectives.graphs.sampling import Grammar, pick, random_node, signatures
+from autorl.objectives.graphs.sampling import ANY, Grammar, pick, random_node, signatures
 from autorl.objectives.graphs.types import Type
 
 ATTEMPTS = 200
@@ -26,6 +26,7 @@ SLIDING = frozenset({"mul", "div", "scale", "add", "sub", "stop_gradient"})
 """Operations that `slide` moves: factors above all."""
 
 _SOURCE = -1  # stands for what an inserted node follows
+_TALLEST = 3  # nodes of an expression that grows at once
 _SMALLEST, _LARGEST = 1e-4, 1e4  # constants stay within: beyond, a term is all of the loss or nothing of it
 
 Mutation = Callable[[np.random.Generator, Graph, Grammar], Graph | None]
@@ -108,6 +109,30 @@ def insert(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | 
     return put_together(changed, graph) if isinstance(changed, Cell) else None
 
 
+def grow(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | None:
+    """Let one input of a node read a new expression of one to three nodes (Koza, 1992: subtree mutation)."""
+    root, cells, types = _opened(graph)
+    edges = [(cell, slot) for cell in cells for slot in range(len(cell.inputs))]
+    if not edges:
+        return None
+    reader, slot = edges[int(rng.integers(len(edges)))]
+    sources, place = _sources(cells, types, grammar, above=reader)
+    grown: Cell | None = None
+    for left in range(int(rng.integers(_TALLEST)), -1, -1):
+        wanted = ANY if left else _accepted(graph, reader, slot, types)
+        node = random_node(rng, grammar, sources, wanted, (_SOURCE, types[id(grown)]) if grown else None)
+        if node is None:
+            return None
+        inputs: list[int | Cell] = [grown if i == _SOURCE and grown else place.get(i, i) for i in node.inputs]
+        grown = Cell(node.op, inputs, node.constant)
+        gives = _gives(graph, node.op, [_type(source, types, graph) for source in inputs])
+        assert gives is not None
+        types[id(grown)] = gives
+    assert grown is not None
+    reader.inputs[slot] = grown
+    return put_together(root, graph)
+
+
 def delete(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | None:
     """Take a node out: what read it reads one of its inputs of the same type."""
     root, cells, types = _opened(graph)
@@ -182,13 +207,14 @@ MUTATIONS: Mapping[str, Mutation] = MappingProxyType(
         "rewire": rewire,
         "jitter": jitter,
         "insert": insert,
+        "grow": grow,
         "delete": delete,
         "swap": swap_operator,
         "slide": slide,
     }
 )
 WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {"replace": 2.0, "rewire": 2.0, "jitter": 0.5, "insert": 1.0, "delete": 2.0, "swap": 1.0, "slide": 1.0}
+    {"replace": 2.0, "rewire": 2.0, "jitter": 0.5, "insert": 1.0, "grow": 1.0, "delete": 2.0, "swap": 1.0, "slide": 1.0}
 )
 """How often each mutation is tried, in proportion."""
 
