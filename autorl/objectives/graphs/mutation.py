@@ -1,7 +1,8 @@
 """Small changes of a loss graph. Each is a function of explicit randomness, and gives a graph of the same grammar.
 
 Replacing a node is the one mutation of Co-Reyes et al. (2021); inserting, deleting (twice as likely) and the constants' factors are
-AutoML-Zero's (Real et al., 2020). *Slide* moves an operation along an edge, as from ``g * (r + max Q)`` to ``r + g * max Q``.
+AutoML-Zero's (Real et al., 2020); growing is genetic programming's (Koza, 1992). *Slide* moves an operation along an edge, as from
+``g * (r + max Q)`` to ``r + g * max Q``, or from ``mean(Qa - g Q)`` to ``Qa - mean(g Q)``.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ from autorl.objectives.graphs.types import Type
 
 ATTEMPTS = 200
 """Tries at a mutation before the graph is found to have no neighbour."""
-
-SLIDING = frozenset({"mul", "div", "scale", "add", "sub", "stop_gradient"})
-"""Operations that `slide` moves: factors above all."""
 
 _SOURCE = -1  # stands for what an inserted node follows
 _TALLEST = 3  # nodes of an expression that grows at once
@@ -164,7 +162,7 @@ def swap_operator(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> G
 def slide(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | None:
     """Move an operation one edge along: before what it follows, or behind what reads it; its other input goes with it."""
     root, cells, _ = _opened(graph)
-    movable = [(c, slot) for c in cells if c.op in SLIDING for slot in range(len(c.inputs))]
+    movable = [(c, slot) for c in cells for slot in range(len(c.inputs))]
     if not movable:
         return None
     mover, main = movable[int(rng.integers(len(movable)))]
