@@ -31,6 +31,7 @@ def choose_finalists(
     horizon: int | None = None,
     identity: Callable[[Trial], str] | None = None,
     simplest: Callable[[Candidate], Candidate] = lambda candidate: candidate,
+    cost: Callable[[Trial], float] = lambda trial: 0.0,
 ) -> list[Finalist]:
     """Return the best ``count`` distinct finalists of a search, best first; fewer if fewer completed.
 
@@ -42,6 +43,7 @@ def choose_finalists(
         horizon: Env steps of a whole training: the last stage of a schedule is extended to it, where a lineage began anew on the way.
         identity: A name for what a trial's candidate does. Trials of one name count once, by the mean of their scores: not by the luckiest.
         simplest: Returns the plainest candidate that does the same: what a finalist trains.
+        cost: Returns what a trial's score is lowered by for the size of its candidate; of trials of one name the lowest counts.
     """
     pool = list(final_generation(trials)) if continues else list(trials)
     completed = [t for t in pool if t.status is Status.COMPLETED and t.score is not None]
@@ -50,7 +52,8 @@ def choose_finalists(
     for trial in completed:
         name = identity(trial) if identity is not None else _written(trial, plans[trial.number])
         groups.setdefault(name, []).append(trial)
-    ranked = sorted(groups.values(), key=lambda own: (-sum(t.score or 0.0 for t in own) / len(own), own[0].number))
+    merits = {n: sum(t.score or 0.0 for t in own) / len(own) - min(map(cost, own)) for n, own in groups.items()}
+    ranked = [groups[n] for n in sorted(groups, key=lambda n: (-merits[n], groups[n][0].number))]
     firsts = [own[0] for own in ranked[: max(count, 1)]]
     return [Finalist(simplest(t.candidate), plans[t.number], t.number) for t in firsts]
 
@@ -68,15 +71,21 @@ def _written(trial: Trial, stages: tuple[Stage, ...] | None) -> str:
     return json.dumps([trial.candidate, [[s.until, s.candidate] for s in stages or ()]], sort_keys=True)
 
 
-def pick_winner(finalists: Sequence[Trial], size: Callable[[Trial], int] = lambda trial: 0) -> Trial | None:
-    """Return the finalist with the highest interquartile mean over its tuning seeds; None if no training of any completed.
+def pick_winner(
+    finalists: Sequence[Trial], size: Callable[[Trial], int] = lambda trial: 0, parsimony: float = 0.0
+) -> Trial | None:
+    """Return the finalist with the highest interquartile mean over its tuning seeds, less ``parsimony`` for each part of its candidate.
 
-    Of those that cannot be told from it the smallest wins: those whose mean, seed by seed, is behind by no more than one standard error
-    (Breiman et al., 1984). Seeds are shared, so the difference is paired.
+    None if no training of any completed.
+
+    Of those that cannot be told from it the smallest wins: those whose mean, seed by seed, is behind by no more than two standard
+    errors, after the one-standard-error rule of Breiman et al. (1984): the best of many is best by luck as well. Seeds are shared, so
+    the difference is paired.
 
     Args:
         finalists: Ended trials of one arm, with the same seeds.
         size: Parts that a finalist's candidate is made of; the same for all where size does not matter.
+        parsimony: What a part costs, in units of the score.
 
     A failed training counts as the worst score that any finalist reached.
     """
@@ -89,7 +98,8 @@ def pick_winner(finalists: Sequence[Trial], size: Callable[[Trial], int] = lambd
         return [worst if s is None else s for row in trial.scores for s in row]
 
     def value(trial: Trial) -> tuple[float, int]:
-        return (interquartile_mean(scores(trial)) if scores(trial) else -np.inf, -trial.number)
+        mean = interquartile_mean(scores(trial)) if scores(trial) else -np.inf
+        return (mean - parsimony * size(trial), -trial.number)
 
     best = max(finalists, key=value)
     equals = [t for t in finalists if t is best or _as_good(scores(t), scores(best))]
@@ -97,11 +107,11 @@ def pick_winner(finalists: Sequence[Trial], size: Callable[[Trial], int] = lambd
 
 
 def _as_good(scores: Sequence[float], best: Sequence[float]) -> bool:
-    """Return whether ``scores`` are behind ``best``, paired, by no more than one standard error."""
+    """Return whether ``scores`` are behind ``best``, paired, by no more than two standard errors."""
     if len(scores) != len(best) or len(best) < 2:
         return False
     behind = np.asarray(best) - np.asarray(scores)
-    return float(behind.mean()) <= float(behind.std(ddof=1)) / np.sqrt(len(behind))
+    return float(behind.mean()) <= 2.0 * float(behind.std(ddof=1)) / np.sqrt(len(behind))
 
 
 def interquartile_mean(scores: Sequence[float]) -> float:

@@ -53,6 +53,7 @@ def arms(session: Session) -> list[Arm]:
 def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     winners: dict[Arm, Finalist] = {}
     finalists: dict[Arm, list[Finalist]] = {}
+    parsimony = session.specification.parsimony
     for arm in arms(session):
         name = "search" if arm == "method" else "random baseline"
         trials = run_search(session, arm, name)
@@ -63,6 +64,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
             horizon=session.specification.budget.env_steps,
             identity=session.behaviour,
             simplest=session.simplest,
+            cost=lambda trial: parsimony * session.size(trial),
         )
     seeds = session.seeds("tuning")
     contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}
@@ -73,7 +75,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     ]
     ended = _run_phase(session, "finalists", trials)
     for arm, chosen in finalists.items():
-        best = pick_winner([t for t in ended if t.arm == arm], session.size)
+        best = pick_winner([t for t in ended if t.arm == arm], session.size, parsimony)
         if best is not None:
             winners[arm] = chosen[best.number]
         elif chosen:

@@ -248,6 +248,12 @@ class Specification(Section):
     seeds: Seeds = Field(Seeds(), description="Seeds: disjoint sets for search, tuning and test.")
     evaluation: Evaluation = Field(Evaluation(), description="How trained agents are scored.")
     finalists: Whole = Field(5, ge=1, le=1_000, description="Best trials that are trained again on the tuning seeds.")
+    parsimony: Number = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Taken from a score for each part of a candidate (node of a loss graph) where finalists are chosen and compared.",
+    )
     baselines: Baselines = Field(Baselines(), description="What the result is compared with.")
     expected: Expected | None = Field(None, description="What a run gives: minutes on two cores, score.")
 

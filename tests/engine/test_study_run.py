@@ -315,7 +315,7 @@ def test_of_finalists_that_cannot_be_told_apart_the_smallest_wins():
     sizes = {0: 8, 1: 5, 2: 3}
     assert pick_winner([best, near, behind]) is best
     assert pick_winner([best, near, behind], lambda t: sizes[t.number]) is near, (
-        "behind by less than one standard error"
+        "behind by less than two standard errors"
     )
     assert pick_winner([best, behind], lambda t: sizes[t.number]) is best, "always behind: paired, it can be told apart"
 

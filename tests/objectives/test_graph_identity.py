@@ -19,6 +19,8 @@ from autorl.objectives.graphs.graph import Graph, GraphError, Node
 from autorl.objectives.graphs.mutation import mutate
 from autorl.objectives.graphs.probes import ACTIONS, SAMPLES, output_slopes, probe
 from autorl.objectives.graphs.sampling import random_graph
+from autorl.objectives.loader import load_objective
+from autorl.objectives.loader import names as names_of_objectives
 
 keys = st.integers(0, 2**62)
 ASKED = ("reward", "action", "discount", "progress")
@@ -145,6 +147,21 @@ def test_losses_blind_to_reward_or_action_are_told() -> None:
     )
     assert blind.depends == ("action",)
     assert still.depends == ("reward",)
+
+
+def test_losses_with_a_minimum_in_the_value_they_train_are_told() -> None:
+    known = [load_objective(name).graph for name in names_of_objectives()]
+    known = [graph for graph in known if graph.family == "value"]
+    assert len(known) >= 7
+    masked = made(*DELTA, ("square", 3), ("mul", 4, "discount"))
+    away = made(("sub", "q_action", "reward"))
+    saddle = made(("sub", "q_action", "reward"), ("mul", 0, "reward"))
+    capped = made(*DELTA, ("square", 3), ("scale", 4, [-1.0]))
+    found = fingerprints([*known, masked, away, saddle, capped], minimum=True)
+    assert [f.minimum for f in found] == [True] * (len(known) + 1) + [False] * 3
+    assert [f.key for f in found] == [f.key for f in fingerprints([*known, masked, away, saddle, capped])]
+    with pytest.raises(GraphError, match="no value of an action"):
+        fingerprints([load_objective("ppo_clip").graph], minimum=True)
 
 
 def test_policy_gradient_outputs() -> None:

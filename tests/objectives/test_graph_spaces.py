@@ -25,6 +25,7 @@ from autorl.spaces.screening import mutate_part, screen, size, starts
 
 REQUIRES = ("reward", "action")
 RANDOM = GraphSpace("random", nodes=10, requires=REQUIRES)
+BOUNDED = GraphSpace("bounded", nodes=10, requires=REQUIRES, minimum=True)
 BOOTSTRAPPED = GraphSpace("bootstrapped", nodes=12, requires=REQUIRES, start=(TD,))
 DQNREG = made(*DELTA, ("square", 3), ("scale", "q_action", [0.1]), ("add", 4, 5))
 CONSTANTS = ConstantsSpace("constants", DQNREG)
@@ -49,9 +50,16 @@ def test_the_contract_of_a_space(space: Any) -> None:
 
 
 def test_samples_are_worth_training() -> None:
-    for space in (RANDOM, BOOTSTRAPPED):
+    for space in (RANDOM, BOUNDED, BOOTSTRAPPED):
         found = space.screen([space.sample(key) for key in range(20)])
         assert {reason for _, reason in found} == {None}
+
+
+def test_losses_that_run_away_are_rejected_where_a_minimum_is_asked_for() -> None:
+    away = {"graph": graph_to_json(made(("sub", "q_action", "reward"), ("mul", 0, "reward")))}
+    td = {"graph": graph_to_json(TD)}
+    assert [reason for _, reason in BOUNDED.screen([away, td])] == ["no minimum", None]
+    assert [reason for _, reason in RANDOM.screen([away, td])] == [None, None]
 
 
 def test_samples_of_a_bootstrapped_space_are_near_its_start() -> None:
@@ -193,6 +201,8 @@ def test_a_kept_space_has_its_graphs_written_out() -> None:
         ({"graphs": {"requires": ["rewards"]}}, "Did you mean 'reward'"),
         ({"graphs": {"mutations": {"inserts": 1}}}, "Did you mean 'insert'"),
         ({"graphs": {"mutations": 3}}, "mutations: expected a mapping"),
+        ({"graphs": {"minimum": "yes"}}, "minimum: expected true or false"),
+        ({"graphs": {"family": "policy_gradient", "minimum": True}}, "true for the family 'value' alone"),
         ({"graphs": {"start": ["dqnn"]}}, r"start\[0\]: unknown learned objective 'dqnn'"),
         ({"graphs": {"start": [3]}}, r"start\[0\]: expected the name of a learned objective or a graph, got 3"),
         ({"graphs": {"start": ["dqn"], "nodes": 3}}, "start: expected at most 3 nodes"),

@@ -24,7 +24,7 @@ from autorl.objectives.graphs.canonical import canonical
 from autorl.objectives.graphs.graph import MOST_NODES, Graph
 from autorl.objectives.graphs.interpreter import InterpretedLoss
 from autorl.objectives.graphs.language import LIMIT, load_language
-from autorl.objectives.graphs.probes import SAMPLES, output_slopes, probe
+from autorl.objectives.graphs.probes import PUSH, SAMPLES, output_slopes, probe, pushed
 from autorl.objectives.graphs.program import Program, Signature, pack
 from autorl.objectives.graphs.slopes import differentiable_registers
 
@@ -51,30 +51,34 @@ class Fingerprint:
         key: 32 hexadecimal digits, equal for losses that train alike under Adam; the kind itself where it is not ``slope``.
         exact_key: The same with the loss's scale, for optimisers that see it.
         depends: Those of the registers asked for that the slopes depend on.
+        minimum: Whether the loss has a minimum in Q(s, a): pushed far up, its slope falls below 0 in no sample and is above 0 in most;
+            pushed far down, the reverse. False where that was not asked for.
     """
 
     kind: Kind
     key: str
     exact_key: str
     depends: tuple[str, ...] = ()
+    minimum: bool = False
 
 
-def fingerprints(graphs: Sequence[Graph], registers: Sequence[str] = ()) -> list[Fingerprint]:
+def fingerprints(graphs: Sequence[Graph], registers: Sequence[str] = (), *, minimum: bool = False) -> list[Fingerprint]:
     """Return the fingerprint of each graph. Hundreds a second; one compiled program for each language, family and ``registers``.
 
     Args:
         graphs: Well formed.
         registers: Names: for each it is found out whether the slopes change when it does.
+        minimum: Whether to find out which have a minimum in Q(s, a); for the family ``value``.
 
     Raises:
-        GraphError: A register family without probes, or an unknown register.
+        GraphError: A register family without probes, or an unknown register; ``minimum`` for another family.
     """
     forms = [canonical(graph) for graph in graphs]
     found: dict[Graph, Fingerprint] = {}
     kinds = sorted({(graph.language, graph.family, _room(graph)) for graph in forms})
     for language, family, room in kinds:
         own = [g for g in dict.fromkeys(forms) if (g.language, g.family, _room(g)) == (language, family, room)]
-        found |= dict(zip(own, _of_one_kind(own, room, tuple(registers)), strict=True))
+        found |= dict(zip(own, _of_one_kind(own, room, tuple(registers), minimum), strict=True))
     return [found[form] for form in forms]
 
 
@@ -88,16 +92,16 @@ def _room(graph: Graph) -> int:
     return 16 if len(graph.nodes) <= 16 else MOST_NODES
 
 
-def _of_one_kind(graphs: Sequence[Graph], room: int, changed: tuple[str, ...]) -> list[Fingerprint]:
+def _of_one_kind(graphs: Sequence[Graph], room: int, changed: tuple[str, ...], minimum: bool) -> list[Fingerprint]:
     language, family = graphs[0].language, graphs[0].family
-    if family == "network":
+    if family == "network" and not minimum:
         from autorl.objectives.graphs.fingerprint_coreyes import network_fingerprints
 
         return network_fingerprints(graphs, room, changed)
     table = load_language(language)
     names = tuple(register.name for register in table.registers(family))
     signature = Signature(language, family, names, tuple(operator.name for operator in table.operators), room)
-    inputs = _inputs(family, changed)
+    inputs = _inputs(family, changed, minimum)
     made: list[Fingerprint] = []
     for start in range(0, len(graphs), BLOCK):
         block = list(graphs[start : start + BLOCK])
@@ -106,14 +110,16 @@ def _of_one_kind(graphs: Sequence[Graph], room: int, changed: tuple[str, ...]) -
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *programs)
         slopes = {name: np.asarray(value) for name, value in _block_slopes(stacked, inputs).items()}
         for i in range(len(block)):
-            made.append(_named(family, {name: value[i] for name, value in slopes.items()}, changed))
+            own = {name: value[i] for name, value in slopes.items()}
+            made.append(_named(family, output_slopes(family, inputs, own), changed, minimum))
     return made
 
 
 @lru_cache(maxsize=64)
-def _inputs(family: str, changed: tuple[str, ...]) -> Any:
-    """Return the probe batch and after it, along the samples, one for each register that changes."""
+def _inputs(family: str, changed: tuple[str, ...], minimum: bool) -> Any:
+    """Return the probe batch and after it, along the samples, one for each register that changes, and those pushed up and down."""
     probes = [probe(family), *(probe(family, name) for name in changed)]
+    probes += [pushed(family, PUSH), pushed(family, -PUSH)] if minimum else []
     return {name: np.concatenate([p.registers[name] for p in probes], axis=-1) for name in probes[0].registers}
 
 
@@ -131,24 +137,34 @@ def _block_slopes(programs: Program, registers: dict[str, jax.Array]) -> dict[st
     return lax.map(one, programs)
 
 
-def _named(family: str, slopes: dict[str, NDArray[np.float32]], changed: tuple[str, ...]) -> Fingerprint:
-    outputs = output_slopes(family, _inputs(family, changed), slopes)
-    everything = np.concatenate(list(outputs.values()))
+def _named(
+    family: str, outputs: dict[str, NDArray[np.float32]], changed: tuple[str, ...], minimum: bool
+) -> Fingerprint:
+    parts = [
+        {name: rows[:, i : i + SAMPLES] for name, rows in outputs.items()}
+        for i in range(0, next(iter(outputs.values())).shape[1], SAMPLES)
+    ]
+    usual = parts[: 1 + len(changed)]
+    everything = np.concatenate([rows for part in usual for rows in part.values()])
     if not np.isfinite(everything).all() or np.abs(everything).max() >= LIMIT:
         return Fingerprint("non_finite", "non_finite", "non_finite")
-    parts = [{name: rows[:, i : i + SAMPLES] for name, rows in outputs.items()} for i in _starts(everything)]
-    largest = float(np.abs(everything[:, :SAMPLES]).max())
+    largest = max(float(np.abs(rows).max()) for rows in usual[0].values())
     if largest == 0.0:
         return Fingerprint("zero", "zero", "zero")
     groups = probe(family).groups
     key, exact_key = _digest(family, parts[0], groups, largest), _digest(family, parts[0], groups, 1.0)
-    pairs = zip(changed, parts[1:], strict=True)
+    pairs = zip(changed, usual[1:], strict=True)
     depends = tuple(name for name, part in pairs if _digest(family, part, groups, 1.0) != exact_key)
-    return Fingerprint("slope", key, exact_key, depends)
+    return Fingerprint("slope", key, exact_key, depends, minimum and _has_minimum(*parts[-2:]))
 
 
-def _starts(rows: NDArray[np.float32]) -> range:
-    return range(0, rows.shape[1], SAMPLES)
+def _has_minimum(up: dict[str, NDArray[np.float32]], down: dict[str, NDArray[np.float32]]) -> bool:
+    """Return whether a loss drives Q(s, a) back from either side; flat samples (masked ones, ties) may be fewer than half."""
+    action = probe("value").registers["action"]
+    high, low = (np.sum(part["q"] * action, axis=0) for part in (up, down))
+    return bool(
+        (high >= 0).all() and (low <= 0).all() and 2 * (high > 0).sum() > SAMPLES and 2 * (low < 0).sum() > SAMPLES
+    )
 
 
 def _digest(family: str, outputs: dict[str, NDArray[np.float32]], groups: NDArray[np.int64], scale: float) -> str:

@@ -1,7 +1,8 @@
 """Small changes of a loss graph. Each is a function of explicit randomness, and gives a graph of the same grammar.
 
 Replacing a node is the one mutation of Co-Reyes et al. (2021); inserting, deleting (twice as likely) and the constants' factors are
-AutoML-Zero's (Real et al., 2020). *Slide* moves an operation along an edge, as from ``g * (r + max Q)`` to ``r + g * max Q``.
+AutoML-Zero's (Real et al., 2020); growing is genetic programming's (Koza, 1992). *Slide* moves an operation along an edge, as from
+``g * (r + max Q)`` to ``r + g * max Q``, or from ``mean(Qa - g Q)`` to ``Qa - mean(g Q)``.
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ from autorl.keys import generator
 from autorl.objectives.graphs.canonical import key as structure
 from autorl.objectives.graphs.cells import Cell, put_together, readers, substituted, take_apart
 from autorl.objectives.graphs.graph import Graph
-from autorl.objectives.graphs.sampling import Grammar, pick, random_node, signatures
+from autorl.objectives.graphs.sampling import ANY, Grammar, pick, random_node, signatures
 from autorl.objectives.graphs.types import Type
 
 ATTEMPTS = 200
 """Tries at a mutation before the graph is found to have no neighbour."""
 
-SLIDING = frozenset({"mul", "div", "scale", "add", "sub", "stop_gradient"})
-"""Operations that `slide` moves: factors above all."""
-
 _SOURCE = -1  # stands for what an inserted node follows
+_TALLEST = 3  # nodes of an expression that grows at once
 _SMALLEST, _LARGEST = 1e-4, 1e4  # constants stay within: beyond, a term is all of the loss or nothing of it
 
 Mutation = Callable[[np.random.Generator, Graph, Grammar], Graph | None]
@@ -108,6 +107,30 @@ def insert(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | 
     return put_together(changed, graph) if isinstance(changed, Cell) else None
 
 
+def grow(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | None:
+    """Let one input of a node read a new expression of one to three nodes (Koza, 1992: subtree mutation)."""
+    root, cells, types = _opened(graph)
+    edges = [(cell, slot) for cell in cells for slot in range(len(cell.inputs))]
+    if not edges:
+        return None
+    reader, slot = edges[int(rng.integers(len(edges)))]
+    sources, place = _sources(cells, types, grammar, above=reader)
+    grown: Cell | None = None
+    for left in range(int(rng.integers(_TALLEST)), -1, -1):
+        wanted = ANY if left else _accepted(graph, reader, slot, types)
+        node = random_node(rng, grammar, sources, wanted, (_SOURCE, types[id(grown)]) if grown else None)
+        if node is None:
+            return None
+        inputs: list[int | Cell] = [grown if i == _SOURCE and grown else place.get(i, i) for i in node.inputs]
+        grown = Cell(node.op, inputs, node.constant)
+        gives = _gives(graph, node.op, [_type(source, types, graph) for source in inputs])
+        assert gives is not None
+        types[id(grown)] = gives
+    assert grown is not None
+    reader.inputs[slot] = grown
+    return put_together(root, graph)
+
+
 def delete(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | None:
     """Take a node out: what read it reads one of its inputs of the same type."""
     root, cells, types = _opened(graph)
@@ -139,7 +162,7 @@ def swap_operator(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> G
 def slide(rng: np.random.Generator, graph: Graph, grammar: Grammar) -> Graph | None:
     """Move an operation one edge along: before what it follows, or behind what reads it; its other input goes with it."""
     root, cells, _ = _opened(graph)
-    movable = [(c, slot) for c in cells if c.op in SLIDING for slot in range(len(c.inputs))]
+    movable = [(c, slot) for c in cells for slot in range(len(c.inputs))]
     if not movable:
         return None
     mover, main = movable[int(rng.integers(len(movable)))]
@@ -182,13 +205,14 @@ MUTATIONS: Mapping[str, Mutation] = MappingProxyType(
         "rewire": rewire,
         "jitter": jitter,
         "insert": insert,
+        "grow": grow,
         "delete": delete,
         "swap": swap_operator,
         "slide": slide,
     }
 )
 WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {"replace": 2.0, "rewire": 2.0, "jitter": 0.5, "insert": 1.0, "delete": 2.0, "swap": 1.0, "slide": 1.0}
+    {"replace": 2.0, "rewire": 2.0, "jitter": 0.5, "insert": 1.0, "grow": 1.0, "delete": 2.0, "swap": 1.0, "slide": 1.0}
 )
 """How often each mutation is tried, in proportion."""
 

@@ -123,6 +123,25 @@ _MAKERS: Mapping[str, Callable[[str], dict[str, NDArray[np.float64]]]] = Mapping
 )
 
 
+PUSH = 100.0
+"""How far `pushed` moves predictions: ten times the larger of the usual sizes."""
+
+
+def pushed(family: str, by: float) -> Probe:
+    """Return the batch of a register family with what the loss trains, Q(s, a), moved by ``by`` in each sample.
+
+    Raises:
+        GraphError: The family ``value`` alone has such a prediction.
+    """
+    if family != "value":
+        raise GraphError(f"losses of register family {family!r} train no value of an action, only those of 'value' do")
+    given = probe(family)
+    moved = dict(given.registers)
+    moved["q"] = moved["q"] + np.float32(by) * moved["action"]
+    moved["q_action"] = moved["q_action"] + np.float32(by)
+    return Probe(MappingProxyType(moved), given.groups)
+
+
 def output_slopes(family: str, registers: Mapping[str, Array], slopes: Mapping[str, Array]) -> dict[str, Array]:
     """Return the slopes of each sample's loss with respect to the network's outputs.
 

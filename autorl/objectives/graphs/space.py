@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # fingerprints are computed with jax, which reading a space d
 
 Candidate = Mapping[str, Any]
 
-_MOST_DRAWN = 400  # programs for one sample; most often the first or the second will do
+_MOST_DRAWN = 800  # programs for one sample
+_DRAWN_AT_ONCE = 8  # a fingerprint of many costs little more than one
 _MOST_REMEMBERED = 50_000
 _FURTHEST = 3  # mutations between a given start and a sample
 
@@ -44,6 +45,8 @@ class GraphSpace:
         nodes: Most nodes.
         start: Graphs that a search begins with; samples are then 1 to 3 mutations away from one of them. Empty: random programs.
         requires: Registers that the slopes must depend on: a loss whose slopes do not change with the reward is rejected untrained.
+        minimum: Whether the loss must have a minimum in Q(s, a), the value it trains (family ``value``): one that drives it ever up or down
+            is rejected untrained.
         sampling: How random nodes are drawn: ``operator`` or ``pair`` (see `autorl.objectives.graphs.sampling`).
         mutations: How often each mutation is tried, in proportion, by name; those left out never. Empty for the defaults.
         source: Author, year.
@@ -60,6 +63,7 @@ class GraphSpace:
     nodes: int = 12
     start: tuple[Graph, ...] = ()
     requires: tuple[str, ...] = ()
+    minimum: bool = False
     sampling: Sampling = "operator"
     mutations: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
@@ -75,6 +79,10 @@ class GraphSpace:
             wrong = [f"start: {problem}" for graph in self.start for problem in grammar.problems(graph)]
         except UsageError as error:
             raise UsageError(f"search space {self.name!r}: {error}") from error
+        if not isinstance(self.minimum, bool) or (self.minimum and self.family != "value"):
+            wrong.append(
+                f"minimum: expected true or false, and true for the family 'value' alone, got {self.minimum!r}"
+            )
         if wrong:
             raise UsageError("; ".join(f"search space {self.name!r}: {problem}" for problem in wrong))
 
@@ -120,13 +128,15 @@ class GraphSpace:
         Raises:
             UsageError: None was found.
         """
-        for attempt in range(_MOST_DRAWN):
-            graph = self._drawn(derive(key, "graph", attempt))
-            if self._rejected(self._fingerprints([graph])[0]) is None:
-                return self.candidate(graph)
+        for first in range(0, _MOST_DRAWN, _DRAWN_AT_ONCE):
+            graphs = [self._drawn(derive(key, "graph", first + i)) for i in range(_DRAWN_AT_ONCE)]
+            for graph, found in zip(graphs, self._fingerprints(graphs), strict=True):
+                if self._rejected(found) is None:
+                    return self.candidate(graph)
         raise UsageError(
             f"search space {self.name!r}: none of {_MOST_DRAWN} random programs has slopes that depend on "
-            f"{', '.join(self.requires) or 'anything'}. Remedy: allow more registers or operators, or require fewer registers."
+            f"{', '.join(self.requires) or 'anything'}{' and a minimum in Q(s, a)' if self.minimum else ''}. "
+            "Remedy: allow more registers or operators, or require less."
         )
 
     def _drawn(self, key: int) -> Graph:
@@ -181,6 +191,7 @@ class GraphSpace:
         if found.kind != "slope":
             return found.kind
         missing = [name for name in self.requires if name not in found.depends]
+        missing += ["minimum"] if self.minimum and not found.minimum else []
         return f"no {missing[0]}" if missing else None
 
     def _fingerprints(self, graphs: Sequence[Graph]) -> list[Fingerprint]:
@@ -189,13 +200,16 @@ class GraphSpace:
         new = {name: graph for name, graph in zip(names, graphs, strict=True) if name not in self._seen}
         known = {name: self._seen[name] for name in names if name in self._seen}
         if new:
-            from autorl.objectives.graphs.fingerprint import fingerprints
-
-            known |= dict(zip(new, fingerprints(list(new.values()), self.requires), strict=True))
+            known |= dict(zip(new, self._computed(list(new.values())), strict=True))
             if len(self._seen) > _MOST_REMEMBERED:
                 self._seen.clear()
             self._seen.update(known)
         return [known[name] for name in names]
+
+    def _computed(self, graphs: Sequence[Graph]) -> list[Fingerprint]:
+        from autorl.objectives.graphs.fingerprint import fingerprints
+
+        return fingerprints(graphs, self.requires, minimum=self.minimum)
 
     def simplest(self, candidate: Candidate) -> Candidate:
         """Return the shortest graph found that does the same; nothing is trained for it."""

@@ -17,7 +17,7 @@ _LISTS = ("operators", "registers", "start", "requires")
 
 @dataclasses.dataclass(frozen=True)
 class GraphsForm:
-    """``{name, source, graphs: {language, family, operators, registers, nodes, start, requires, sampling, mutations}}``.
+    """``{name, source, graphs: {language, family, operators, registers, nodes, start, requires, minimum, sampling, mutations}}``.
 
     All fields may be left out. ``start`` lists graphs by their names in the catalogue ``learned_objectives``, or written out.
     """
