@@ -157,9 +157,11 @@ def test_losses_with_a_minimum_in_the_value_they_train_are_told() -> None:
     away = made(("sub", "q_action", "reward"))
     saddle = made(("sub", "q_action", "reward"), ("mul", 0, "reward"))
     capped = made(*DELTA, ("square", 3), ("scale", 4, [-1.0]))
-    found = fingerprints([*known, masked, away, saddle, capped], minimum=True)
-    assert [f.minimum for f in found] == [True] * (len(known) + 1) + [False] * 3
-    assert [f.key for f in found] == [f.key for f in fingerprints([*known, masked, away, saddle, capped])]
+    turned = made(("add", "q_action", "reward"), ("square", 0))
+    graphs = [*known, masked, away, saddle, capped, turned]
+    found = fingerprints(graphs, minimum=True)
+    assert [f.minimum for f in found] == [True] * (len(known) + 1) + [False] * 4
+    assert [f.key for f in found] == [f.key for f in fingerprints(graphs)]
     with pytest.raises(GraphError, match="no value of an action"):
         fingerprints([load_objective("ppo_clip").graph], minimum=True)
 

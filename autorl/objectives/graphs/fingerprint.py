@@ -24,7 +24,7 @@ from autorl.objectives.graphs.canonical import canonical
 from autorl.objectives.graphs.graph import MOST_NODES, Graph
 from autorl.objectives.graphs.interpreter import InterpretedLoss
 from autorl.objectives.graphs.language import LIMIT, load_language
-from autorl.objectives.graphs.probes import PUSH, SAMPLES, output_slopes, probe, pushed
+from autorl.objectives.graphs.probes import SAMPLES, output_slopes, probe, pushed
 from autorl.objectives.graphs.program import Program, Signature, pack
 from autorl.objectives.graphs.slopes import differentiable_registers
 
@@ -51,8 +51,9 @@ class Fingerprint:
         key: 32 hexadecimal digits, equal for losses that train alike under Adam; the kind itself where it is not ``slope``.
         exact_key: The same with the loss's scale, for optimisers that see it.
         depends: Those of the registers asked for that the slopes depend on.
-        minimum: Whether the loss has a minimum in Q(s, a): pushed far up, its slope falls below 0 in no sample and is above 0 in most;
-            pushed far down, the reverse. False where that was not asked for.
+        minimum: Whether the loss has a minimum in Q(s, a) that rises with the reward: with Q(s, a) pushed far up, its slope is below 0
+            in no sample and above 0 in most; pushed far down, the reverse; with more reward it falls on average. False where that was
+            not asked for.
     """
 
     kind: Kind
@@ -117,9 +118,9 @@ def _of_one_kind(graphs: Sequence[Graph], room: int, changed: tuple[str, ...], m
 
 @lru_cache(maxsize=64)
 def _inputs(family: str, changed: tuple[str, ...], minimum: bool) -> Any:
-    """Return the probe batch and after it, along the samples, one for each register that changes, and those pushed up and down."""
+    """Return the probe batch and after it, along the samples, one for each register that changes, and those of `pushed`."""
     probes = [probe(family), *(probe(family, name) for name in changed)]
-    probes += [pushed(family, PUSH), pushed(family, -PUSH)] if minimum else []
+    probes += pushed(family) if minimum else []
     return {name: np.concatenate([p.registers[name] for p in probes], axis=-1) for name in probes[0].registers}
 
 
@@ -155,16 +156,18 @@ def _named(
     key, exact_key = _digest(family, parts[0], groups, largest), _digest(family, parts[0], groups, 1.0)
     pairs = zip(changed, usual[1:], strict=True)
     depends = tuple(name for name, part in pairs if _digest(family, part, groups, 1.0) != exact_key)
-    return Fingerprint("slope", key, exact_key, depends, minimum and _has_minimum(*parts[-2:]))
+    return Fingerprint("slope", key, exact_key, depends, minimum and _has_minimum(parts[0], *parts[-3:]))
 
 
-def _has_minimum(up: dict[str, NDArray[np.float32]], down: dict[str, NDArray[np.float32]]) -> bool:
-    """Return whether a loss drives Q(s, a) back from either side; flat samples (masked ones, ties) may be fewer than half."""
+def _has_minimum(*parts: dict[str, NDArray[np.float32]]) -> bool:
+    """Return whether a loss drives Q(s, a) back from either side, and further up with more reward.
+
+    Flat samples (masked ones, ties) may be fewer than half.
+    """
     action = probe("value").registers["action"]
-    high, low = (np.sum(part["q"] * action, axis=0) for part in (up, down))
-    return bool(
-        (high >= 0).all() and (low <= 0).all() and 2 * (high > 0).sum() > SAMPLES and 2 * (low < 0).sum() > SAMPLES
-    )
+    usual, up, down, rewarded = (np.sum(part["q"] * action, axis=0, dtype=np.float64) for part in parts)
+    back = (up >= 0).all() and (down <= 0).all() and 2 * min((up > 0).sum(), (down < 0).sum()) > SAMPLES
+    return bool(back and rewarded.sum() < usual.sum())
 
 
 def _digest(family: str, outputs: dict[str, NDArray[np.float32]], groups: NDArray[np.int64], scale: float) -> str:

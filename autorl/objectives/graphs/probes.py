@@ -127,8 +127,8 @@ PUSH = 100.0
 """How far `pushed` moves predictions: ten times the larger of the usual sizes."""
 
 
-def pushed(family: str, by: float) -> Probe:
-    """Return the batch of a register family with what the loss trains, Q(s, a), moved by ``by`` in each sample.
+def pushed(family: str) -> tuple[Probe, Probe, Probe]:
+    """Return the batch of a register family three times: Q(s, a), which the loss trains, far up; far down; the reward larger by 1.
 
     Raises:
         GraphError: The family ``value`` alone has such a prediction.
@@ -136,10 +136,15 @@ def pushed(family: str, by: float) -> Probe:
     if family != "value":
         raise GraphError(f"losses of register family {family!r} train no value of an action, only those of 'value' do")
     given = probe(family)
-    moved = dict(given.registers)
-    moved["q"] = moved["q"] + np.float32(by) * moved["action"]
-    moved["q_action"] = moved["q_action"] + np.float32(by)
-    return Probe(MappingProxyType(moved), given.groups)
+
+    def moved(by: float, reward: float) -> Probe:
+        registers = dict(given.registers)
+        registers["q"] = registers["q"] + np.float32(by) * registers["action"]
+        registers["q_action"] = registers["q_action"] + np.float32(by)
+        registers["reward"] = registers["reward"] + np.float32(reward)
+        return Probe(MappingProxyType(registers), given.groups)
+
+    return moved(PUSH, 0.0), moved(-PUSH, 0.0), moved(0.0, 1.0)
 
 
 def output_slopes(family: str, registers: Mapping[str, Array], slopes: Mapping[str, Array]) -> dict[str, Array]:

@@ -45,8 +45,8 @@ class GraphSpace:
         nodes: Most nodes.
         start: Graphs that a search begins with; samples are then 1 to 3 mutations away from one of them. Empty: random programs.
         requires: Registers that the slopes must depend on: a loss whose slopes do not change with the reward is rejected untrained.
-        minimum: Whether the loss must have a minimum in Q(s, a), the value it trains (family ``value``): one that drives it ever up or down
-            is rejected untrained.
+        minimum: Whether the loss must have a minimum in Q(s, a), the value it trains (family ``value``), that rises with the reward: one
+            that drives it ever up or down, or down with more reward, is rejected untrained.
         sampling: How random nodes are drawn: ``operator`` or ``pair`` (see `autorl.objectives.graphs.sampling`).
         mutations: How often each mutation is tried, in proportion, by name; those left out never. Empty for the defaults.
         source: Author, year.
