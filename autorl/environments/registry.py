@@ -62,7 +62,6 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
             for name in XMINIGRID_NAMES
         },
         "mdp:lottery": "autorl.environments.tabular_mdp:TabularMDP",
-        "mdp:shifted_lottery": "autorl.environments.tabular_mdp:shifted_lottery",
         "probe:constant_reward": "autorl.environments.probes:ConstantReward",
         "probe:observation_reward": "autorl.environments.probes:ObservationReward",
         "probe:two_step": "autorl.environments.probes:TwoStep",

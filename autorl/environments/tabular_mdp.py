@@ -54,7 +54,6 @@ class Lottery:
         lures: Probability that an exit's usual next state is a rich one.
         accidents: Probability that an outcome of an action that is no exit ends the episode.
         exit_reward: Mean, and standard deviation between exits, of their mean reward.
-        shift: Most that is added to, or taken from, all rewards of actions that are no exits; drawn once for each process, uniformly.
     """
 
     states: int = 10
@@ -74,18 +73,6 @@ class Lottery:
     lures: float = 0.15
     accidents: float = 0.03
     exit_reward: tuple[float, float] = (0.5, 1.4)
-    shift: float = 0.0
-
-
-SHIFTED = Lottery(
-    discounts=(0.7, 0.95),
-    bonus=1.5,
-    near=0.5,
-    exits=0.1,
-    accidents=0.06,
-    exit_reward=(0.5, 2.0),
-    shift=2.0,
-)
 
 
 class TabularState(NamedTuple):
@@ -145,11 +132,6 @@ class TabularMDP:
         return jax.nn.one_hot(place, self.lottery.states, dtype=jnp.float32)
 
 
-def shifted_lottery(name: str) -> TabularMDP:
-    """Return the processes of `SHIFTED`."""
-    return TabularMDP(name, SHIFTED)
-
-
 def sample_process(lottery: Lottery, key: Array) -> dict[str, Array]:
     """Return a random process of ``lottery`` (`autorl.environments.tabular.Process`)."""
     size_key, discount_key, next_key, reward_key = jax.random.split(key, 4)
@@ -164,9 +146,6 @@ def sample_process(lottery: Lottery, key: Array) -> dict[str, Array]:
     successors = _successors(lottery, jax.random.fold_in(next_key, 1), count, lured, drawn[3:5])
     chances, rewards = _outcomes(lottery, reward_key, exits, rare)
     accidents = jax.random.bernoulli(jax.random.fold_in(next_key, 2), lottery.accidents, rewards.shape)
-    if lottery.shift:
-        moved = jax.random.uniform(jax.random.fold_in(reward_key, 1), minval=-lottery.shift, maxval=lottery.shift)
-        rewards = rewards + jnp.where(exits, 0.0, moved)
     # from outcomes to next states: those of an action are distinct
     here = successors[..., None] == jnp.arange(lottery.states)
     return {
