@@ -31,7 +31,9 @@ def choose_finalists(
     horizon: int | None = None,
     identity: Callable[[Trial], str] | None = None,
     simplest: Callable[[Candidate], Candidate] = lambda candidate: candidate,
-    cost: Callable[[Trial], float] = lambda trial: 0.0,
+    kin: Callable[[Trial], str] | None = None,
+    size: Callable[[Trial], int] = lambda trial: 0,
+    parsimony: float = 0.0,
 ) -> list[Finalist]:
     """Return the best ``count`` distinct finalists of a search, best first; fewer if fewer completed.
 
@@ -43,7 +45,10 @@ def choose_finalists(
         horizon: Env steps of a whole training: the last stage of a schedule is extended to it, where a lineage began anew on the way.
         identity: A name for what a trial's candidate does. Trials of one name count once, by the mean of their scores: not by the luckiest.
         simplest: Returns the plainest candidate that does the same: what a finalist trains.
-        cost: Returns what a trial's score is lowered by for the size of its candidate; of trials of one name the lowest counts.
+        kin: A name for the form of a trial's candidate. The best of each form is a finalist first, then the best of the rest: a loss must
+            not fill the places with copies of itself whose constants differ a little.
+        size: Parts that a trial's candidate is made of; trials of one name are represented by the smallest.
+        parsimony: What a part costs, in units of the score.
     """
     pool = list(final_generation(trials)) if continues else list(trials)
     completed = [t for t in pool if t.status is Status.COMPLETED and t.score is not None]
@@ -52,9 +57,14 @@ def choose_finalists(
     for trial in completed:
         name = identity(trial) if identity is not None else _written(trial, plans[trial.number])
         groups.setdefault(name, []).append(trial)
-    merits = {n: sum(t.score or 0.0 for t in own) / len(own) - min(map(cost, own)) for n, own in groups.items()}
-    ranked = [groups[n] for n in sorted(groups, key=lambda n: (-merits[n], groups[n][0].number))]
-    firsts = [own[0] for own in ranked[: max(count, 1)]]
+    merits = {
+        n: sum(t.score or 0.0 for t in own) / len(own) - parsimony * min(map(size, own)) for n, own in groups.items()
+    }
+    ranked = [min(groups[n], key=size) for n in sorted(groups, key=lambda n: (-merits[n], groups[n][0].number))]
+    forms = [t.number if kin is None else kin(t) for t in ranked]
+    repeated = [forms.index(form) < i for i, form in enumerate(forms)]
+    places = sorted(sorted(range(len(ranked)), key=lambda i: (repeated[i], i))[: max(count, 1)])
+    firsts = [ranked[i] for i in places]
     return [Finalist(simplest(t.candidate), plans[t.number], t.number) for t in firsts]
 
 

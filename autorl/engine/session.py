@@ -153,6 +153,14 @@ class Session:
             return None
         return lambda trial: space.fingerprint(space.from_json(trial.candidate))
 
+    @property
+    def kin(self) -> Callable[[Trial], str] | None:
+        """A name for the form of a trial's candidate, whatever the values of its constants, where a form is searched; else None."""
+        space, form = self.space, getattr(self.space, "kin", None)
+        if space is None or form is None:
+            return None
+        return lambda trial: str(form(space.from_json(trial.candidate)))
+
     def simplest(self, candidate: Candidate) -> Candidate:
         """Return the plainest candidate that behaves as ``candidate``, both as recorded."""
         space = self.space

@@ -63,8 +63,10 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
             continues=session.method(arm).continues,
             horizon=session.specification.budget.env_steps,
             identity=session.behaviour,
+            kin=session.kin,
             simplest=session.simplest,
-            cost=lambda trial: parsimony * session.size(trial),
+            size=session.size,
+            parsimony=parsimony,
         )
     seeds = session.seeds("tuning")
     contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}

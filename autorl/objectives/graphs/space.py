@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -218,9 +218,20 @@ class GraphSpace:
         found = reduced(self.graph(candidate), self.grammar.registers, self.grammar.operators)
         return self.candidate(found) if not self.grammar.problems(found) else candidate
 
+    def kin(self, candidate: Candidate) -> str:
+        """Return a name that graphs share which differ in the values of their constants alone."""
+        graph = self.graph(candidate)
+        nodes = tuple(replace(node, constant=1.0) for node in graph.nodes)
+        return structure(replace(graph, nodes=nodes))
+
     def size(self, candidate: Candidate) -> int:
-        """Return the number of different nodes that the loss depends on."""
-        return len(canonical(self.graph(candidate)).nodes)
+        """Return the number of different nodes that the loss depends on, and of all readings of a node but the first.
+
+        So of two forms with as many nodes the one that needs fewer names of intermediate results is smaller.
+        """
+        form = canonical(self.graph(candidate))
+        count = len(form.registers)
+        return 1 + sum(index >= count for node in form.nodes for index in node.inputs)
 
     def to_json(self, candidate: Candidate) -> dict[str, Any]:
         """Return the candidate: it is data already."""
