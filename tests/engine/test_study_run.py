@@ -326,3 +326,29 @@ def test_finalists_of_one_behaviour_count_once_by_their_mean_and_train_the_simpl
         trials, 3, continues=False, identity=lambda t: str(abs(t.candidate["x"])), simplest=lambda c: {"x": abs(c["x"])}
     )
     assert [(f.source, f.candidate) for f in found] == [(2, {"x": 2}), (0, {"x": 1})]
+
+
+def test_the_best_of_each_form_is_a_finalist_before_its_kin():
+    trials = [
+        trial(i, score, {"x": x}) for i, (score, x) in enumerate([(9.0, 1.1), (8.0, 1.2), (7.0, 2.0), (6.0, 1.3)])
+    ]
+
+    def chosen(count):
+        found = choose_finalists(trials, count, continues=False, kin=lambda t: str(int(t.candidate["x"])))
+        return [f.source for f in found]
+
+    assert [chosen(count) for count in (1, 2, 3, 9)] == [[0], [0, 2], [0, 1, 2], [0, 1, 2, 3]]
+
+
+def test_a_part_costs_what_parsimony_says_when_finalists_are_chosen_and_compared():
+    trials = [trial(0, 0.90, {"x": 3}), trial(1, 0.89, {"x": 1}), trial(2, 0.5, {"x": 0})]
+    sizes = {"size": lambda t: t.candidate["x"]}
+    assert [f.source for f in choose_finalists(trials, 2, continues=False, **sizes)] == [0, 1]
+    assert [f.source for f in choose_finalists(trials, 2, continues=False, parsimony=0.01, **sizes)] == [1, 0]
+
+    def finalist(number, scores):
+        return Trial("method", "finalists", number, {"x": number}, 10, scores=(tuple(scores),), status=Status.COMPLETED)
+
+    large, small = finalist(5, [0.95, 0.96, 0.97, 0.96]), finalist(1, [0.93, 0.94, 0.95, 0.94])
+    assert pick_winner([large, small], sizes["size"]) is large
+    assert pick_winner([large, small], sizes["size"], 0.01) is small

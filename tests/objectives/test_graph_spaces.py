@@ -81,9 +81,16 @@ def test_what_is_not_worth_training_says_why() -> None:
     assert [reason for _, reason in found] == ["zero", "non_finite", "no reward", None]
     assert RANDOM.size(RANDOM.candidate(TD)) == len(TD.nodes) == 5
     doubled = made(*DELTA, ("mul", 3, 3), ("abs", "reward"), ("add", 4, 5))
-    assert RANDOM.size(RANDOM.candidate(doubled)) == 7
+    assert RANDOM.size(RANDOM.candidate(doubled)) == 7 + 1, "delta is read twice"
     twice = made(("abs", "reward"), ("abs", "reward"), ("sub", 0, 1))
-    assert RANDOM.size(RANDOM.candidate(twice)) == 2
+    assert RANDOM.size(RANDOM.candidate(twice)) == 2 + 1, "one node, read twice"
+
+
+def test_kin_differ_in_the_values_of_constants_alone() -> None:
+    one, two = (made(*DELTA, ("square", 3), ("scale", 4, [c])) for c in (0.5, 3.0))
+    other = made(*DELTA, ("square", 3), ("scale", 3, [0.5]), ("add", 4, 5))
+    names = [RANDOM.kin(RANDOM.candidate(graph)) for graph in (one, two, other)]
+    assert names[0] == names[1] != names[2]
 
 
 def test_candidates_of_another_grammar_are_refused() -> None:

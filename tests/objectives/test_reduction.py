@@ -35,6 +35,16 @@ def test_a_bloated_td_becomes_shorter_and_stays_td() -> None:
     assert len(found.nodes) <= 6, formula_text(found)
 
 
+def test_a_product_becomes_a_square() -> None:
+    product = graph(
+        ("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("sub", 3, 2),
+        ("mul", "q_action", 4),
+    )  # fmt: skip
+    found = reduced(product, READABLE)
+    assert fingerprint(found).key == fingerprint(product).key
+    assert (len(found.nodes), found.nodes[-1].op) == (5, "square"), formula_text(found)
+
+
 def test_a_plain_loss_stays_as_it_is() -> None:
     plain = graph(
         ("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 from autorl.objectives.graphs.canonical import canonical
 from autorl.objectives.graphs.fingerprint import fingerprint, fingerprints
@@ -29,7 +30,12 @@ def reduced(graph: Graph, readable: tuple[str, ...] = (), operators: tuple[str, 
     allowed = tuple(dict.fromkeys([*readable, *now.needs]))
     while True:
         # a second edit only where one is not enough: there are many pairs
-        for edits in (_shorter, partial(_shorter_with_another_operator, operators=operators)):
+        stages = (
+            _shorter,
+            partial(_shorter_by_one_operator, operators=operators),
+            partial(_shorter_with_another_operator, operators=operators),
+        )
+        for edits in stages:
             shorter = sorted(set(edits(now, allowed)), key=lambda g: (len(g.nodes), repr(g)))
             found = fingerprints(shorter)
             kept = [candidate for candidate, mark in zip(shorter, found, strict=True) if mark.key == name]
@@ -50,6 +56,23 @@ def _shorter(graph: Graph, readable: tuple[str, ...]) -> Iterator[Graph]:
         for other in others:
             if types[other] is types[index] and not (other < count and position == len(graph.nodes) - 1):
                 made = _replaced(graph, index, other)
+                if len(made.nodes) < len(graph.nodes) and differentiable(made):
+                    yield made
+
+
+def _shorter_by_one_operator(graph: Graph, readable: tuple[str, ...], operators: tuple[str, ...]) -> Iterator[Graph]:
+    """Yield the graphs with fewer nodes in which one node is an operator of one input: ``d * d`` is ``d^2``."""
+    count, types = len(graph.registers), graph.types
+    registers = [i for i, register in enumerate(graph.registers) if register.name in readable]
+    allowed = [o for o in graph.table.operators if o.arity == 1 and not o.has_constant and not o.random]
+    for position, operator in product(range(len(graph.nodes)), allowed):
+        if operators and operator.name not in operators:
+            continue
+        index = count + position
+        for source in [*registers, *range(count, index)]:
+            if operator.rule((types[source],)) is types[index]:
+                node = Node(operator.name, (source,))
+                made = canonical(replace(graph, nodes=_with(graph.nodes, position, node)))
                 if len(made.nodes) < len(graph.nodes) and differentiable(made):
                     yield made
 

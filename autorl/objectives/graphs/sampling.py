@@ -102,6 +102,13 @@ class Grammar:
         family = self.table.registers(self.family)
         return tuple((i, r.type) for i, r in enumerate(family) if r.name in self.registers)
 
+    @cached_property
+    def needed(self) -> tuple[int, ...]:
+        """For each register that the loss must read, its carriers as bits."""
+        names = [register.name for register in self.table.registers(self.family)]
+        carriers = [CARRIERS.get(name, (name,)) for name in self.reads]
+        return tuple(sum(1 << names.index(carrier) for carrier in own) for own in carriers)
+
     def problems(self, graph: Graph) -> list[str]:
         """Return why a well-formed graph is none of this grammar; empty if it is."""
         wrong = []
@@ -240,11 +247,18 @@ def random_program(rng: np.random.Generator, grammar: Grammar) -> Graph | None:
 
     None if the last node is no float. Nothing else is asked of it.
     """
+    drawn = _drawn_nodes(rng, grammar)
+    return None if drawn is None else trimmed(Graph(tuple(drawn[0]), grammar.family, grammar.language))
+
+
+def _drawn_nodes(rng: np.random.Generator, grammar: Grammar) -> tuple[list[Node], int] | None:
+    """Return the nodes of a random program, and the registers that the last one depends on, as bits."""
     first = len(grammar.table.registers(grammar.family))
     types = dict(grammar.sources)
     by_type: dict[Type, list[int]] = {}
     for source, kind in grammar.sources:
         by_type.setdefault(kind, []).append(source)
+    below_each = [1 << index for index in range(first)]
     nodes: list[Node] = []
     for index in range(first, first + grammar.nodes):
         last = index == first + grammar.nodes - 1
@@ -256,7 +270,11 @@ def random_program(rng: np.random.Generator, grammar: Grammar) -> Graph | None:
         assert gives is not None
         types[index] = gives
         by_type.setdefault(gives, []).append(index)
-    return trimmed(Graph(tuple(nodes), grammar.family, grammar.language))
+        reached = 0
+        for i in node.inputs:
+            reached |= below_each[i]
+        below_each.append(reached)
+    return nodes, below_each[-1]
 
 
 def random_graph(key: int, grammar: Grammar) -> Graph:
@@ -271,8 +289,12 @@ def random_graph(key: int, grammar: Grammar) -> Graph:
     """
     rng = generator(key)
     for _ in range(ATTEMPTS):
-        graph = random_program(rng, grammar)
-        if graph is not None and not grammar.problems(graph):
+        drawn = _drawn_nodes(rng, grammar)
+        # most programs read too little, which is seen before a graph is made of them
+        if drawn is None or not all(drawn[1] & carriers for carriers in grammar.needed):
+            continue
+        graph = trimmed(Graph(tuple(drawn[0]), grammar.family, grammar.language))
+        if not grammar.problems(graph):
             return graph
     raise UsageError(
         f"no program of {grammar.nodes} nodes that reads {', '.join(grammar.reads) or 'what it must'} was found in {ATTEMPTS} draws. "
