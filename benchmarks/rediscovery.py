@@ -1,7 +1,11 @@
 """How often does a search of a loss-graph experiment find the TD loss? Independent searches, one core each, counted by a strict test.
 
     python benchmarks/rediscovery.py --experiment rediscover_td --searches 20
-    python benchmarks/rediscovery.py --experiment rediscover_td --searches 10 --label random --set search.method=random
+    python benchmarks/rediscovery.py --experiment rediscover_td --ablation no_minimum     (see `ABLATIONS`)
+    python benchmarks/rediscovery.py --experiment rediscover_td --label random --set search.method=random --set search.settings={}
+
+Which seeds are what: below 1000, settings were chosen on them; 10000 to 10015, a first round, with a hurdle and without the filter for
+losses that have a minimum; 20000 and 20001, a second, stopped for a defect; from 30000 on, the settings as they stand.
 
 Seen (trained by the search), finalist and selected (by the declared objective, on fresh seeds) are counted apart, each with a Wilson
 95 % interval. Every search is a study of its own under ``studies/rediscovery`` and every finished one is a line of
@@ -19,8 +23,43 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path("studies/rediscovery")
 COUNTS = ("seen", "finalist", "selected")
+SEEDS = 30_000
+"""First study seed of the counted searches; ablations begin 10,000 later."""
+
+
+def space_without(**changes: Any) -> str:
+    """Return the override that changes fields of the experiment's own space."""
+    return f"search.space=@{json.dumps(changes)}"
+
+
+WEIGHTS = {
+    "replace": 2.0,
+    "rewire": 2.0,
+    "jitter": 0.5,
+    "insert": 1.0,
+    "grow": 1.0,
+    "delete": 2.0,
+    "swap": 1.0,
+    "slide": 1.0,
+}
+ABLATIONS: dict[str, list[str]] = {
+    "all": [],
+    "no_minimum": [space_without(minimum=False)],
+    "score_alone": ["search.settings.objectives=[score]"],
+    "hurdle": ["hurdle={env_steps: 14_400, quantile: 0.5}"],
+    "no_slide": [space_without(mutations={k: v for k, v in WEIGHTS.items() if k != "slide"})],
+    "no_grow": [space_without(mutations={k: v for k, v in WEIGHTS.items() if k != "grow"})],
+    "replace_alone": [space_without(mutations={"replace": 1.0})],
+    "pairs": [space_without(sampling="pair")],
+    "one_training": ["search.settings.evaluations_per_fingerprint=1"],
+    "samples": ["search.settings.mutation_probability=0.95"],
+    "population_300": ["search.settings.population_size=300"],
+}
+"""One factor at a time, against ``all``: 10 searches each with 3,000 candidates."""
 
 
 def one(experiment: str, name: str, overrides: list[str], core: int | None) -> dict[str, Any]:
@@ -35,7 +74,7 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
     folder = ROOT / name
     study = api.load(name, root=ROOT) if (folder / "study.yaml").exists() else None
     if study is None:
-        study = api.create(experiment, overrides, name=name, root=ROOT, to_run=True)
+        study = api.create(experiment, resolved(experiment, overrides), name=name, root=ROOT, to_run=True)
     study.run()
     trials = study.trials(None, None)
     tested = [t for t in trials if t.phase == "test"]
@@ -52,6 +91,24 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
         "training_seconds": round(sum(entry.wall_seconds for entry in ledger), 1),
         "last_run_seconds": round(time.perf_counter() - began, 1),
     }
+
+
+def resolved(experiment: str, overrides: list[str]) -> list[str]:
+    """Return the overrides with changes of the space (``search.space=@...``) as a space written out."""
+    from autorl import catalogue
+    from autorl.studies.specification import load
+
+    made = []
+    for entry in overrides:
+        field, _, value = entry.partition("=@")
+        if field != "search.space" or not value:
+            made.append(entry)
+            continue
+        search = load(experiment).search
+        assert search is not None
+        space = yaml.safe_load(catalogue.names("search_spaces")[str(search.space)].read_text())
+        made.append(f"search.space={json.dumps({**space, 'graphs': {**space['graphs'], **json.loads(value)}})}")
+    return made
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -117,7 +174,7 @@ def gather(arguments: argparse.Namespace, path: Path) -> None:
 
 
 def _start(arguments: argparse.Namespace, seed: int, core: int | None) -> subprocess.Popen[str]:
-    name = f"{arguments.experiment}-{arguments.label}-{seed}".lower().replace("_", "-")
+    name = f"{arguments.experiment}-{arguments.label}-{seed}".lower().replace("_", "-").replace(" ", "-")
     command = [sys.executable, __file__, "--one", name, "--experiment", arguments.experiment]
     command += [f"--core={core}"] if core is not None else []
     for entry in [*arguments.set, f"seeds.study={seed}"]:
@@ -125,12 +182,26 @@ def _start(arguments: argparse.Namespace, seed: int, core: int | None) -> subpro
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+def prepare(arguments: argparse.Namespace) -> None:
+    """Fill in what an ablation decides, and the defaults."""
+    if arguments.ablation:
+        arguments.label = f"ablation {arguments.ablation}"
+        arguments.set = [*arguments.set, "budget.trainings=3000", *ABLATIONS[arguments.ablation]]
+    if arguments.searches is None:
+        arguments.searches = 10 if arguments.ablation else 20
+    if arguments.first_seed is None:
+        arguments.first_seed = SEEDS + 10_000 if arguments.ablation else SEEDS
+
+
 def main() -> None:
     """Run or gather."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", default="rediscover_td")
-    parser.add_argument("--searches", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--searches", type=int, help="by default 20, of an ablation 10")
+    parser.add_argument("--ablation", choices=ABLATIONS, help="one factor changed, 3,000 candidates")
+    parser.add_argument(
+        "--first-seed", type=int, help="first study seed; those below 1000 were used to choose settings"
+    )
     parser.add_argument("--label", default="main", help="names a variant, such as an ablation")
     parser.add_argument("--set", action="append", default=[], help="change to the experiment, as of autorl run")
     parser.add_argument("--json", action="store_true")
@@ -141,6 +212,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(one(arguments.experiment, arguments.one, arguments.set, arguments.core)))
         return
+    prepare(arguments)
     path = Path("experiments") / f"{arguments.experiment}.searches.jsonl"
     if not arguments.only_count:
         gather(arguments, path)

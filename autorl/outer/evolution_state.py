@@ -42,6 +42,7 @@ class Evidence:
         score: Sum of the scores of those that completed.
         hurdle: Sum of the scores of those that were pruned.
         values: Sums of the other figures of merit, and (as ``name:count``) how many there were.
+        smallest: Size of the smallest candidate that was trained; 0 if none was.
     """
 
     completed: int = 0
@@ -50,6 +51,7 @@ class Evidence:
     score: float = 0.0
     hurdle: float = 0.0
     values: Mapping[str, float] = field(default_factory=dict)
+    smallest: int = 0
 
     @property
     def count(self) -> int:
@@ -128,7 +130,9 @@ def folded(
     """Return the population and the evidence with a batch's results, both in order of number. Nobody leaves; failures do not enter."""
     members, known = list(population), dict(evidence)
     for plan, result in zip(planned, results, strict=True):
-        known[plan.fingerprint] = known.get(plan.fingerprint, Evidence()).plus(result)
+        before = known.get(plan.fingerprint, Evidence())
+        smallest = min(before.smallest, plan.size) if before.count else plan.size
+        known[plan.fingerprint] = replace(before.plus(result), smallest=smallest)
         if result.score is not None:
             number = plan.proposal.number
             members.append(Member(plan.proposal.candidate, plan.fingerprint, plan.size, number))

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from autorl.keys import derive, generator
 from autorl.outer.evolution_state import (
     SCORE,
+    SIZE,
     EvolutionState,
     Member,
     Planned,
@@ -83,7 +84,8 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
 
     For a trial a child is made: of the best of a tournament by mutation, or anew. If it cannot learn it is dropped. If its
     behaviour has been trained often enough, it enters the population untrained with the mean score (neutral drift), unless there
-    are too many of its like. In both cases another child is made.
+    are too many of its like; where size is an objective, a form smaller than all that were trained is trained once more. In both
+    cases another child is made.
     """
 
     name: ClassVar[str] = "evolution"
@@ -266,7 +268,7 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
             known = trained + sum(planned.fingerprint == fingerprint for planned in plan.values())
             # a mutant of known behaviour stems from a tournament's winner, which more evidence is worth; a sample does not
             enough = self.evaluations if child.ancestor is not None else 1
-            if known >= enough and attempt < PATIENCE:
+            if known >= enough and attempt < PATIENCE and not self._news(state, plan, fingerprint, parts):
                 counts["duplicates"] += 1
                 if trained and child.ancestor is not None:
                     drifting.append(Member(child.candidate, fingerprint, parts, child.ancestor))
@@ -274,6 +276,16 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
             counts.update(("trained", "repeated") if known else ("trained",))
             plan[position] = Planned(self._proposal(state, position, child, known), fingerprint, parts)
         return self._drifted(state, drifting, counts)
+
+    def _news(self, state: EvolutionState, plan: Mapping[int, Planned], fingerprint: str, parts: int) -> bool:
+        """Return whether a candidate is smaller than all trained ones of its behaviour, where size is an objective.
+
+        It is trained once more then, so that the record holds the smallest form of what a search found.
+        """
+        planned = [planned.size for planned in plan.values() if planned.fingerprint == fingerprint]
+        before = state.evidence.get(fingerprint)
+        sizes = planned + ([before.smallest] if before is not None else [])
+        return SIZE in self.objectives and parts < min(sizes, default=0)
 
     def _proposal(self, state: EvolutionState, position: int, child: _Child, known: int) -> Proposal:
         return Proposal(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,30 @@ def test_no_fingerprint_is_trained_more_often_than_allowed() -> None:
             turns.setdefault(space.fingerprint(r.proposal.candidate), set()).add(r.proposal.repeat)
         # each training of a behaviour has seeds of its own
         assert all(turns[name] == set(range(often[name])) for name in often)
+
+
+class Bloated(Words):
+    """Words of one behaviour that differ in size: the number of places where a letter follows another."""
+
+    def size(self, candidate: Mapping[str, Any]) -> int:
+        return sum(x != y for x, y in pairwise(candidate["word"]))
+
+
+@pytest.mark.parametrize("objectives", [["score"], ["score", "size"]])
+def test_where_size_is_an_objective_a_smaller_form_of_a_known_behaviour_is_trained(objectives: list[str]) -> None:
+    space = Bloated(5)
+    _, results = run(
+        make(space, 250, objectives=objectives, evaluations_per_fingerprint=2, batch=8, population_size=20)
+    )
+    trained: dict[str, list[int]] = {}
+    beyond = 0
+    for result in results:
+        sizes = trained.setdefault(space.fingerprint(result.proposal.candidate), [])
+        own = space.size(result.proposal.candidate)
+        # candidates that were made because nothing else was left are no evidence either way
+        beyond += len(sizes) >= 2 and own < min(sizes)
+        sizes.append(own)
+    assert (beyond > 0) == (objectives == ["score", "size"])
 
 
 def test_a_space_smaller_than_the_budget_is_no_obstacle() -> None:
