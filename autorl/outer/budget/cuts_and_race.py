@@ -1,0 +1,164 @@
+"""Many starts, gentle cuts, then a race over seeds: successive halving that pays for its winner's curse."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+
+from autorl.errors import UsageError
+from autorl.outer.budget.protocol import BudgetPolicy, Order, Run
+from autorl.outer.budget.successive_halving import SuccessiveHalving, affordable
+from autorl.outer.protocol import Budget
+
+CUTS = 5
+"""Rungs at 20, 40, 60, 80 and 100 % of the steps."""
+LAST = 3
+"""Checkpoints whose mean is the score of a run: single evaluations are noisy."""
+HALVING_SHARE = 0.8
+"""Share of the work that is spent on cutting; the rest is the race's."""
+
+
+class CutsAndRace(BudgetPolicy):
+    """Two phases; a run is scored by the mean of its last `LAST` checkpoints, the winner by its mean over seeds, shrunk.
+
+    1. Successive halving over ``rungs``: half of the trials are kept at each.
+    2. The best of those that trained to the end are trained on further seeds, round by round, half of them in each round but never
+       fewer than two, as long as work and seeds are left. A single one has nobody to race: then the rest is not spent (small budgets).
+
+    Measured with ``benchmarks/landscapes.py --method random --policy race`` on ARLBench's landscapes (Becktepe et al., 2024), random
+    search with three seeds in brackets: 0.777, 95 % interval [0.759, 0.795], at 32 trainings (0.61), 40 repeats; 0.855
+    [0.842, 0.869] at 96 trainings (0.73), 24 repeats.
+    """
+
+    name: ClassVar[str] = "race"
+    reference: ClassVar[str] = (
+        "cuts: Jamieson and Talwalkar, 2016, Non-stochastic Best Arm Identification; "
+        "race: Karnin et al., 2013, Almost Optimal Exploration in Multi-Armed Bandits; "
+        "shrinkage: Efron and Morris, 1975, Data Analysis Using Stein's Estimator"
+    )
+
+    def __init__(self, rungs: Sequence[int], trials: int, env_steps: int, seeds: int = 5) -> None:
+        """Prepare.
+
+        Args:
+            rungs: Environment steps from the start, ascending.
+            trials: Trials that start.
+            env_steps: Environment steps granted to both phases.
+            seeds: Seeds of a trial, the first one included.
+
+        Raises:
+            UsageError: A value out of range, or the first phase alone takes more than is granted.
+        """
+        self.halving = SuccessiveHalving(rungs, trials, 2, last=LAST)
+        self.rungs = self.halving.rungs
+        self.env_steps = env_steps
+        if seeds < 1:
+            raise UsageError(f"budget policy {self.name!r}: seeds: expected at least 1, got {seeds!r}.")
+        if self.halving.env_steps > env_steps:
+            raise UsageError(
+                f"budget policy {self.name!r}: {trials} trials take {self.halving.env_steps} environment steps, {env_steps} "
+                "are granted. Remedy: fewer trials."
+            )
+        self.seeds = seeds
+
+    @classmethod
+    def for_budget(cls, budget: Budget, spacing: int) -> Self:
+        """Return it with cuts at 20, 40, 60 and 80 % and as many trials as `HALVING_SHARE` of the budget pays."""
+        if budget.env_steps % (CUTS * spacing):
+            raise UsageError(
+                f"budget policy {cls.name!r}: {budget.env_steps} env_steps with a checkpoint every {spacing}: there is none at "
+                "20 % of the steps. Remedy: a multiple of five checkpoints."
+            )
+        rungs = [budget.env_steps * k // CUTS for k in range(1, CUTS + 1)]
+        granted = budget.trainings * budget.env_steps
+        return cls(rungs, affordable(rungs, max(rungs[-1], int(HALVING_SHARE * granted)), 2), granted)
+
+    def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
+        """Return those of the halving; when it is over, those of the race's next round."""
+        made = self.halving.orders(runs, count)
+        if made or any(run.waiting and run.seed == 0 for run in runs):
+            return made
+        return self._race(runs)[:count]
+
+    def _race(self, runs: Sequence[Run]) -> tuple[Order, ...]:
+        """Return what is missing in the round of the race that is under way.
+
+        Its rounds are replayed from the start: round r decides, by the runs of the first r seeds, who trains on seed r.
+        """
+        by_seed: dict[int, dict[int, Run]] = defaultdict(dict)
+        for run in runs:
+            by_seed[run.seed][run.trial] = run
+        means = self._scores(runs, 1)
+        whole = self.rungs[-1]
+        left = (self.env_steps - sum(run.env_steps for run in by_seed[0].values())) // whole
+        fields = self._fields(len(means), left)
+        for seed, field in enumerate(fields, 1):
+            shrunk = shrunk_means(means)
+            field_trials = sorted(shrunk, key=lambda t: (-shrunk[t], t))[:field]
+            missing = [trial for trial in field_trials if trial not in by_seed[seed]]
+            if missing or any(by_seed[seed][trial].waiting for trial in field_trials):
+                return tuple(Order(trial, whole, seed) for trial in missing)
+            means = self._scores(runs, seed + 1)
+        return ()
+
+    def _fields(self, finalists: int, left: int) -> list[int]:
+        """Return how many trials train in each round of the race: the largest start whose halvings down to two are paid."""
+        rounds = self.seeds - 1
+        for start in range(min(finalists, left), 1, -1):
+            fields = [max(2, start >> r) for r in range(rounds)]
+            least = fields[: fields.index(2) + 1] if 2 in fields else fields
+            if sum(least) <= left:
+                while sum(fields) > left:
+                    fields.pop()
+                return fields
+        return []
+
+    def _scores(self, runs: Sequence[Run], seeds: int) -> dict[int, list[float]]:
+        """Return the scores of the whole trainings on the first ``seeds`` seeds, by trial; a failed further run counts as the worst."""
+        whole = self.rungs[-1]
+        scores = {(run.trial, run.seed): run.score(whole, LAST) for run in runs if run.seed < seeds}
+        known = [score for score in scores.values() if score is not None]
+        found: dict[int, list[float]] = {}
+        for trial, seed in sorted(scores):
+            score = scores[trial, seed]
+            if seed == 0 and score is not None:
+                found[trial] = [score]
+            elif seed and trial in found:
+                found[trial].append(min(known) if score is None else score)
+        return found
+
+    def winner(self, runs: Sequence[Run]) -> int:
+        """Return the trial with the best mean over its seeds, shrunk, of those trained to the end.
+
+        Raises:
+            ValueError: No trial reached a rung.
+        """
+        scores = self._scores(runs, self.seeds)
+        if not scores:
+            return self.halving.winner(runs)
+        shrunk = shrunk_means(scores)
+        return min(shrunk, key=lambda t: (-shrunk[t], -len(scores[t]), -float(np.mean(scores[t])), t))
+
+
+def shrunk_means(scores: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """Return each trial's mean over seeds, drawn towards the mean of all, the more the fewer seeds it has (empirical Bayes).
+
+    The variance between seeds is pooled over the trials with several; that between trials is what it leaves of the variance
+    of the means. Where no trial has several seeds, the means are returned as they are.
+    """
+    means = {trial: float(np.mean(values)) for trial, values in scores.items()}
+    freedom = sum(len(values) - 1 for values in scores.values())
+    if freedom == 0 or len(means) < 2:
+        return means
+    noise = sum(float(np.sum((np.array(v) - means[t]) ** 2)) for t, v in scores.items()) / freedom
+    centre = float(np.mean(list(means.values())))
+    spread = float(np.var(list(means.values()), ddof=1)) - noise * float(np.mean([1 / len(v) for v in scores.values()]))
+    if spread <= 0:
+        return dict.fromkeys(means, centre)
+    return {
+        trial: centre + spread / (spread + noise / len(scores[trial])) * (mean - centre)
+        for trial, mean in means.items()
+    }

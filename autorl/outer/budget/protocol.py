@@ -1,0 +1,145 @@
+"""The contract of a budget policy: a pure function from the trainings so far to what is to be trained next.
+
+Trials are numbered from 0 in the order of their start; who proposes their candidates is not the policy's affair. A *rung* is a
+number of environment steps, counted from the start of a training, at which trials are compared.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Self
+
+import numpy as np
+
+from autorl.errors import UsageError
+from autorl.outer.protocol import Budget
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a trial: on one seed, as far as it has come.
+
+    Attributes:
+        trial: Its trial.
+        env_steps: Environment steps from the start that it was last ordered to reach.
+        scores: (environment steps from the start, score) at each checkpoint so far, ascending; higher is better, all finite.
+        seed: Position of its seed among the trial's seeds; the first run of every trial has 0.
+        ended: It failed, or was stopped: it trains no further. What it scored before that counts.
+    """
+
+    trial: int
+    env_steps: int
+    scores: tuple[tuple[int, float], ...] = ()
+    seed: int = 0
+    ended: bool = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is still on its way to ``env_steps``."""
+        return not self.ended and (not self.scores or self.scores[-1][0] < self.env_steps)
+
+    def score(self, env_steps: int, last: int = 1) -> float | None:
+        """Return the mean of the ``last`` checkpoints (or as many as there are) up to ``env_steps``; None if it did not get there."""
+        if not self.scores or self.scores[-1][0] < env_steps:
+            return None
+        upto = [score for steps, score in self.scores if steps <= env_steps]
+        return float(np.mean(upto[-last:])) if upto else None
+
+
+@dataclass(frozen=True)
+class Order:
+    """Train a trial, on one of its seeds, until ``env_steps`` from the start. A trial not seen before is to be proposed."""
+
+    trial: int
+    env_steps: int
+    seed: int = 0
+
+
+class BudgetPolicy(ABC):
+    """Decides on the budget of trials. Immutable; nothing is remembered between two calls."""
+
+    name: ClassVar[str]
+    reference: ClassVar[str]
+    """Author, year and title of the paper."""
+    rungs: tuple[int, ...]
+    """Where trials are compared, ascending; the last is a whole training."""
+
+    @classmethod
+    @abstractmethod
+    def for_budget(cls, budget: Budget, spacing: int) -> Self:
+        """Return the policy with its defaults for a search.
+
+        Args:
+            budget: Work granted.
+            spacing: Environment steps between two checkpoints; every rung is a multiple of it.
+
+        Raises:
+            UsageError: The budget is too small.
+        """
+
+    @property
+    def comparable_at(self) -> int | None:
+        """Rung that every trial reaches, where its score says what its candidate is worth; None: only the end says it."""
+        return self.rungs[0]
+
+    @abstractmethod
+    def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
+        """Return at most ``count`` orders that can be given now. Empty: wait for the runs that are waiting; if none, it is done."""
+
+    def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
+        """Return the trials whose training is to be ended now, for good. To be asked before `orders`; most policies end none."""
+        return ()
+
+    def winner(self, runs: Sequence[Run]) -> int:
+        """Return the trial with the best score at the highest rung that any trial reached.
+
+        Raises:
+            ValueError: No trial reached a rung.
+        """
+        for rung in reversed(self.rungs):
+            ranked = best(runs, rung)
+            if ranked:
+                return ranked[0]
+        raise ValueError("no trial has a score at a rung")
+
+
+def best(runs: Iterable[Run], rung: int, last: int = 1) -> list[int]:
+    """Return the trials whose first run has a score at ``rung``, best first, ties by number."""
+    scores = {run.trial: score for run in runs if run.seed == 0 and (score := run.score(rung, last)) is not None}
+    return sorted(scores, key=lambda trial: (-scores[trial], trial))
+
+
+def checked_rungs(policy: str, rungs: Sequence[int]) -> tuple[int, ...]:
+    """Return ``rungs``; raise `UsageError` unless they are ascending whole numbers above 0."""
+    if not rungs or rungs[0] <= 0 or any(a >= b for a, b in pairwise(rungs)):
+        raise UsageError(
+            f"budget policy {policy!r}: rungs: expected ascending whole numbers above 0, got {list(rungs)!r}."
+        )
+    return tuple(rungs)
+
+
+def checked_eta(policy: str, eta: int) -> int:
+    """Return ``eta``; raise `UsageError` unless it is a whole number of at least 2."""
+    if isinstance(eta, bool) or not isinstance(eta, int) or eta < 2:
+        raise UsageError(f"budget policy {policy!r}: eta: expected a whole number of at least 2, got {eta!r}.")
+    return eta
+
+
+def geometric_rungs(env_steps: int, eta: int, spacing: int) -> tuple[int, ...]:
+    """Return env_steps, env_steps / eta, env_steps / eta**2 ..., ascending, as long as they are a ``spacing``, rounded to one.
+
+    Raises:
+        UsageError: ``spacing`` does not divide ``env_steps``.
+    """
+    if spacing < 1 or env_steps < spacing or env_steps % spacing:
+        raise UsageError(
+            f"spacing {spacing}: expected a divisor of {env_steps} env_steps. Remedy: evaluate at equal distances."
+        )
+    rungs, power = {env_steps}, eta
+    while env_steps >= power * spacing:
+        rungs.add((2 * env_steps + power * spacing) // (2 * power * spacing) * spacing)
+        power *= eta
+    return tuple(sorted(rungs))

@@ -1,0 +1,107 @@
+"""Runs a search method under a budget policy on a landscape: the method proposes, the policy cuts, the ledger stops both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from _landscape import Landscape, Work
+from _landscape_search import Outcome, answer, proposer, seed_order
+
+from autorl.errors import UsageError
+from autorl.keys import derive
+from autorl.outer.budget.policies import make_policy
+from autorl.outer.budget.protocol import BudgetPolicy, Order, Run
+from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
+
+WORKERS = 4
+"""Orders carried out at a time: a method and a policy see results in batches, as in a study."""
+
+
+@dataclass
+class _Search:
+    """A search under way."""
+
+    work: Work
+    policy: BudgetPolicy
+    method: SearchMethod[Any]
+    state: Any
+    seeds: tuple[int, ...]
+    runs: dict[tuple[int, int], Run] = field(default_factory=dict)
+    configurations: list[int] = field(default_factory=list)
+    pending: dict[int, Proposal] = field(default_factory=dict)
+
+    def step(self) -> bool:
+        """Carry out the next orders; return whether there was anything to do."""
+        for trial in self.policy.stops(tuple(self.runs.values())):
+            self.runs[trial, 0] = replace(self.runs[trial, 0], ended=True)
+        self._tell()
+        done = 0
+        for order in self.policy.orders(tuple(self.runs.values()), WORKERS):
+            if not self._carry_out(order):
+                break
+            done += 1
+        self._tell()
+        return done > 0
+
+    def _carry_out(self, order: Order) -> bool:
+        """Train as ordered; return False where no work, or no candidate, is left for it."""
+        landscape = self.work.landscape
+        run = self.runs.get((order.trial, order.seed), Run(order.trial, 0, seed=order.seed))
+        start, end = run.env_steps / landscape.env_steps, order.env_steps / landscape.env_steps
+        if not self.work.affords(end - start):
+            return False
+        if order.trial == len(self.configurations):
+            pending = list(self.pending.values())
+            if len(self.configurations) == len(landscape.configurations):
+                raise UsageError(
+                    f"landscape {landscape.name!r}: policy {self.policy.name!r} starts more than the "
+                    f"{len(self.configurations)} configurations on record. Remedy: fewer --trainings, or another --policy."
+                )
+            if not self.method.available(self.state, pending):
+                return False
+            proposal = self.method.ask(self.state, 1, pending)[0]
+            self.pending[order.trial] = proposal
+            point = landscape.space.to_unit(proposal.candidate)
+            self.configurations.append(self.work.nearest(point, self.configurations))
+        configuration, seed = self.configurations[order.trial], self.seeds[order.seed]
+        self.work.train(configuration, seed, start, end)
+        spacing = landscape.env_steps // landscape.checkpoints
+        curve = self.work.curve(configuration, seed).tolist()
+        scores = tuple((spacing * (k + 1), score) for k, score in enumerate(curve))
+        self.runs[order.trial, order.seed] = replace(run, env_steps=order.env_steps, scores=scores)
+        return True
+
+    def _tell(self) -> None:
+        """Tell the method what its open trials scored, where the policy says that scores can be compared."""
+        results: dict[int, Result] = {}
+        for trial, proposal in self.pending.items():
+            run, rung = self.runs[trial, 0], self.policy.comparable_at or self.work.landscape.env_steps
+            score = run.score(rung)
+            if score is not None:
+                results[trial] = answer(self.work.landscape, proposal, self.configurations[trial], score)
+            elif run.ended:
+                results[trial] = Result(proposal, Status.PRUNED, run.scores[-1][1])
+        self.pending = {trial: p for trial, p in self.pending.items() if trial not in results}
+        self.state = self.method.tell(self.state, list(results.values()))
+
+
+def search_under(landscape: Landscape, method: str, policy: str, trainings: int, seed: int) -> Outcome:
+    """Search with ``method`` under ``policy``, and return what the policy chooses.
+
+    Args:
+        landscape: The task.
+        method: Name of a search method.
+        policy: Name of a budget policy.
+        trainings: Whole trainings granted; a part of one costs its share.
+        seed: Makes the search reproducible.
+    """
+    spacing = landscape.env_steps // landscape.checkpoints
+    decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing)
+    trials = min(trainings * landscape.checkpoints, len(landscape.configurations))
+    proposes = proposer(landscape, method, trials, derive(seed, "search"))
+    search = _Search(Work(landscape, trainings), decides, proposes, proposes.init(), seed_order(seed))
+    while search.step():
+        pass
+    winner = search.configurations[decides.winner(tuple(search.runs.values()))]
+    return Outcome(winner, landscape.test_score(winner), search.work.spent)

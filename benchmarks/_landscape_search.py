@@ -1,0 +1,87 @@
+"""Runs a search method on a landscape: every trial a whole training, on one tuning seed or on several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from _landscape import TUNING_SEEDS, Landscape, Work
+
+from autorl.errors import IncompatibleError, UsageError
+from autorl.keys import derive, generator
+from autorl.outer.methods import METHODS, make_method
+from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search chose.
+
+    Attributes:
+        configuration: The winner.
+        score: Its score on the test seeds (see `Landscape.test_score`).
+        spent: Whole trainings that the search took.
+    """
+
+    configuration: int
+    score: float
+    spent: float
+
+
+def proposer(landscape: Landscape, name: str, trials: int, seed: int) -> SearchMethod[Any]:
+    """Return the search method called ``name`` for at most ``trials`` configurations of the landscape.
+
+    Raises:
+        AutoRLError: No such method, or one that cannot search the landscape.
+    """
+    method = make_method(name, landscape.space, Budget(trials, landscape.env_steps), seed)
+    if trials > len(landscape.configurations):
+        raise UsageError(
+            f"landscape {landscape.name!r}: {trials} configurations are asked for, {len(landscape.configurations)} are on "
+            "record. Remedy: a smaller --trainings, or more --seeds for each configuration."
+        )
+    if method.continues:
+        others = ", ".join(n for n in METHODS if not METHODS.load(n).continues)
+        raise IncompatibleError(
+            f"--method {name}: it changes candidates while their agents learn, which no record of finished trainings can "
+            f"answer. Remedy: one of {others}."
+        )
+    return method
+
+
+def seed_order(seed: int) -> tuple[int, ...]:
+    """Return the tuning seeds in the order in which a search takes them: the same for all configurations of the search."""
+    return tuple(int(s) for s in generator(derive(seed, "seeds")).permutation(TUNING_SEEDS))
+
+
+def search(landscape: Landscape, name: str, trainings: int, seeds: int, seed: int) -> Outcome:
+    """Search with whole trainings: each configuration on the first ``seeds`` of the tuning seeds; the best mean wins.
+
+    Args:
+        landscape: The task.
+        name: Name of a search method.
+        trainings: Whole trainings granted.
+        seeds: Trainings of a configuration, 1 to 5.
+        seed: Makes the search reproducible.
+    """
+    method = proposer(landscape, name, trainings // seeds, derive(seed, "search"))
+    work, means = Work(landscape, trainings), {}
+    state = method.init()
+    while not method.finished(state):
+        results = []
+        for proposal in method.ask(state, method.available(state)):
+            configuration = work.nearest(landscape.space.to_unit(proposal.candidate))
+            means[configuration] = float(
+                np.mean([work.train(configuration, s, 0.0, 1.0) for s in seed_order(seed)[:seeds]])
+            )
+            results.append(answer(landscape, proposal, configuration, means[configuration]))
+        state = method.tell(state, results)
+    winner = max(means, key=means.__getitem__)
+    return Outcome(winner, landscape.test_score(winner), work.spent)
+
+
+def answer(landscape: Landscape, proposal: Proposal, configuration: int, score: float) -> Result:
+    """Return what a method is told: what was trained in fact, the configuration nearest to its proposal, and the score."""
+    trained = replace(proposal, candidate=landscape.configurations[configuration])
+    return Result(trained, Status.COMPLETED, score)

@@ -1,0 +1,142 @@
+"""How good is a search method? It searches ARLBench's published landscapes, where a training is a look-up, in seconds.
+
+    python benchmarks/landscapes.py --data FOLDER --method random --trainings 32 --repeats 40
+    python benchmarks/landscapes.py --data FOLDER --method tpe --trainings 96 --repeats 10 --json
+    python benchmarks/landscapes.py --data FOLDER --method random --policy race --trainings 32 --repeats 40
+
+FOLDER holds one TASK.csv.gz a task (Becktepe et al., 2024): configurations of a Sobol sequence, ten seeds, ten checkpoints of
+each training. A proposal is answered by the nearest configuration not yet trained. The search sees seeds 0 to 4; its winner is
+scored on seeds 5 to 9: 0 is the average configuration, 1 the best one. A policy of autorl.outer.budget cuts trainings short,
+which then cost their share. What is printed is the mean over the tasks, with a 95 % interval over the repeats (Student's t);
+beside it random search that trains each configuration on three seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _landscape import TUNING_SEEDS, Landscape
+from _landscape_files import load_landscapes
+from _landscape_policies import search_under
+from _landscape_search import Outcome, search
+
+from autorl.errors import AutoRLError, UsageError
+from autorl.keys import derive
+
+BASELINE_SEEDS = 3
+
+Searcher = Callable[[Landscape, int], Outcome]
+"""Searches a landscape with a seed."""
+
+
+def interval(values: Sequence[float]) -> dict[str, float | None]:
+    """Return mean and 95 % interval (Student's t) of one value a repeat; no interval for a single one."""
+    from scipy.stats import t
+
+    mean, low, high = float(np.mean(values)), None, None
+    if len(values) > 1:
+        reach = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+        low, high = mean - reach, mean + reach
+    return {"score": mean, "low": low, "high": high}
+
+
+def measure(landscapes: Sequence[Landscape], searched: Searcher, repeats: int) -> dict[str, Any]:
+    """Return score and interval over all tasks and for each, and the trainings that were spent on average.
+
+    Repeat r has the same randomness whatever is measured, so two methods can be compared repeat by repeat (``repeats``).
+    """
+    scores, spent = np.zeros((repeats, len(landscapes))), []
+    for column, landscape in enumerate(landscapes):
+        for repeat in range(repeats):
+            outcome = searched(landscape, derive(repeat, landscape.name))
+            scores[repeat, column] = outcome.score
+            spent.append(outcome.spent)
+    tasks = {landscape.name: interval(scores[:, i].tolist()) for i, landscape in enumerate(landscapes)}
+    means = scores.mean(axis=1).tolist()
+    return {**interval(means), "spent": float(np.mean(spent)), "repeats": means, "tasks": tasks}
+
+
+def text(name: str, found: dict[str, Any]) -> str:
+    """Return a line for people."""
+    reach = "" if found["low"] is None else f"  95 % interval [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"{name:40s} {found['score']:6.3f}{reach}"
+
+
+def checked(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Return the arguments; raise `UsageError` where a number makes no sense."""
+    most = len(TUNING_SEEDS)
+    for name, low, high in (("trainings", BASELINE_SEEDS, None), ("repeats", 1, None), ("seeds", 1, most)):
+        value = getattr(arguments, name)
+        if value < low or (high is not None and value > high):
+            limit = f"of at least {low}" if high is None else f"from {low} to {high}"
+            raise UsageError(f"--{name} {value}: expected a whole number {limit}.")
+    if arguments.trainings < arguments.seeds:
+        raise UsageError(
+            f"--trainings {arguments.trainings}: fewer than the --seeds {arguments.seeds} of a configuration."
+        )
+    if arguments.policy and arguments.seeds > 1:
+        raise UsageError(f"--seeds {arguments.seeds}: a policy decides on seeds itself. Remedy: leave out --seeds.")
+    return arguments
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure the method and the baseline."""
+    landscapes = load_landscapes(arguments.data, arguments.tasks)
+    method, trainings, seeds = arguments.method, arguments.trainings, arguments.seeds
+
+    def searched(landscape: Landscape, seed: int) -> Outcome:
+        if arguments.policy:
+            return search_under(landscape, method, arguments.policy, trainings, seed)
+        return search(landscape, method, trainings, seeds, seed)
+
+    found = measure(landscapes, searched, arguments.repeats)
+    baseline = measure(
+        landscapes, lambda x, seed: search(x, "random", trainings, BASELINE_SEEDS, seed), arguments.repeats
+    )
+    keys = ("score", "low", "high", "spent")
+    return {
+        "method": method,
+        "policy": arguments.policy,
+        "trainings": trainings,
+        "seeds": seeds,
+        **found,
+        "baseline": {"method": "random", "seeds": BASELINE_SEEDS, **{key: baseline[key] for key in keys}},
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with one TASK.csv.gz a task")
+    parser.add_argument("--method", required=True, help="a search method of autorl.outer.methods")
+    parser.add_argument("--policy", help="a policy of autorl.outer.budget.policies; whole trainings if not given")
+    parser.add_argument("--trainings", type=int, default=32, help="whole trainings granted to a search")
+    parser.add_argument("--repeats", type=int, default=40, help="searches of each task")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each configuration, on as many tuning seeds")
+    parser.add_argument("--tasks", nargs="*", default=[], help="tasks to measure; all but two flawed ones if not given")
+    parser.add_argument("--json", action="store_true")
+    try:
+        arguments = checked(parser.parse_args())
+        found = run(arguments)
+    except AutoRLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    print(f"{found['trainings']} trainings, {len(found['tasks'])} tasks, {arguments.repeats} repeats")
+    for task, values in found["tasks"].items():
+        print("  " + text(task, values))
+    how = f"policy {found['policy']}" if found["policy"] else f"{found['seeds']} seeds a configuration"
+    print(text(f"{found['method']}, {how}", found))
+    print(text(f"random, {BASELINE_SEEDS} seeds a configuration", found["baseline"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from policy_driver import drive, run_at
+
+from autorl.errors import UsageError
+from autorl.outer.budget.cuts_and_race import CutsAndRace, shrunk_means
+from autorl.outer.budget.policies import POLICIES, make_policy
+from autorl.outer.budget.protocol import Order, Run
+from autorl.outer.protocol import Budget
+
+
+def spent(runs: list[Run]) -> int:
+    return sum(run.env_steps for run in runs)
+
+
+def test_32_trainings_by_hand() -> None:
+    """A start costs 2 tenths and is halved four times: 67 + 33 + 16 + 8 + 4 fifths are 25.6 trainings of 25.6."""
+    policy = CutsAndRace.for_budget(Budget(32, 10), 1)
+    assert policy.rungs == (2, 4, 6, 8, 10)
+    assert policy.halving.sizes == (67, 33, 16, 8, 4)
+    given, runs = drive(policy, lambda trial, step: float(trial), workers=7, limit=999)
+    assert [o.trial for o in given if o.env_steps == 10 and o.seed == 0] == [66, 65, 64, 63]
+    # 6.4 trainings are left: four on a second seed, the best two on a third
+    assert [(o.trial, o.seed) for o in given if o.seed] == [(66, 1), (65, 1), (64, 1), (63, 1), (66, 2), (65, 2)]
+    assert spent(runs) == 256 + 60
+    assert policy.winner(runs) == 66
+
+
+def test_96_trainings_race_down_to_two() -> None:
+    policy = CutsAndRace.for_budget(Budget(96, 10), 1)
+    assert policy.halving.sizes == (199, 99, 49, 24, 12)
+    given, runs = drive(policy, lambda trial, step: float(trial), workers=16, limit=9999)
+    raced = [sum(o.seed == seed for o in given) for seed in range(1, 5)]
+    assert raced == [11, 5, 2, 0]  # 19.4 are left
+    assert spent(runs) == 766 + 180
+
+
+def test_a_round_waits_for_its_last_run() -> None:
+    policy = CutsAndRace((1, 2), 2, 20)  # both go on to 2: 1 is kept of two, so one finalist
+    runs = [run_at(0, 1.0), run_at(1, 3.0, 3.0)]
+    assert policy.orders(runs, 9) == ()  # a single finalist has nobody to race
+    policy = CutsAndRace((1,), 4, 11)
+    runs = [run_at(trial, float(trial)) for trial in range(4)]
+    assert policy.orders(runs[:3], 9) == (Order(3, 1),)
+    assert policy.orders(runs, 9) == tuple(Order(trial, 1, 1) for trial in (3, 2, 1, 0))
+    under_way = [*runs, *(Run(trial, 1, seed=1) for trial in (3, 2, 1)), run_at(0, 0.0, seed=1)]
+    assert policy.orders(under_way, 9) == ()
+    told = [*runs, *(run_at(trial, 10.0 - 3 * trial, seed=1) for trial in range(4))]
+    # means 5, 4.5, 4, 3.5: the order has turned
+    assert policy.orders(told, 9) == (Order(0, 1, 2), Order(1, 1, 2))
+
+
+def test_one_lucky_seed_does_not_win() -> None:
+    policy = CutsAndRace((1,), 3, 9)
+    lucky = [run_at(0, 10.0), run_at(1, 8.0), run_at(2, 0.0)]
+    more = [run_at(0, 2.0, seed=1), run_at(1, 8.0, seed=1), run_at(2, 1.0, seed=1)]
+    assert policy.winner(lucky) == 0
+    assert policy.winner([*lucky, *more]) == 1
+
+
+def test_a_failed_further_run_counts_as_the_worst() -> None:
+    policy = CutsAndRace((1,), 2, 9)
+    runs = [run_at(0, 5.0), run_at(1, 4.0), Run(0, 1, seed=1, ended=True), run_at(1, 4.0, seed=1)]
+    assert policy.winner(runs) == 0  # (5 + 4) / 2
+    runs += [Run(0, 1, seed=2, ended=True), run_at(1, 6.0, seed=2)]
+    assert policy.winner(runs) == 1
+
+
+def test_the_winner_of_an_unfinished_search_is_the_best_so_far() -> None:
+    policy = CutsAndRace((1, 2), 4, 20)
+    assert policy.winner([run_at(0, 1.0), run_at(1, 2.0), Run(2, 1)]) == 1
+    with pytest.raises(ValueError, match="no trial"):
+        policy.winner([Run(0, 1)])
+
+
+def test_shrinkage_by_hand() -> None:
+    """Noise: ((1 + 1) + (1 + 1)) / 2 = 2. Means 2, 8 and 11: variance 21, less 2 * (1/2 + 1/2 + 1) / 3 = 4/3: 59/3; centre 7."""
+    shrunk = shrunk_means({0: [1.0, 3.0], 1: [7.0, 9.0], 2: [11.0]})
+    two, one = (59 / 3) / (59 / 3 + 1), (59 / 3) / (59 / 3 + 2)
+    assert shrunk == pytest.approx({0: 7 - 5 * two, 1: 7 + two, 2: 7 + 4 * one})
+
+
+def test_shrinkage_without_evidence() -> None:
+    assert shrunk_means({0: [1.0], 1: [5.0]}) == {0: 1.0, 1: 5.0}
+    assert shrunk_means({3: [1.0, 2.0]}) == {3: 1.5}
+    assert shrunk_means({0: [0.0, 10.0], 1: [1.0, 10.0]}) == {0: 5.25, 1: 5.25}
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(UsageError, match="multiple of five checkpoints"):
+        CutsAndRace.for_budget(Budget(32, 8), 1)
+    with pytest.raises(UsageError, match="fewer trials"):
+        CutsAndRace((1, 2), 9, 5)
+    with pytest.raises(UsageError, match="seeds"):
+        CutsAndRace((1, 2), 2, 50, seeds=0)
+
+
+@pytest.mark.parametrize("name", list(POLICIES))
+def test_every_policy_of_the_registry_can_be_made_and_driven(name: str) -> None:
+    policy = make_policy(name, Budget(8, 1000), 100)
+    assert policy.name == name
+    assert policy.reference
+    assert policy.rungs[-1] == 1000
+    given, runs = drive(policy, lambda trial, step: float(trial % 5), workers=3, limit=40, spacing=100)
+    assert all(order.env_steps in policy.rungs for order in given)
+    assert len(set(given)) == len(given)
+    assert policy.winner(runs) in {run.trial for run in runs}
