@@ -17,6 +17,7 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "alp_gmm": "autorl.curricula.alp_gmm:AlpGmm",
         "riac": "autorl.curricula.riac:Riac",
         "covar_gmm": "autorl.curricula.covar_gmm:CovarGmm",
+        "arms": "autorl.curricula.arms:Arms",
     },
 )
 
