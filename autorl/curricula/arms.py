@@ -19,6 +19,10 @@ PARENTS = 100
 """Tasks that rose lately, from which others are made."""
 TRIAL, RISING = 3.0, 6.0
 """How many standard errors of a slope the usual slope must be before a task on trial, or one that rose, is judged."""
+LONGEST_TRIAL = 16
+"""Visits after which every trial ends: progress too slow to show in so many is not looked for."""
+HOPE = 0.6
+"""Standard errors by which a slope may fall short of half the usual one before its trial is over."""
 SAME = 1e-9
 """Points of [0, 1]^D that differ by less in every coordinate are one task: scaling to the box and back rounds."""
 
@@ -101,7 +105,7 @@ class Arms(Teacher[ArmsState]):
         rising, trial = np.flatnonzero(state.rising), np.flatnonzero(~state.rising)
         share = max(self.exploration, 1 - len(rising) / self.enough)
         # every arm keeps some width, so that a batch is spread over arms that are as good
-        widths = np.where(np.isfinite(state.errors), np.maximum(state.errors, 0.3 * state.pace), max(state.pace, 1e-9))
+        widths = np.maximum(state.errors[rising], 0.3 * state.pace)
         room = max(self.trials, n) - len(trial)
         tasks = np.empty((n, self.space.dimensions))
         for i in range(n):
@@ -110,9 +114,8 @@ class Arms(Teacher[ArmsState]):
             if fresh:
                 tasks[i], room = self._new(state, rng), room - 1
             else:
-                arms = trial if searching else rising
-                drawn = state.slopes[arms] + widths[arms] * rng.standard_normal(len(arms))
-                tasks[i] = state.points[arms[int(drawn.argmax())]]
+                drawn = state.slopes[rising] + widths * rng.standard_normal(len(rising))
+                tasks[i] = state.points[rng.choice(trial) if searching else rising[int(drawn.argmax())]]
         return tasks
 
     def _new(self, state: ArmsState, rng: np.random.Generator) -> Floats:
@@ -156,20 +159,21 @@ class Arms(Teacher[ArmsState]):
             squares, weight = 0.998 * squares + bend * bend / 6, 0.998 * weight + 1
         noise = math.sqrt(squares / weight) if weight else 0.0
         rising = bool(state.rising[arm])
-        needed = _needed(noise, state.pace, RISING if rising else TRIAL)
+        pace = max(state.pace, TRIAL * noise * math.sqrt(12 / LONGEST_TRIAL**3))
+        needed = _needed(noise, pace, RISING if rising else TRIAL)
         slope, error = _slope(row[-min(visits, needed) :], noise)
         verdict: bool | None = True
         if weight < 20 and visits < 4:
             verdict = rising  # too little is known of noise
         elif not rising:
-            verdict = _trial(slope, error, visits, needed, state.pace)
-        elif visits >= needed and slope < state.pace / 4:
+            verdict = _trial(slope, error, visits, needed, pace)
+        elif visits >= needed and slope < pace / 4:
             verdict = None
         state = replace(state, squares=squares, weight=weight)
         if verdict is None:
             return self._drop(state, arm)
         if verdict:
-            rate = 1.0 if not state.pace else 0.02 if visits >= needed else 0.0
+            rate = 0.0 if visits < needed else 0.03 if state.pace else 1.0
             state = replace(state, pace=state.pace + rate * (max(slope, 0.0) - state.pace))
             if not rising:
                 state = replace(state, parents=np.concatenate([state.parents, state.points[arm][None]])[-PARENTS:])
@@ -185,7 +189,7 @@ class Arms(Teacher[ArmsState]):
     def _drop(self, state: ArmsState, arm: int) -> ArmsState:
         kept = np.arange(len(state.visits)) != arm
         # where nothing rises, slower progress becomes worth having
-        pace = state.pace if state.rising[kept].any() else 0.995 * state.pace
+        pace = state.pace if state.rising[kept].any() else 0.99 * state.pace
         names = ("points", "recent", "visits", "slopes", "errors", "rising")
         return replace(state, pace=pace, **{name: getattr(state, name)[kept] for name in names})
 
@@ -195,17 +199,14 @@ def _trial(slope: float, error: float, visits: int, needed: int, pace: float) ->
     if slope > 0 and slope > 3 * error and slope > pace / 3:
         return True
     if visits >= needed:
-        return True if pace > 0 and slope > pace / 2 else None
-    hopeless = slope + error < pace / 2 if pace > 0 else visits >= 4 and slope < 0.5 * error
-    return None if hopeless else False
+        return True if slope > pace / 2 else None
+    return None if slope + HOPE * error < pace / 2 else False
 
 
 def _needed(noise: float, pace: float, precision: float) -> int:
     """Return the visits from which a slope's standard error is the usual slope over ``precision``."""
     if noise == 0:
         return 2
-    if pace == 0:
-        return WINDOW
     return min(max(math.ceil((12 * (precision * noise / pace) ** 2) ** (1 / 3)), 2), WINDOW)
 
 

@@ -106,9 +106,9 @@ def test_the_state_stays_small() -> None:
 @pytest.mark.parametrize(
     ("grid", "episodes", "batch", "least"),
     [
-        (ToyGrid(cells=4), 2400, 1, 95),  # 1,216 are the least that can do it
-        (ToyGrid(cells=4), 2400, 8, 90),
-        (ToyGrid(cells=4, irrelevant=3), 2400, 1, 95),
+        (ToyGrid(cells=4), 3200, 1, 95),  # 1,216 are the least that can do it; the ratio is that of the benchmark
+        (ToyGrid(cells=4), 3200, 8, 90),
+        (ToyGrid(cells=4, irrelevant=3), 3200, 1, 95),
         (ToyGrid(cells=4, noise=0.05), 4000, 1, 60),
     ],
 )
