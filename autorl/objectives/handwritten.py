@@ -36,6 +36,7 @@ FAMILY_AND_NEEDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "cql": ("value", ("q", *_TD)),
     "munchausen": ("value", ("q_action", "q_target", "q_target_next", "action", "reward", "discount")),
     "ppo_clip": ("policy_gradient", _POLICY),
+    "importance_weighted": ("policy_gradient", _POLICY),
     "a2c": ("policy_gradient", (*_LOG_POLICY, "entropy")),
     "awr": ("policy_gradient", _LOG_POLICY),
     "dpo": ("policy_gradient", _POLICY),
@@ -115,6 +116,12 @@ def ppo_clip(registers: Registers) -> Array:
     """Return the clipped surrogate + 0.25 (V - R)^2 (Schulman et al., 2017), the learner ``ppo``'s defaults: clip 0.2, no bonus."""
     ratio, advantage = registers["ratio"], registers["advantage"]
     surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 0.8, 1.2) * advantage)
+    return -surrogate + 0.25 * jnp.square(registers["value"] - registers["return"])
+
+
+def importance_weighted(registers: Registers) -> Array:
+    """Return ``ppo_clip`` without its clipping (Schulman et al., 2017, equation 6)."""
+    surrogate = registers["ratio"] * registers["advantage"]
     return -surrogate + 0.25 * jnp.square(registers["value"] - registers["return"])
 
 

@@ -123,7 +123,7 @@ def test_every_mutation_happens_and_is_reproducible(kind: str) -> None:
         assert one == two
         made_some += one is not None and VALUE.accepts(one) and structure(one) != structure(graph)
     # a random program rarely has a constant or something to slide
-    assert made_some >= (2 if kind == "jitter" else 10)
+    assert made_some >= (2 if kind == "jitter" else 6)
 
 
 def test_jitter_changes_one_constant_by_at_most_two() -> None:
