@@ -117,13 +117,13 @@ def test_thousands_of_mutations_are_well_typed(name: str) -> None:
 @pytest.mark.parametrize("kind", list(MUTATIONS))
 def test_every_mutation_happens_and_is_reproducible(kind: str) -> None:
     made_some = 0
-    for key in range(60):
+    for key in range(120):
         graph = random_graph(key, VALUE)
         one, two = (MUTATIONS[kind](generator(key), graph, VALUE) for _ in range(2))
         assert one == two
         made_some += one is not None and VALUE.accepts(one) and structure(one) != structure(graph)
     # a random program rarely has a constant or something to slide
-    assert made_some >= (2 if kind == "jitter" else 6)
+    assert made_some >= (2 if kind == "jitter" else 10)
 
 
 def test_jitter_changes_one_constant_by_at_most_two() -> None:
