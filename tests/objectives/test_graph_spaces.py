@@ -84,6 +84,9 @@ def test_what_is_not_worth_training_says_why() -> None:
     assert RANDOM.size(RANDOM.candidate(doubled)) == 7 + 1, "delta is read twice"
     twice = made(("abs", "reward"), ("abs", "reward"), ("sub", 0, 1))
     assert RANDOM.size(RANDOM.candidate(twice)) == 2 + 1, "one node, read twice"
+    for constant, told in ((0.5, 0), (-0.1, 0), (0.5021, 1)):
+        scaled = made(("scale", "q_action", [constant]), ("sub", 0, "reward"))
+        assert RANDOM.size(RANDOM.candidate(scaled)) == 2 + told, "a tuned constant has digits to be told"
 
 
 def test_kin_differ_in_the_values_of_constants_alone() -> None:

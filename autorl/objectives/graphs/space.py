@@ -18,7 +18,7 @@ from autorl.objectives.graphs.canonical import key as structure
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
 from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.graphs.mutation import WEIGHTS, check_weights, crossover, mutate
-from autorl.objectives.graphs.sampling import Grammar, Sampling, random_graph
+from autorl.objectives.graphs.sampling import CONSTANTS, Grammar, Sampling, random_graph
 
 if TYPE_CHECKING:  # fingerprints are computed with jax, which reading a space does not need
     from autorl.objectives.graphs.fingerprint import Fingerprint
@@ -28,6 +28,7 @@ Candidate = Mapping[str, Any]
 
 _MOST_DRAWN = 800  # programs for one sample
 _DRAWN_AT_ONCE = 8  # a fingerprint of many costs little more than one
+_PLAIN = frozenset(float(np.float32(constant)) for constant in CONSTANTS)
 _MOST_REMEMBERED = 50_000
 _FURTHEST = 3  # mutations between a given start and a sample
 
@@ -225,13 +226,17 @@ class GraphSpace:
         return structure(replace(graph, nodes=nodes))
 
     def size(self, candidate: Candidate) -> int:
-        """Return the number of different nodes that the loss depends on, and of all readings of a node but the first.
+        """Return how long a description of the loss is: its different nodes, all readings of a node but the first, and tuned constants.
 
-        So of two forms with as many nodes the one that needs fewer names of intermediate results is smaller.
+        So of two forms with as many nodes the one that needs fewer names of intermediate results is smaller, and ``0.5 x`` is smaller
+        than ``0.5021 x``: a constant other than those that new nodes are drawn with (`sampling.CONSTANTS`) has digits to be told.
         """
         form = canonical(self.graph(candidate))
         count = len(form.registers)
-        return 1 + sum(index >= count for node in form.nodes for index in node.inputs)
+        tuned = sum(
+            form.table.operator(node.op).has_constant and abs(node.constant) not in _PLAIN for node in form.nodes
+        )
+        return 1 + tuned + sum(index >= count for node in form.nodes for index in node.inputs)
 
     def to_json(self, candidate: Candidate) -> dict[str, Any]:
         """Return the candidate: it is data already."""
