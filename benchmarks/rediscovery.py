@@ -5,7 +5,8 @@
     python benchmarks/rediscovery.py --experiment rediscover_td --label random --set search.method=random --set search.settings={}
 
 Which seeds are what: below 1000, settings were chosen on them; 10000 to 10015, a first round, with a hurdle and without the filter for
-losses that have a minimum; 20000 and 20001, a second, stopped for a defect; from 30000 on, the settings as they stand.
+losses that have a minimum; 20000 and 20001, a second, stopped for a defect; 30000 to 30019, a third; 50000 to 50008, a fourth, stopped
+since it could no longer reach its aim; from 70000 on, the settings as they stand. Ablations begin at 40000.
 
 Seen (trained by the search), finalist and selected (by the declared objective, on fresh seeds) are counted apart, each with a Wilson
 95 % interval. Every search is a study of its own under ``studies/rediscovery`` and every finished one is a line of
@@ -27,8 +28,8 @@ import yaml
 
 ROOT = Path("studies/rediscovery")
 COUNTS = ("seen", "finalist", "selected")
-SEEDS = 30_000
-"""First study seed of the counted searches; ablations begin 10,000 later."""
+SEEDS, ABLATION_SEEDS = 70_000, 40_000
+"""First study seeds of the counted searches, and of the ablations."""
 
 
 def space_without(**changes: Any) -> str:
@@ -49,6 +50,7 @@ WEIGHTS = {
 ABLATIONS: dict[str, list[str]] = {
     "all": [],
     "no_minimum": [space_without(minimum=False)],
+    "no_next_values": [space_without(requires=["reward", "action"])],
     "score_alone": ["search.settings.objectives=[score]"],
     "hurdle": ["hurdle={env_steps: 14_400, quantile: 0.5}"],
     "no_slide": [space_without(mutations={k: v for k, v in WEIGHTS.items() if k != "slide"})],
@@ -190,7 +192,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     if arguments.searches is None:
         arguments.searches = 10 if arguments.ablation else 20
     if arguments.first_seed is None:
-        arguments.first_seed = SEEDS + 10_000 if arguments.ablation else SEEDS
+        arguments.first_seed = ABLATION_SEEDS if arguments.ablation else SEEDS
 
 
 def main() -> None:
