@@ -26,6 +26,9 @@ from autorl.objectives.graphs.types import Type
 CONSTANTS = (1.0, 0.5, 2.0, 0.2, 0.1, 0.01)
 """Constants that new nodes get: those of Co-Reyes et al. (2021), and 1 and 2. Mutation moves them to any value."""
 
+_Drawn = tuple[str, tuple[int, ...], float]
+"""Operator, inputs and constant of a node. Most are dropped at once, so no node is made of them before."""
+
 ATTEMPTS = 20_000
 """Programs drawn for one that is accepted, before the search space is found too narrow."""
 
@@ -109,6 +112,11 @@ class Grammar:
         carriers = [CARRIERS.get(name, (name,)) for name in self.reads]
         return tuple(sum(1 << names.index(carrier) for carrier in own) for own in carriers)
 
+    @cached_property
+    def known_options(self) -> dict[tuple[object, ...], tuple[_Option, ...]]:
+        """What can be built over how many sources of which types, as far as anybody asked: a memory, no part of the grammar."""
+        return {}
+
     def problems(self, graph: Graph) -> list[str]:
         """Return why a well-formed graph is none of this grammar; empty if it is."""
         wrong = []
@@ -173,31 +181,51 @@ def _node_over(
     gives: frozenset[Type],
     fixed: tuple[int, Type] | None = None,
 ) -> Node | None:
-    counts = tuple((kind, len(indices)) for kind, indices in by_type.items())
-    options = _options(grammar.language, grammar.operators, counts, gives, None if fixed is None else fixed[1])
+    drawn = _drawn_node(rng, grammar, by_type, gives, fixed)
+    return None if drawn is None else Node(*drawn[0])
+
+
+def _drawn_node(
+    rng: np.random.Generator,
+    grammar: Grammar,
+    by_type: Mapping[Type, Sequence[int]],
+    gives: frozenset[Type],
+    fixed: tuple[int, Type] | None = None,
+) -> tuple[_Drawn, Type] | None:
+    """Return what a random node is made of, and the type of its output. Called millions of times: no work that could be done once."""
+    key = (gives, None if fixed is None else fixed[1], *((kind, len(indices)) for kind, indices in by_type.items()))
+    options = grammar.known_options.get(key)
+    if options is None:
+        counts = tuple((kind, len(indices)) for kind, indices in by_type.items())
+        options = _options(grammar.language, grammar.operators, counts, gives, None if fixed is None else fixed[1])
+        grammar.known_options[key] = options
     if not options:
         return None
     pair = grammar.sampling == "pair"
     option = options[pick(rng, [option.total for option in options]) if pair else below(rng, len(options))]
-    types, slot, _ = option.rows[pick(rng, option.weights) if len(option.rows) > 1 else 0]
-    inputs = tuple(
-        fixed[0] if fixed is not None and i == slot else by_type[kind][below(rng, len(by_type[kind]))]
-        for i, kind in enumerate(types)
-    )
-    return Node(option.operator, inputs, new_constant(rng, grammar.table, option.operator))
+    types, slot, _, given = option.rows[pick(rng, option.weights) if len(option.rows) > 1 else 0]
+    inputs = []
+    for i, kind in enumerate(types):
+        if i == slot and fixed is not None:
+            inputs.append(fixed[0])
+        else:
+            sources = by_type[kind]
+            inputs.append(sources[below(rng, len(sources))])
+    constant = CONSTANTS[below(rng, len(CONSTANTS))] if option.has_constant else 1.0
+    return (option.operator, tuple(inputs), constant), given
 
 
 @dataclass(frozen=True)
 class _Option:
-    """An operator, the ways to use it (input types, slot of the fixed source or -1, number of input tuples), and their number."""
+    """An operator and the ways to use it: input types, slot of the fixed source or -1, number of input tuples, output's type."""
 
     operator: str
-    rows: tuple[tuple[tuple[Type, ...], int, float], ...]
+    has_constant: bool
+    rows: tuple[tuple[tuple[Type, ...], int, float, Type], ...]
     weights: tuple[float, ...]
     total: float
 
 
-@lru_cache(maxsize=65536)
 def _options(
     language: str,
     operators: tuple[str, ...],
@@ -215,10 +243,11 @@ def _options(
                     continue
                 weight = math.prod(number.get(kind, 0) for i, kind in enumerate(types) if i != slot)
                 if weight:
-                    rows.append((types, slot, float(weight)))
+                    rows.append((types, slot, float(weight), given))
         if rows:
-            weights = tuple(weight for _, _, weight in rows)
-            found.append(_Option(operator, tuple(rows), weights, sum(weights)))
+            weights = tuple(row[2] for row in rows)
+            has_constant = load_language(language).operator(operator).has_constant
+            found.append(_Option(operator, has_constant, tuple(rows), weights, sum(weights)))
     return tuple(found)
 
 
@@ -248,30 +277,31 @@ def random_program(rng: np.random.Generator, grammar: Grammar) -> Graph | None:
     None if the last node is no float. Nothing else is asked of it.
     """
     drawn = _drawn_nodes(rng, grammar)
-    return None if drawn is None else trimmed(Graph(tuple(drawn[0]), grammar.family, grammar.language))
+    return None if drawn is None else _graph(drawn[0], grammar)
 
 
-def _drawn_nodes(rng: np.random.Generator, grammar: Grammar) -> tuple[list[Node], int] | None:
+def _graph(drawn: Sequence[_Drawn], grammar: Grammar) -> Graph:
+    return trimmed(Graph(tuple(Node(*parts) for parts in drawn), grammar.family, grammar.language))
+
+
+def _drawn_nodes(rng: np.random.Generator, grammar: Grammar) -> tuple[list[_Drawn], int] | None:
     """Return the nodes of a random program, and the registers that the last one depends on, as bits."""
     first = len(grammar.table.registers(grammar.family))
-    types = dict(grammar.sources)
     by_type: dict[Type, list[int]] = {}
     for source, kind in grammar.sources:
         by_type.setdefault(kind, []).append(source)
     below_each = [1 << index for index in range(first)]
-    nodes: list[Node] = []
+    nodes: list[_Drawn] = []
     for index in range(first, first + grammar.nodes):
         last = index == first + grammar.nodes - 1
-        node = _node_over(rng, grammar, by_type, _FLOAT if last else ANY)
-        if node is None:
+        drawn = _drawn_node(rng, grammar, by_type, _FLOAT if last else ANY)
+        if drawn is None:
             return None
+        node, gives = drawn
         nodes.append(node)
-        gives = grammar.table.operator(node.op).rule(tuple(types[i] for i in node.inputs))
-        assert gives is not None
-        types[index] = gives
         by_type.setdefault(gives, []).append(index)
         reached = 0
-        for i in node.inputs:
+        for i in node[1]:
             reached |= below_each[i]
         below_each.append(reached)
     return nodes, below_each[-1]
@@ -293,7 +323,7 @@ def random_graph(key: int, grammar: Grammar) -> Graph:
         # most programs read too little, which is seen before a graph is made of them
         if drawn is None or not all(drawn[1] & carriers for carriers in grammar.needed):
             continue
-        graph = trimmed(Graph(tuple(drawn[0]), grammar.family, grammar.language))
+        graph = _graph(drawn[0], grammar)
         if not grammar.problems(graph):
             return graph
     raise UsageError(
