@@ -286,11 +286,20 @@ class Study:
             optuna_storage.write(self.folder.optuna, self.folder.name, trials, self.space, started=started)
         return self.folder.report
 
-    def export(self) -> str:
-        """Return the winner as a plain experiment in YAML: its configuration, or its schedule, ready for ``autorl run``."""
-        from autorl.interop.export import experiment_of
+    def export(self, to: str = "experiment") -> str:
+        """Return the winner as text.
 
-        return experiment_of(self.specification, self.best_trial, self.trials())
+        Args:
+            to: ``experiment``, YAML of its configuration or schedule, ready for ``autorl run``; ``sb3``, Stable-Baselines3's keyword
+                arguments in Python; ``rl-zoo``, YAML of RL Baselines3 Zoo; ``cleanrl``, a command line.
+
+        Raises:
+            StudyError: No trial has completed yet.
+            UsageError: What cannot be written so, and what can.
+        """
+        from autorl.interop.export import EXPORTS
+
+        return EXPORTS.load(to)(self.specification, self.best_trial, self.trials())
 
     def ask(self) -> Proposal:
         """Return the next candidate to try, for an objective function of your own (no jax needed).
