@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from autorl.engine.progress import Reporter
+    from autorl.interop.loggers.registry import Logs
     from autorl.spaces import Space
 
 Experiment = str | Path | Mapping[str, Any] | Specification
@@ -88,6 +89,10 @@ def create(
         to_run: Whether to refuse, before there is a folder, what only ask and tell can drive.
     """
     specification = _self_contained(specify(experiment, overrides))
+    if specification.log:
+        from autorl.interop.loggers.registry import check
+
+        check(specification.log)
     if to_run:
         _check_runnable(specification)
     # an experiment may have capitals in its name, a folder may not: some file systems do not tell them apart
@@ -172,6 +177,7 @@ class Study:
             raise StudyError(f"the specification of study {folder.name!r} is damaged: {error}") from error
         self._lock = StudyLock(folder.path)
         self._writer: Record | None = None
+        self._logs: Logs | None = None
         self._asking: Any = None
 
     @property
@@ -192,6 +198,9 @@ class Study:
 
     def close(self) -> None:
         """Stop being the writer. Closing twice is fine."""
+        if self._logs is not None:
+            self._logs.close()
+            self._logs = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -349,6 +358,10 @@ class Study:
         if self._writer is None:
             self._lock.acquire()
             self._writer = Record.open(self.folder.record)
+            if self.specification.log:
+                from autorl.interop.loggers.registry import start
+
+                self._logs = start(self.specification, self.folder, self._writer)
         return self._writer
 
     def _asker(self) -> Any:

@@ -65,6 +65,7 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
         else [{"until": s.until, "hyperparameters": dict(s.candidate)} for s in stages],
     }
     found = {} if stages is not None else winner_values(specification, best.candidate)
+    plain.pop("log", None)
     plain["learner"] = {
         "algorithm": learner.algorithm,
         "objective": found.pop(OBJECTIVE, learner.objective),
