@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autorl.analysis import axes as plot_axes
-from autorl.analysis.scores import finished, number
+from autorl.analysis.scores import finished
 from autorl.analysis.statistics import Array
 from autorl.analysis.style import (
     GREY,
@@ -77,7 +77,7 @@ def parallel_coordinates(
         if any(name not in values(t.candidate) for t in shown):
             _tick(axis, place, ABSENT, "absent")
     for score in _round_numbers(limits, 5):
-        _tick(axis, len(names), (score - limits[0]) / (limits[1] - limits[0]), number(score), right=True)
+        _tick(axis, len(names), (score - limits[0]) / (limits[1] - limits[0]), f"{score:g}", right=True)
     if any(t.score is None for t in shown):
         _tick(axis, len(names), ABSENT, "failed", right=True)
     for place in range(len(names) + 1):
