@@ -13,9 +13,10 @@ from autorl.errors import StudyError, UnknownNameError, UsageError
 from autorl.inner.algorithms import ALGORITHMS
 from autorl.interop.export import EXPORTS
 from autorl.interop.frameworks import cleanrl, rl_zoo, sb3
-from autorl.interop.frameworks.configuration import configurations, every_value
+from autorl.interop.frameworks.configuration import Configuration, configurations, every_value
 from autorl.interop.frameworks.gymnasium_ids import counterpart
 from autorl.interop.frameworks.mapping import covered, translate
+from autorl.interop.frameworks.sb3_tables import Falling
 from autorl.outer.protocol import Status
 from autorl.studies.specification import from_mapping
 from autorl.studies.trial import Stage, Trial
@@ -67,8 +68,10 @@ def remarks(text):
 
 @pytest.mark.parametrize("tables", [sb3.TABLES, cleanrl.TABLES], ids=["sb3", "cleanrl"])
 def test_every_hyperparameter_stands_in_one_row(tables):
-    assert set(tables) >= {"ppo", "dqn"}
+    assert set(tables) == {"ppo", "dqn", "sac"}
     for name, algorithm in tables.items():
+        if name not in ALGORITHMS:
+            continue
         declared = {f.name for f in dataclasses.fields(ALGORITHMS.load(name).Hyperparameters)}
         assert sorted(covered(algorithm.rows)) == sorted(declared), "nothing is dropped, nothing is said twice"
 
@@ -91,7 +94,7 @@ def test_values_fixed_by_learner_and_environment_count():
 def test_sb3_arguments_mean_the_same():
     found = translate(sb3.TABLES, configuration("ppo", PPO), "SB3").arguments
     assert found["vf_coef"] == 0.3, "SB3's value loss has no factor of a half"
-    assert found["learning_rate"] == sb3.Falling(3e-4)
+    assert found["learning_rate"] == Falling(3e-4)
     assert (found["batch_size"], found["clip_range_vf"]) == (32, 0.3)
     assert found["around"] == {"n_envs": 4, "normalize": True, "total_timesteps": 1000}, "ten whole rollouts of 100"
     assert translate(sb3.TABLES, configuration("ppo", {"minibatch_size": 10**6}), "SB3").arguments["batch_size"] == 2048
@@ -120,6 +123,78 @@ def run(text, tmp_path, monkeypatch, steps):
     return names
 
 
+SAC = {
+    "learning_rate": 3e-4, "gamma": 0.97, "adam_eps": 1e-7, "train_freq": 2, "gradient_steps": 4, "learning_starts": 50,
+    "alpha_auto": True, "alpha": 0.2, "target_entropy": -0.5, "reward_scale": 2.0, "use_target_network": True,
+    "target_update_interval": 3, "tau": 0.02, "normalize_observations": False, "buffer_size": 4000, "buffer_prio_sampling": False,
+    "buffer_alpha": 0.6, "buffer_beta": 0.4, "buffer_epsilon": 1e-6, "buffer_batch_size": 32, "n_envs": 2, "hidden_size": 16,
+    "n_layers": 2, "activation": "relu", "buffer_capacity": 131072,
+}  # fmt: skip
+
+
+def soft(**changes):
+    """A configuration of SAC on Pendulum, every hyperparameter said."""
+    return Configuration("made", "sac", PENDULUM, {}, (-2.0, 2.0), 1, 1001, {**SAC, **changes})
+
+
+def test_the_sac_arguments_are_all_there_and_mean_the_same():
+    assert sorted(covered(sb3.TABLES["sac"].rows)) == sorted(covered(cleanrl.TABLES["sac"].rows)) == sorted(SAC)
+    found = translate(sb3.TABLES, soft(), "SB3")
+    assert (found.arguments["ent_coef"], found.arguments["target_entropy"]) == ("auto_0.2", -0.5)
+    assert found.arguments["around"] == {"n_envs": 2, "normalize": False, "total_timesteps": 1000}
+    # every two steps of both environments here, which is once an iteration: once in four gradient steps there
+    assert found.arguments["target_update_interval"] == 4
+    assert any("reward_scale 2.0" in remark for remark in found.remarks)
+    assert not any("target_update_interval" in remark for remark in found.remarks)
+    plain = translate(
+        sb3.TABLES, soft(alpha_auto=False, target_entropy=-1.0, use_target_network=False), "SB3"
+    ).arguments
+    assert (plain["ent_coef"], plain["target_entropy"], plain["tau"], plain["target_update_interval"]) == (
+        0.2,
+        "auto",
+        1.0,
+        1,
+    )
+    rare = translate(sb3.TABLES, soft(target_update_interval=40), "SB3").remarks
+    assert any("1 target updates in each iteration there, 0.1 here" in remark for remark in rare)
+
+
+def test_cleanrl_sac_counts_steps_of_all_environments():
+    found = translate(cleanrl.TABLES, soft(), "CleanRL")
+    assert (found.name, found.arguments["total-timesteps"], found.arguments["learning-starts"]) == (
+        "sac_continuous_action.py",
+        500,
+        25,
+    )
+    assert (found.arguments["target-network-frequency"], found.arguments["q-lr"], found.arguments["autotune"]) == (
+        2,
+        3e-4,
+        True,
+    )
+    known = {name.replace("_", "-") for name in ARGUMENTS["scripts"]["sac_continuous_action"]}
+    assert set(found.arguments) <= known
+    said = "\n".join(found.remarks)
+    for words in (
+        "alpha 0.2: starts at 1",
+        "target_entropy -0.5",
+        "train_freq 2, gradient_steps 4",
+        "hidden_size 16",
+        "adam_eps 1e-07",
+    ):
+        assert words in said
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_sb3_makes_a_sac_agent_of_them(stable_baselines3):
+    arguments = sb3.keyword_arguments(soft())
+    model = stable_baselines3.SAC(env="Pendulum-v1", **arguments)
+    assert (model.gamma, model.tau, model.batch_size, model.gradient_steps) == (0.97, 0.02, 32, 4)
+    assert (model.target_entropy, model.target_update_interval, model.learning_starts) == (-0.5, 4, 50)
+    assert model.log_ent_coef.exp().item() == pytest.approx(0.2)
+    assert model.actor.optimizer.param_groups[0]["eps"] == model.critic.optimizer.param_groups[0]["eps"] == 1e-7
+    assert [m.out_features for m in model.critic.q_networks[0] if hasattr(m, "out_features")] == [16, 16, 1]
+
+
 @pytest.fixture(scope="module")
 def stable_baselines3():
     import warnings
@@ -133,8 +208,8 @@ def stable_baselines3():
 def test_the_ppo_program_makes_that_agent(stable_baselines3, tmp_path, monkeypatch):
     import torch
 
-    candidate = {**PPO, "n_steps": 32, "minibatch_size": 64}
-    model = run(exported("sb3", "ppo", candidate), tmp_path, monkeypatch, 128)["model"]
+    candidate = {**PPO, "n_steps": 8, "minibatch_size": 16}
+    model = run(exported("sb3", "ppo", candidate), tmp_path, monkeypatch, 32)["model"]
     assert type(model).__name__ == "PPO"
     assert (model.gamma, model.gae_lambda, model.ent_coef, model.vf_coef, model.max_grad_norm) == (
         0.97,
@@ -143,7 +218,7 @@ def test_the_ppo_program_makes_that_agent(stable_baselines3, tmp_path, monkeypat
         0.3,
         0.7,
     )
-    assert (model.n_epochs, model.n_steps, model.batch_size, model.n_envs) == (3, 32, 64, 4)
+    assert (model.n_epochs, model.n_steps, model.batch_size, model.n_envs) == (3, 8, 16, 4)
     assert (model.clip_range(1.0), model.clip_range_vf(1.0), model.normalize_advantage) == (0.25, 0.3, False)
     assert (model.lr_schedule(1.0), model.lr_schedule(0.5)) == (3e-4, 1.5e-4)
     assert model.policy.optimizer.param_groups[0]["eps"] == 2e-6
@@ -151,7 +226,7 @@ def test_the_ppo_program_makes_that_agent(stable_baselines3, tmp_path, monkeypat
     assert [type(m).__name__ for m in layers] == ["Linear", "ReLU", "Linear", "ReLU"], "separate actor and critic"
     assert {m.out_features for m in layers if isinstance(m, torch.nn.Linear)} == {16}
     assert (model.get_vec_normalize_env().norm_obs, model.get_vec_normalize_env().norm_reward) == (True, False)
-    assert model.num_timesteps == 128
+    assert model.num_timesteps == 32
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
@@ -168,8 +243,8 @@ def test_the_dqn_program_makes_that_agent(stable_baselines3, tmp_path, monkeypat
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_continuous_actions_are_scaled_as_ours_are(stable_baselines3, tmp_path, monkeypatch):
-    candidate = {**PPO, "n_steps": 32, "minibatch_size": 64, "normalize_observations": False}
-    names = run(exported("sb3", "ppo", candidate, PENDULUM), tmp_path, monkeypatch, 128)
+    candidate = {**PPO, "n_steps": 8, "minibatch_size": 16, "normalize_observations": False}
+    names = run(exported("sb3", "ppo", candidate, PENDULUM), tmp_path, monkeypatch, 32)
     assert (names["environment"].action_space.low[0], names["environment"].action_space.high[0]) == (-1.0, 1.0)
     assert names["model"].get_vec_normalize_env() is None
 
@@ -329,7 +404,7 @@ def test_what_cannot_be_exported_is_refused_with_a_remedy():
     with pytest.raises(StudyError, match="nothing to export yet"):
         rl_zoo.hyperparameter_file(specification, None, [])
     specification, best = study("tabular", {}, "mdp:lottery")
-    with pytest.raises(UsageError, match=r"CleanRL has no counterpart of learner 'tabular'.*'ppo', 'dqn'"):
+    with pytest.raises(UsageError, match=r"CleanRL has no counterpart of learner 'tabular'.*'ppo', 'dqn', 'sac'"):
         cleanrl.command_lines(specification, best, [])
     with pytest.raises(UnknownNameError, match=r"form of export 'sb'. Did you mean 'sb3'"):
         EXPORTS.load("sb")

@@ -20,7 +20,8 @@ from autorl.interop.frameworks.mapping import (
     translate,
     unless,
 )
-from autorl.interop.frameworks.sb3 import NO_CLIPPING, rollout, without_exploration
+from autorl.interop.frameworks.sb3_sac import reward_remark, start_remark
+from autorl.interop.frameworks.sb3_tables import NO_CLIPPING, rollout, without_exploration
 from autorl.studies.specification import Specification
 from autorl.studies.trial import Trial
 
@@ -133,7 +134,7 @@ def _priority_remark(c: Configuration) -> str:
     if not c.values["buffer_prio_sampling"]:
         return ""
     names = ", ".join(f"{n} {c.values[n]}" for n in ("buffer_alpha", "buffer_beta", "buffer_epsilon"))
-    return f"buffer_prio_sampling true ({names}): dqn.py has no prioritised replay"
+    return f"buffer_prio_sampling true ({names}): there is no prioritised replay there"
 
 
 def _q_network_remark(c: Configuration) -> str:
@@ -181,8 +182,72 @@ DQN: Final = Algorithm(
     ),
 )
 
-TABLES: Final[Mapping[str, Algorithm]] = {"ppo": PPO, "dqn": DQN}
-"""Our learner -> their script, for discrete actions."""
+
+def _vector_steps(c: Configuration, name: str) -> int:
+    """Return a number of env steps as steps of all environments, rounded up: that is what the script counts."""
+    return -(-c.values[name] // c.values["n_envs"])
+
+
+def _update_remark(c: Configuration) -> str:
+    freq, updates = c.values["train_freq"], c.values["gradient_steps"]
+    if (freq, updates) == (1, 1):
+        return ""
+    return f"train_freq {freq}, gradient_steps {updates}: an update after each step of all environments there"
+
+
+def _temperature_remark(c: Configuration) -> str:
+    if not c.values["alpha_auto"]:
+        return ""
+    found = [f"alpha {c.values['alpha']}: starts at 1 there"] if c.values["alpha"] != 1.0 else []
+    target = c.values["target_entropy"]
+    found += [f"target_entropy {target}: -1 for each action dimension there"] if target != -1.0 else []
+    return "; ".join(found)
+
+
+def _sac_network_remark(c: Configuration) -> str:
+    found = tuple(c.values[name] for name in ("hidden_size", "n_layers", "activation"))
+    if found == (256, 2, "relu"):
+        return ""
+    return f"hidden_size {found[0]}, n_layers {found[1]}, activation {found[2]}: two layers of 256, relu, there"
+
+
+SAC: Final = Algorithm(
+    "sac_continuous_action.py",
+    (
+        Row((), "total-timesteps", lambda c: c.env_steps // c.values["n_envs"]),  # steps of all environments
+        Row(("n_envs",), "num-envs"),
+        Row(("buffer_size",), "buffer-size"),
+        Row(("gamma",), "gamma"),
+        Row(("tau", "use_target_network"), "tau", lambda c: c.values["tau"] if c.values["use_target_network"] else 1.0),
+        Row(("buffer_batch_size",), "batch-size"),
+        Row(("learning_starts",), "learning-starts", lambda c: _vector_steps(c, "learning_starts"), start_remark),
+        Row(("learning_rate",), "policy-lr"),
+        Row((), "q-lr", lambda c: c.values["learning_rate"]),
+        Row((), "policy-frequency", lambda c: 1),  # the actor learns in every update
+        Row(
+            ("target_update_interval",),
+            "target-network-frequency",
+            lambda c: _vector_steps(c, "target_update_interval") if c.values["use_target_network"] else 1,
+        ),
+        Row(("alpha",), "alpha"),
+        Row(("alpha_auto",), "autotune"),
+        Row(("target_entropy",), remark=_temperature_remark),
+        Row(("train_freq", "gradient_steps"), remark=_update_remark),
+        Row(("adam_eps",), remark=unless("adam_eps", 1e-8, "1e-8 there")),
+        Row(("hidden_size", "n_layers", "activation"), remark=_sac_network_remark),
+        Row(("reward_scale",), remark=reward_remark),
+        Row(("normalize_observations",), remark=unless("normalize_observations", False, "the script does not")),
+        Row(("buffer_prio_sampling", "buffer_alpha", "buffer_beta", "buffer_epsilon"), remark=_priority_remark),
+        Row(("buffer_capacity",)),  # memory set aside for the buffer; what it holds is buffer_size
+    ),
+    (
+        "the critics' loss is the squared TD error there, half of it here (to Adam nearly the same)",
+        "weights start by PyTorch's default there, orthogonal here",
+    ),
+)
+
+TABLES: Final[Mapping[str, Algorithm]] = {"ppo": PPO, "dqn": DQN, "sac": SAC}
+"""Our learner -> their script (of PPO, that for discrete actions)."""
 CONTINUOUS: Final[Mapping[str, str]] = {"ppo.py": "ppo_continuous_action.py"}
 """Script for discrete actions -> the one for continuous ones, which has the same arguments."""
 

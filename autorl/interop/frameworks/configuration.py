@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ class Configuration:
         environment: Our id of the environment.
         task: Parameters of the task that differ from the environment's own.
         bounds: Of continuous actions; None where actions are discrete.
+        action_size: Number of dimensions of continuous actions; 0 where actions are discrete.
         env_steps: Environment steps of the training.
         values: Every hyperparameter of the learner, as plain values.
     """
@@ -32,6 +34,7 @@ class Configuration:
     environment: str
     task: Mapping[str, Any]
     bounds: tuple[float, float] | None
+    action_size: int
     env_steps: int
     values: Mapping[str, Any]
 
@@ -73,6 +76,8 @@ def configurations(
 def _configuration(
     specification: Specification, best: Trial, environment: EnvironmentChoice, title: str
 ) -> Configuration:
+    from autorl.environments.protocol import Box
+    from autorl.environments.registry import make_environment
     from autorl.inner.algorithms import ALGORITHMS
 
     learner = specification.learner
@@ -84,12 +89,14 @@ def _configuration(
         **winner_values(specification, best.candidate),
         **environment.hyperparameters,
     }
+    space = make_environment(environment.id).action_space
     return Configuration(
         title=title,
         algorithm=learner.algorithm,
         environment=environment.id,
         task=dict(environment.task),
-        bounds=_bounds(environment.id),
+        bounds=(space.low, space.high) if isinstance(space, Box) else None,
+        action_size=math.prod(space.shape) if isinstance(space, Box) else 0,
         env_steps=environment.env_steps or specification.budget.env_steps,
         values=every_value(declared, given),
     )
@@ -106,11 +113,3 @@ def _plain(value: Any, default: Any) -> Any:
     if isinstance(default, bool | str) or default is None:
         return value
     return int(value) if isinstance(default, int) else float(value)
-
-
-def _bounds(environment: str) -> tuple[float, float] | None:
-    from autorl.environments.protocol import Box
-    from autorl.environments.registry import make_environment
-
-    space = make_environment(environment).action_space
-    return (space.low, space.high) if isinstance(space, Box) else None

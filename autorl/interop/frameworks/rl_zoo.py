@@ -14,7 +14,8 @@ from autorl.errors import UsageError
 from autorl.interop.frameworks.configuration import Configuration, configurations
 from autorl.interop.frameworks.gymnasium_ids import counterpart
 from autorl.interop.frameworks.mapping import Translation, comments, translate
-from autorl.interop.frameworks.sb3 import AROUND, TABLES, Activation, Falling
+from autorl.interop.frameworks.sb3 import TABLES
+from autorl.interop.frameworks.sb3_tables import AROUND, Activation, Falling
 from autorl.studies.specification import Specification
 from autorl.studies.trial import Trial
 
