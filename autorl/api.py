@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from autorl.engine.progress import Reporter
+    from autorl.interop.loggers.registry import Logs
     from autorl.spaces import Space
 
 Experiment = str | Path | Mapping[str, Any] | Specification
@@ -88,6 +89,10 @@ def create(
         to_run: Whether to refuse, before there is a folder, what only ask and tell can drive.
     """
     specification = _self_contained(specify(experiment, overrides))
+    if specification.log:
+        from autorl.interop.loggers.registry import check
+
+        check(specification.log)
     if to_run:
         _check_runnable(specification)
     # an experiment may have capitals in its name, a folder may not: some file systems do not tell them apart
@@ -172,6 +177,7 @@ class Study:
             raise StudyError(f"the specification of study {folder.name!r} is damaged: {error}") from error
         self._lock = StudyLock(folder.path)
         self._writer: Record | None = None
+        self._logs: Logs | None = None
         self._asking: Any = None
 
     @property
@@ -192,6 +198,9 @@ class Study:
 
     def close(self) -> None:
         """Stop being the writer. Closing twice is fine."""
+        if self._logs is not None:
+            self._logs.close()
+            self._logs = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -286,11 +295,20 @@ class Study:
             optuna_storage.write(self.folder.optuna, self.folder.name, trials, self.space, started=started)
         return self.folder.report
 
-    def export(self) -> str:
-        """Return the winner as a plain experiment in YAML: its configuration, or its schedule, ready for ``autorl run``."""
-        from autorl.interop.export import experiment_of
+    def export(self, to: str = "experiment") -> str:
+        """Return the winner as text.
 
-        return experiment_of(self.specification, self.best_trial, self.trials())
+        Args:
+            to: ``experiment``, YAML of its configuration or schedule, ready for ``autorl run``; ``sb3``, Stable-Baselines3's keyword
+                arguments in Python; ``rl-zoo``, YAML of RL Baselines3 Zoo; ``cleanrl``, a command line.
+
+        Raises:
+            StudyError: No trial has completed yet.
+            UsageError: What cannot be written so, and what can.
+        """
+        from autorl.interop.export import EXPORTS
+
+        return EXPORTS.load(to)(self.specification, self.best_trial, self.trials())
 
     def ask(self) -> Proposal:
         """Return the next candidate to try, for an objective function of your own (no jax needed).
@@ -340,6 +358,10 @@ class Study:
         if self._writer is None:
             self._lock.acquire()
             self._writer = Record.open(self.folder.record)
+            if self.specification.log:
+                from autorl.interop.loggers.registry import start
+
+                self._logs = start(self.specification, self.folder, self._writer)
         return self._writer
 
     def _asker(self) -> Any:

@@ -76,8 +76,14 @@ def test_constraints_pin_every_dependency_and_no_place_to_get_it() -> None:
         *project()["dependencies"],
         *(line for extra in project()["optional-dependencies"].values() for line in extra),
     ]
-    assert {normal(re.match(r"[A-Za-z0-9_.-]+", line).group()) for line in needed} <= pinned
+    names = {normal(re.match(r"[A-Za-z0-9_.-]+", line).group()) for line in needed}
+    assert names - UNPINNED <= pinned
+    assert names >= UNPINNED, "nothing is excused that is not there"
     assert lines[3:] == sorted(lines[3:], key=lambda line: normal(line.split("==")[0]))
+
+
+UNPINNED = {"wandb", "mlflow-skinny"}
+"""Clients of services: each brings two dozen packages, and follows the version of its server, not ours."""
 
 
 def normal(name: str) -> str:

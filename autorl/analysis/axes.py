@@ -40,7 +40,7 @@ def scale(axes: Axes, which: str, dimension: Dimension) -> None:
     limit = getattr(axes, f"set_{which}lim")
     if discrete(dimension):
         choices = dimension.choices if isinstance(dimension, Categorical) else (False, True)
-        axis.set_ticks(range(len(choices)), [_word(choice) for choice in choices])
+        axis.set_ticks(range(len(choices)), [word(choice) for choice in choices])
         limit(-0.5, len(choices) - 0.5)
         return
     assert isinstance(dimension, Float | Int)
@@ -51,7 +51,7 @@ def scale(axes: Axes, which: str, dimension: Dimension) -> None:
     elif (isinstance(dimension, Float) and dimension.scale == "log") or (isinstance(dimension, Int) and dimension.log):
         _logarithmic(axes, which, dimension.low, dimension.high)
         limit(*_padded(dimension.low, dimension.high))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     else:
         margin = 0.03 * (dimension.high - dimension.low)
         limit(dimension.low - margin, dimension.high + margin)
@@ -73,11 +73,12 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low / margin, high * margin
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     """1e-6, 0.001, 128: without superscripts, and without the zeros of 1e-06."""
-    text = f"{value:g}" if abs(value) >= 1e-3 else f"{value:.0e}"
+    text = f"{value:g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.0e}"
     return text.replace("e-0", "e-").replace("e+0", "e")
 
 
-def _word(choice: Any) -> str:
+def word(choice: Any) -> str:
+    """Return a choice as files write it."""
     return str(choice).lower() if isinstance(choice, bool) else str(choice)

@@ -90,8 +90,15 @@ def reproduction(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _setting(specification: Mapping[str, Any]) -> str:
-    names = ", ".join(str(e.get("id")) for e in environments(specification)) or "the user's own objective"
-    return f"yes: {names}; phases differ only in their seeds" if environments(specification) else names
+    def named(listed: Sequence[Mapping[str, Any]]) -> str:
+        return ", ".join(str(e.get("id")) for e in listed)
+
+    searched, tested = environments(specification, "search"), environments(specification, "test")
+    if not tested:
+        return "the user's own objective"
+    if searched != tested:
+        return f"yes: searched in {named(searched)}; tested in {named(tested)}, which the search never saw"
+    return f"yes: {named(tested)}; phases differ only in their seeds"
 
 
 def _settings(specification: Mapping[str, Any]) -> str:

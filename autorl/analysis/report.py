@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from autorl.analysis import hall_of_fame, page
+from autorl.analysis.anytime import anytime_figure
 from autorl.analysis.checklist import checklist, reproduction, space_table
 from autorl.analysis.figures import arm_scores, importance_bars, learning_curves, optimisation_history, slices
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
+from autorl.analysis.figures_space import contours, parallel_coordinates
 from autorl.analysis.importance import importances
 from autorl.analysis.result import summarise
 from autorl.analysis.scores import arm_name, count, environments, finished, number, plural
+from autorl.analysis.selection_bias import sentences
 from autorl.analysis.style import to_svg
-from autorl.analysis.tables import failures_table, ledger_table, result_table, trials_table, winner_table
+from autorl.analysis.tables import (
+    failure_kinds_table,
+    failures_table,
+    ledger_table,
+    result_table,
+    trials_table,
+    winner_table,
+)
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, plain_values
 from autorl.studies.files import write_text_atomic
@@ -136,6 +146,7 @@ def _result(
     caption = "Failed trainings count as the worst score of all arms." if failed else ""
     return [
         page.table(result_table(result)),
+        *(page.paragraph(sentence) for sentence in sentences(result["selection_bias"])),
         _figure(drawn, arm_scores(result), "test-scores"),
         _figure(drawn, learning_curves(trials, specification), "learning-curves", caption),
     ]
@@ -183,7 +194,10 @@ def _search(
         return []
     found = importances(searched, space)
     source = _leader(result, searched)
-    parts = [_figure(drawn, optimisation_history(trials, specification), "history")]
+    parts = [
+        _figure(drawn, optimisation_history(trials, specification), "history"),
+        _figure(drawn, anytime_figure(trials, specification), "anytime"),
+    ]
     if any(t.parent is not None for t in searched):
         parts.append(_figure(drawn, pbt_schedule(searched, space, source), "schedule"))
         parts.append(_figure(drawn, lineage(searched, source), "lineage"))
@@ -193,7 +207,11 @@ def _search(
     ringed = (
         "" if source is None else f"Ringed: trial {source}, {'the winner' if result['winner'] else 'the best so far'}."
     )
-    parts.append(_figure(drawn, slices(searched, space, list(found.shares), source), "slices", ringed))
+    order = list(found.shares)
+    parts.append(_figure(drawn, slices(searched, space, order, source), "slices", ringed))
+    lines = parallel_coordinates(searched, space, order, source)
+    parts.append(_figure(drawn, lines, "parallel-coordinates", ringed.replace("Ringed", "Thick")))
+    parts.append(_figure(drawn, contours(searched, space, order, source), "contours", ringed))
     return parts
 
 
@@ -224,11 +242,15 @@ def _trials(result: Json, trials: Sequence[Trial]) -> list[str]:
 
 
 def _failures(result: Json, trials: Sequence[Trial]) -> list[str]:
-    table = failures_table(trials, result["method"])
+    table, kinds = failures_table(trials, result["method"]), failure_kinds_table(trials, result["method"])
     ended = sum(finished(t) for t in trials)
     summary = page.paragraph(f"{len(table.rows)} of {plural(ended, 'trial')} failed.") if ended else ""
     listed = page.table(table)
-    return [summary, listed if len(table.rows) <= _SHOWN_TRIALS else page.details("Every failure", listed)]
+    return [
+        summary,
+        page.table(kinds),
+        listed if len(table.rows) <= _SHOWN_TRIALS else page.details("Every failure", listed),
+    ]
 
 
 def _reproduction(

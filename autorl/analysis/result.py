@@ -11,6 +11,7 @@ from typing import Any
 
 from autorl.analysis.scores import by_arm, environments, finished, method_name, score_table
 from autorl.analysis.selection import plain, selection_scores
+from autorl.analysis.selection_bias import selection_bias
 from autorl.analysis.statistics import (
     CONFIDENCE,
     RESAMPLES,
@@ -33,7 +34,8 @@ def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json
     """Return the study's result as JSON data. Works on a study at any point of its life and says what is missing.
 
     Keys: ``study, learner, method, environments, state, missing, barren, winner, arms, differences, work, ledger, protocol,
-    expected, own_objective, headline, verdict``. An arm's ``score`` is the interquartile mean over its test seeds (and environments),
+    expected, own_objective, selection_bias, headline, verdict``.
+    An arm's ``score`` is the interquartile mean over its test seeds (and environments),
     failed trainings counted as the worst score of all arms; ``failed`` says how many. Scores are None while unknown.
     """
     tested = by_arm(trials, "test")
@@ -58,6 +60,7 @@ def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json
     }
     result["expected"] = _expected(result, specification)
     result["own_objective"] = _own_objective(trials, specification)
+    result["selection_bias"] = selection_bias(trials, specification)
     result["headline"] = headline(result)
     result["verdict"] = verdict(result)
     return result

@@ -132,6 +132,21 @@ def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Array:
     return np.asarray(above.mean(axis=(1, 2)), np.float64)
 
 
+def profile_interval(
+    scores: ArrayLike, thresholds: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[Array, Array]:
+    """Return the lower and the upper end, [T] each, of the pointwise percentile interval of `performance_profile`.
+
+    Seeds are resampled with replacement within each environment.
+    """
+    drawn = _resample(_matrix(scores), resamples, seed)
+    levels = np.asarray(thresholds, np.float64)
+    shares = np.stack([(drawn > level).mean(axis=1) for level in levels])
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(shares, [tail, 100 - tail], axis=1)
+    return np.asarray(low, np.float64), np.asarray(high, np.float64)
+
+
 def fill_failures(
     arms: Mapping[str, RawScores], floors: Sequence[float | None] | None = None
 ) -> dict[str, Array] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from autorl.analysis.candidates import readable
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
+from autorl.analysis.selection_bias import sentences
 from autorl.studies.trial import Json, Trial
 
 if TYPE_CHECKING:
@@ -131,6 +133,27 @@ def failures_table(trials: Sequence[Trial], method: str) -> Table:
     return Table("Failures", columns, rows, note="Failures are results: each ranks behind every trial that completed.")
 
 
+def failure_kinds_table(trials: Sequence[Trial], method: str) -> Table:
+    """Return one row for each way of failing: how many trials, of which arms and phases, and the first one's message."""
+    failed = [t for t in trials if t.status not in ("completed", "running", "pruned")]
+    kinds = sorted(
+        {str(t.status) for t in failed}, key=lambda kind: (-sum(str(t.status) == kind for t in failed), kind)
+    )
+    rows = []
+    for kind in kinds:
+        own = [t for t in failed if str(t.status) == kind]
+        where = Counter(f"{arm_name(t.arm, method)}, {t.phase}" for t in own)
+        listed = "; ".join(f"{name}: {amount}" for name, amount in where.items())
+        rows.append((kind.replace("_", " "), str(len(own)), listed, own[0].message))
+    columns = (
+        Column("kind", right=False),
+        Column("trials"),
+        Column("where", right=False),
+        Column("such as", right=False),
+    )
+    return Table("Failures by kind", columns, tuple(rows))
+
+
 def ledger_table(result: Json) -> Table:
     """Return the work spent, one row for each arm and phase and their sum."""
     names = ("trials", "failed", "train steps", "evaluation steps", "updates", "compile", "wall")
@@ -247,7 +270,8 @@ def render_result(result: Json) -> str:
     """Return the result for standard output: the sentence, the table, the conclusion, the winner."""
     parts = [result["headline"], ""]
     if result["arms"]:
-        parts += [render(result_table(result)), result["verdict"], result["work"]["sentence"], ""]
+        parts += [render(result_table(result)), result["verdict"], *sentences(result["selection_bias"])]
+        parts += [result["work"]["sentence"], ""]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]
     return "\n".join(parts).rstrip() + "\n"

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-EXTRAS = {"torch": "search method gp", "optuna_dashboard": "the live dashboard", "stable_baselines3": "the benchmarks"}
+EXTRAS = {
+    "torch": "search method gp",
+    "optuna_dashboard": "the live dashboard",
+    "stable_baselines3": "the benchmarks",
+    "tensorboardX": "--log tensorboard",
+    "wandb": "--log wandb",
+    "mlflow": "--log mlflow",
+}
 LOW_DISK_GB = 1.0
 
 

@@ -28,6 +28,10 @@ def run(
     root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = ROOT,
     record: Annotated[bool, typer.Option("--record", help="Write NAME.result.json beside the experiment.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option("--log", help="Also write trials to tensorboard, wandb or mlflow; may be repeated."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_python: Annotated[bool, typer.Option("--as-python", help="Print the same run in Python and exit.")] = False,
 ) -> None:
@@ -37,22 +41,23 @@ def run(
     """
     from autorl.studies.comparison import is_comparison
 
+    overrides = [*(overrides or ()), *([f"log=[{', '.join(log)}]"] if log else [])]
     if is_comparison(experiment):
         from autorl.cli.comparison import run_comparison
 
         if name is not None:
             raise UsageError("--name: a comparison makes no study; its scores are kept in objectives/ below --root")
-        run_comparison(experiment, overrides or (), root, record=record, json=json, quiet=quiet, as_python=as_python)
+        run_comparison(experiment, overrides, root, record=record, json=json, quiet=quiet, as_python=as_python)
         return
     from autorl.api import create
     from autorl.cli.finish import announce, record_result, result_path, watch
 
     if as_python:
-        typer.echo(_python(experiment, overrides or (), name, root), nl=False)
+        typer.echo(_python(experiment, overrides, name, root), nl=False)
         return
     if record:
         result_path(experiment)
-    study = create(experiment, overrides or (), name=name, root=root, to_run=True)
+    study = create(experiment, overrides, name=name, root=root, to_run=True)
     watch(study, quiet=quiet or json)
     announce(study, as_json=json)
     if record:

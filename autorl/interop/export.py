@@ -1,16 +1,28 @@
-"""A study's winner as a plain experiment: configuration or schedule, ready to be trained and tested anywhere."""
+"""A study's winner as text: an experiment to be trained and tested anywhere, or arguments of another library."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autorl.errors import StudyError, UsageError
 from autorl.outer.lineage import schedule
+from autorl.registry import Registry
 from autorl.spaces import load_space
 from autorl.spaces.plain_values import OBJECTIVE, plain_values
 from autorl.studies.specification import Specification, from_mapping, to_mapping, to_yaml
 from autorl.studies.trial import Stage, Trial
+
+EXPORTS: Registry[Callable[[Specification, Trial | None, Sequence[Trial]], str]] = Registry(
+    "form of export",
+    {
+        "experiment": "autorl.interop.export:experiment_of",
+        "sb3": "autorl.interop.frameworks.sb3:program",
+        "rl-zoo": "autorl.interop.frameworks.rl_zoo:hyperparameter_file",
+        "cleanrl": "autorl.interop.frameworks.cleanrl:command_lines",
+    },
+)
+"""Name -> function of (specification, best trial, search trials of the method)."""
 
 
 def experiment_of(specification: Specification, best: Trial | None, trials: Sequence[Trial]) -> str:
@@ -34,10 +46,7 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
             "candidate; in Python, study.best has it"
         )
     fixed = dict(learner.hyperparameters)
-    stages = best.schedule
-    if best.phase == "search" and best.parent is not None:
-        plan = tuple(Stage(until, candidate) for until, candidate in schedule(trials, best.number))
-        stages = plan if len(plan) > 1 else None
+    stages = best_schedule(best, trials)
     number = best.number if best.source is None else best.source
     plain = to_mapping(specification)
     plain |= {
@@ -56,12 +65,21 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
         else [{"until": s.until, "hyperparameters": dict(s.candidate)} for s in stages],
     }
     found = {} if stages is not None else winner_values(specification, best.candidate)
+    plain.pop("log", None)
     plain["learner"] = {
         "algorithm": learner.algorithm,
         "objective": found.pop(OBJECTIVE, learner.objective),
         "hyperparameters": {**fixed, **found},
     }
     return to_yaml(from_mapping(plain))
+
+
+def best_schedule(best: Trial, trials: Sequence[Trial]) -> tuple[Stage, ...] | None:
+    """Return the stages that ``best`` has been through; None if it is one configuration throughout."""
+    if best.phase == "search" and best.parent is not None:
+        plan = tuple(Stage(until, candidate) for until, candidate in schedule(trials, best.number))
+        return plan if len(plan) > 1 else None
+    return best.schedule
 
 
 def _tested_in(environments: Any) -> Any:

@@ -11,17 +11,17 @@ sees it grow.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autorl.interop.curves import mean_curve
 from autorl.outer.protocol import Status
 from autorl.spaces import Bool, Categorical, Dimension, Fixed, Float, Int, Space
 from autorl.spaces.columns import columns, values
 from autorl.studies.files import write_text_atomic
-from autorl.studies.trial import Arm, Curve, Trial
+from autorl.studies.trial import Arm, Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -119,7 +119,7 @@ def _frozen(
         distributions={key: distributions[key] for key in known},
         user_attrs=_attributes(trial, {key: value for key, value in flat.items() if key not in known}),
         system_attrs={"fail_reason": trial.message} if trial.message else {},
-        intermediate_values=_intermediate(trial.curves),
+        intermediate_values=mean_curve(trial.curves),
     )
 
 
@@ -138,19 +138,6 @@ def _attributes(trial: Trial, outside: Mapping[str, Any]) -> dict[str, Any]:
         "outside the space": dict(outside) or None,
     }
     return {key: value for key, value in found.items() if value is not None}
-
-
-def _intermediate(curves: Sequence[Curve]) -> dict[int, float]:
-    """Mean over environments and seeds at each evaluation, where every one of them has a finite value; by env steps."""
-    if not curves:
-        return {}
-    found: dict[int, float] = {}
-    for index, step in enumerate(curves[0].env_steps):
-        points = [c.scores[index] if index < len(c.scores) else None for c in curves]
-        finite = [p for p in points if p is not None and math.isfinite(p)]
-        if len(finite) == len(points):
-            found[int(step)] = sum(finite) / len(finite)
-    return found
 
 
 def _ended(trials: Sequence[Trial]) -> list[Trial]:

@@ -64,6 +64,11 @@ class StudyFolder:
         return self.path / "optuna.log"
 
     @property
+    def logs(self) -> Path:
+        """Folder of what loggers write, ``logs/``; made by them."""
+        return self.path / "logs"
+
+    @property
     def lock(self) -> Path:
         """The lock of the writer, ``study.lock``."""
         return self.path / "study.lock"

@@ -68,6 +68,11 @@ def as_entries(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def as_names(value: Any) -> Any:
+    """Accept one name without a list around it."""
+    return (value,) if isinstance(value, str) else as_entries(value)
+
+
 class EnvironmentSettings(Section):
     """One environment, the task in it, and what training there takes."""
 
@@ -256,6 +261,9 @@ class Specification(Section):
     )
     baselines: Baselines = Field(Baselines(), description="What the result is compared with.")
     expected: Expected | None = Field(None, description="What a run gives: minutes on two cores, score.")
+    log: Annotated[tuple[str, ...], BeforeValidator(as_names)] = Field(
+        (), description="Where trials are also written as they end: tensorboard, wandb, mlflow. Nowhere by default."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Specification:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,6 +62,8 @@ class Record:
         self._connection = connection
         self.path = path
         self.readonly = readonly
+        self.ended: Callable[[Sequence[Trial]], None] = lambda trials: None
+        """Told the trials that `finish` has stored; it must not raise."""
 
     @classmethod
     def create(cls, path: Path | str) -> Self:
@@ -169,6 +171,7 @@ class Record:
                     )
             if told:
                 _tell(connection, [_key(trial) for trial in trials])
+        self.ended(trials)
 
     def tell(self, keys: Sequence[Key]) -> None:
         """Mark ended trials as told, in the order given: each gets the next position of its (arm, phase).

@@ -77,3 +77,23 @@ def test_ones_own_objective_has_no_experiment(tmp_path):
     done = call("export", tmp_path / "own")
     assert (done.code, done.out) == (2, "")
     assert "the objective of study 'own' is your own" in done.err
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("sb3", "arguments = {"), ("rl-zoo", "probe:observation_action_reward:"), ("cleanrl", "python cleanrl/ppo.py")],
+)
+def test_the_winner_for_another_library(finished, form, start):
+    done = call("export", finished, "--to", form)
+    assert (done.code, done.err) == (0, "")
+    assert any(line.startswith(start) or line.startswith(f"'{start[:-1]}'") for line in done.out.splitlines()), done.out
+    assert "has no Gymnasium id" in done.out, "a probe of ours"
+
+
+def test_an_unknown_form_and_a_schedule_are_refused(finished, evolved):
+    done = call("export", finished, "--to", "rlzoo")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: unknown form of export 'rlzoo'. Did you mean 'rl-zoo'?\n"
+    done = call("export", evolved, "--to", "sb3")
+    assert (done.code, done.out) == (2, "")
+    assert "which no other library replays" in done.err

@@ -150,6 +150,9 @@ def test_compare_pairs_studies_of_one_question_even_of_one_name(finished, tmp_pa
     (pair,) = done.json["pairs"]
     assert pair["difference"] == 0
     assert done.json["warnings"] == []
+    done = call("compare", finished, tmp_path / "tuned", "--report", tmp_path / "page.html")
+    assert (done.code, done.err) == (0, f"Report: {tmp_path / 'page.html'}\n")
+    assert "Performance profiles" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize("count", [1, 2])

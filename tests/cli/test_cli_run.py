@@ -122,3 +122,20 @@ def test_an_environment_of_ones_own_is_found_in_the_working_directory(here):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["result"]["environments"] == ["my_task:mine"]
+
+
+def test_trials_are_logged_where_a_flag_says_so(tmp_path):
+    pytest.importorskip("tensorboardX")
+    path = write(tmp_path, "logged", experiment(baselines={"random": False, "default": False}))
+    done = call("run", path, "--root", tmp_path / "studies", "--quiet", "--log", "tensorboard")
+    assert (done.code, done.err) == (0, "")
+    logged = tmp_path / "studies" / "logged" / "logs" / "tensorboard"
+    groups = {p.name: len(list(p.iterdir())) for p in logged.iterdir() if p.is_dir()}
+    assert groups == {"search": 4, "finalists": 2, "test": 1}
+
+
+def test_an_unknown_logger_starts_no_study(tmp_path):
+    path = write(tmp_path, "logged", experiment())
+    done = call("run", path, "--root", tmp_path / "studies", "--log", "tensorbord")
+    assert (done.code, done.err) == (2, "error: unknown logger 'tensorbord'. Did you mean 'tensorboard'?\n")
+    assert not (tmp_path / "studies").exists()

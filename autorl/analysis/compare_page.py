@@ -1,0 +1,169 @@
+"""Several studies side by side as one HTML page: tables, performance profiles, probability of improvement, anytime performance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autorl.analysis import page
+from autorl.analysis.anytime import Curve, best_so_far, draw, over_repeats
+from autorl.analysis.compare import NamedStudy, compare_studies, tables
+from autorl.analysis.scores import method_name
+from autorl.analysis.statistics import Array, fill_failures, performance_profile, profile_interval
+from autorl.analysis.style import (
+    GREY,
+    INK,
+    arm_style,
+    label,
+    legend,
+    message,
+    new_figure,
+    title,
+    to_svg,
+)
+from autorl.keys import derive
+from autorl.studies.files import write_text_atomic
+from autorl.studies.trial import Json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+THRESHOLDS = 101
+
+
+def write_page(path: Path | str, studies: Sequence[NamedStudy]) -> None:
+    """Write the page to ``path``, atomically. See `render_page`.
+
+    Raises:
+        UsageError: As `compare_studies`.
+        StudyError: The file cannot be written.
+    """
+    write_text_atomic(Path(path), render_page(studies))
+
+
+def render_page(studies: Sequence[NamedStudy]) -> str:
+    """Return the comparison as one self-contained HTML document. The same studies give the same bytes."""
+    outcome = compare_studies(studies)
+    names = [name for name, _, _ in studies]
+    body = [
+        f"<header>\n{page.paragraph('AutoRL comparison', 'kind')}\n<h1>{page.escape(' and '.join(names))}</h1>\n</header>",
+        page.section("Warnings", *(page.paragraph(warning) for warning in outcome["warnings"])),
+        page.section("Result", *(page.table(table, heading=True) for table in tables(outcome))),
+    ]
+    for number, question in enumerate(_questions(outcome)):
+        where = ", ".join(question[0]["environments"]) or "no environment"
+        scores = _filled(question)
+        parts = [
+            page.figure(
+                to_svg(profiles(scores), f"profiles-{number}"), "Higher is better; where lines cross, neither is."
+            )
+        ]
+        parts.append(page.figure(to_svg(improvement(_pairs(outcome, question)), f"improvement-{number}")))
+        own = [study for study in studies if study[0] in {fact["name"] for fact in question}]
+        parts.append(page.figure(to_svg(anytime(own), f"anytime-{number}")))
+        body.append(page.section(f"On {where}", *parts))
+    return page.page(f"{' and '.join(names)}: AutoRL comparison", body)
+
+
+def profiles(scores: Mapping[str, Array]) -> Figure:
+    """Return the figure of performance profiles: the share of test trainings that score above each threshold, with 95 % intervals.
+
+    Source: Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice; Dolan and Moré (2002).
+
+    Args:
+        scores: Test scores [S, E] of each study, failures filled.
+    """
+    if not scores:
+        return message("No performance profiles: no study has a test result here.")
+    everything = np.concatenate([table.ravel() for table in scores.values()])
+    low, high = float(everything.min()), float(everything.max())
+    margin = 0.02 * (high - low) or 0.5
+    thresholds = np.linspace(low - margin, high + margin, THRESHOLDS)
+    figure, (axis,) = new_figure(3.3)
+    for name, table in scores.items():
+        colour, marker = _style(name, scores)
+        axis.plot(
+            thresholds, performance_profile(table, thresholds), "-", color=colour, linewidth=1.9, marker=marker, markevery=12,
+            markersize=4.5, label=name,
+        )  # fmt: skip
+        if len(table) > 1:
+            bounds = profile_interval(table, thresholds, seed=derive(0, "profile", name))
+            axis.fill_between(thresholds, *bounds, color=colour, alpha=0.16, linewidth=0)
+    axis.set_ylim(-0.02, 1.02)
+    label(axis, x="score τ", y="trainings that score above τ")
+    legend(axis, loc="lower left", columns=1)
+    title(figure, "Performance profiles on test seeds, with 95 % intervals")
+    return figure
+
+
+def improvement(pairs: Sequence[Json]) -> Figure:
+    """Return the figure of P(a training of the one study scores above one of the other), with 95 % intervals: a row for each pair."""
+    if not pairs:
+        return message("No probability of improvement: it needs two studies with test results.")
+    figure, (axis,) = new_figure(0.9 + 0.42 * len(pairs))
+    for row, pair in enumerate(pairs):
+        if pair["probability_interval"]:
+            axis.plot(pair["probability_interval"], [row, row], "-", color=GREY, linewidth=4, solid_capstyle="butt")
+        axis.plot([pair["probability_of_improvement"]], [row], "o", color=INK, markersize=6)
+    axis.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
+    axis.set_yticks(range(len(pairs)), [f"{pair['study']} above {pair['against']}" for pair in pairs])
+    axis.set_ylim(len(pairs) - 0.5, -0.5)
+    axis.set_xlim(-0.02, 1.02)
+    axis.tick_params(axis="y", labelcolor=INK, length=0)
+    axis.grid(False, axis="y")
+    label(axis, x="probability")
+    title(figure, "Probability of improvement on test seeds")
+    return figure
+
+
+def anytime(studies: Sequence[NamedStudy]) -> Figure:
+    """Return the figure of the best search score over work: repeats of a method as one curve with its 95 % interval."""
+    curves: dict[str, list[Curve]] = {}
+    named: dict[str, str] = {}
+    for name, specification, trials in studies:
+        own = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
+        curve = best_so_far(own, specification)
+        if curve is not None:
+            method = method_name(specification)
+            curves.setdefault(method, []).append(curve)
+            named[method] = name
+    if not curves:
+        return message("No anytime performance: no search trial has completed.")
+    drawn: dict[str, Curve] = {}
+    for method, own_curves in curves.items():
+        together = over_repeats(own_curves)
+        if together is not None:
+            drawn[f"{method}: interquartile mean and 95 % of {len(own_curves)} studies"] = together
+        else:
+            single = len(own_curves) == 1
+            for number, curve in enumerate(own_curves):
+                drawn[f"{method} ({named[method]})" if single else f"{method} {number + 1}"] = curve
+    styles = [_style(name, drawn) for name in drawn]
+    return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
+
+
+def _questions(outcome: Json) -> list[list[Json]]:
+    """Return the studies in groups that answer the same question: the same environments and tasks."""
+    groups: dict[str, list[Json]] = {}
+    for fact in outcome["studies"]:
+        groups.setdefault(fact["question"], []).append(fact)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _filled(question: Sequence[Json]) -> dict[str, Array]:
+    return fill_failures({fact["name"]: fact["scores"] for fact in question if fact["scores"]}) or {}
+
+
+def _pairs(outcome: Json, question: Sequence[Json]) -> list[Json]:
+    names = {fact["name"] for fact in question}
+    return [pair for pair in outcome["pairs"] if pair["study"] in names]
+
+
+def _style(name: str, names: Mapping[str, object]) -> tuple[str, str]:
+    """Return colour and marker: the first two as a study's own arms have them, then the others in turn."""
+    order = list(names)
+    main = {0: "method", 1: "random", 2: "default"}.get(order.index(name))
+    return arm_style(main, ()) if main is not None else arm_style(name, order[3:])

@@ -1,0 +1,90 @@
+"""Selection bias: how much better the winner looked on the seeds that chose it than it is on seeds that did not.
+
+Measured on ARLBench's landscapes (Becktepe et al., 2024), single-seed tuning overstates by a third of the whole range: so it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autorl.analysis.scores import arm_name, by_arm, environments, method_name, number, plural, score_table
+from autorl.analysis.statistics import bootstrap_difference, fill_failures, iqm
+from autorl.keys import derive
+from autorl.studies.trial import Arm, Json, Trial
+
+ARMS: tuple[Arm, ...] = ("method", "random")
+
+
+def selection_bias(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
+    """Return, for each arm that searched and was tested, tuning score minus test score, and the same of the search score.
+
+    Keys of an arm: ``search`` (the winner's score in the search, the mean over its search seeds), ``tuning`` (interquartile mean on
+    the finalists' seeds; None if there was one finalist only), ``test``, ``tuning_minus_test`` with its bootstrap ``interval``,
+    ``search_minus_test``, ``search_seeds``, ``tuning_seeds``, ``sentence``. Failed trainings count as the worst score of both sides.
+    Empty where the test is in other environments than the search: then the difference is not one of seeds.
+    """
+    if environments(specification, "search") != environments(specification, "test"):
+        return {}
+    found = {}
+    for arm in ARMS:
+        own = _arm(arm, trials, specification)
+        if own is not None:
+            found[arm] = own
+    return found
+
+
+def sentences(bias: Json) -> list[str]:
+    """Return what the bias of each arm is, in words."""
+    return [str(own["sentence"]) for own in bias.values()]
+
+
+def _arm(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json | None:
+    tested = by_arm(trials, "test").get(arm)
+    if not tested or tested[0].source is None:
+        return None
+    source = tested[0].source
+    searched = next((t for t in trials if (t.arm, t.phase, t.number) == (arm, "search", source)), None)
+    finalist = next((t for t in by_arm(trials, "finalists").get(arm, ()) if t.source == source), None)
+    tables = {"test": score_table(tested, specification)}
+    if finalist is not None:
+        tables["tuning"] = score_table([finalist], specification)
+    filled = fill_failures(tables)
+    if filled is None or searched is None or searched.score is None:
+        return None
+    test, tuning = iqm(filled["test"]), iqm(filled["tuning"]) if "tuning" in filled else None
+    bounds = None
+    if tuning is not None and min(len(filled["tuning"]), len(filled["test"])) > 1:
+        seed = derive(int((specification.get("seeds") or {}).get("study", 0)), "bootstrap", "selection bias", arm)
+        bounds = bootstrap_difference(filled["tuning"], filled["test"], seed=seed)
+    own: Json = {
+        "search": searched.score,
+        "tuning": tuning,
+        "test": test,
+        "tuning_minus_test": None if tuning is None else tuning - test,
+        "interval": None if bounds is None else list(bounds),
+        "search_minus_test": searched.score - test,
+        "search_seeds": len(searched.seeds),
+        "tuning_seeds": 0 if finalist is None else len(finalist.seeds),
+    }
+    return {**own, "sentence": _sentence(arm_name(arm, method_name(specification)), own)}
+
+
+def _sentence(name: str, own: Json) -> str:
+    scale = abs(own["test"])
+    looked = f"{number(own['search'])} on {plural(own['search_seeds'], 'search seed')}"
+    differences = f"search minus test {_signed(own['search_minus_test'], scale)}"
+    if own["tuning"] is not None:
+        looked += f" and {number(own['tuning'])} on {plural(own['tuning_seeds'], 'tuning seed')}"
+        bounds = (
+            ""
+            if own["interval"] is None
+            else f", 95 % interval [{', '.join(number(b, scale) for b in own['interval'])}]"
+        )
+        differences = f"tuning minus test {_signed(own['tuning_minus_test'], scale)}{bounds}; {differences}"
+    return f"Selection bias of {name}: its winner scored {looked}, {number(own['test'])} on test seeds ({differences})."
+
+
+def _signed(value: float, beside: float) -> str:
+    text = number(value, beside)
+    return f"+{text}" if value > 0 and text != "0" else text

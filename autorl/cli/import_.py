@@ -1,0 +1,76 @@
+"""``autorl import configspace | optuna``: a search space of another tool as a file of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autorl.errors import UsageError
+
+if TYPE_CHECKING:
+    from autorl.interop.imports.imported import Imported
+
+group = typer.Typer(
+    help="Import a search space from ConfigSpace or Optuna.", no_args_is_help=True, rich_markup_mode=None
+)
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Space file to write (NAME.yaml); standard output if not given.")
+]
+Learner = Annotated[str | None, typer.Option(help="Learner whose hyperparameters these are, such as ppo.")]
+
+
+def configspace(
+    file: Annotated[Path, typer.Argument(help="JSON that ConfigurationSpace.to_json wrote.")],
+    output: Output = None,
+    learner: Learner = None,
+    drop_prefix: Annotated[str, typer.Option(help="Taken off the front of names, such as hp_config.")] = "",
+) -> None:
+    """Write a search space of ConfigSpace as a space file; what cannot be represented is an error, never left out."""
+    from autorl.interop.imports.configspace import read
+
+    _write(read(file, drop_prefix), file.stem, f"ConfigSpace, {file.name}", output, learner)
+
+
+def optuna(
+    storage: Annotated[str, typer.Argument(help="Journal file, or URL of a database such as sqlite:///study.db.")],
+    study: Annotated[str | None, typer.Option(help="Name of the study, where there are several.")] = None,
+    output: Output = None,
+    learner: Learner = None,
+    trials: Annotated[
+        Path | None, typer.Option(help="File to write its trials to, one JSON object a line: candidate, score, status.")
+    ] = None,
+) -> None:
+    """Write the space that a study of Optuna searched as a space file, and on request its trials (higher scores are better)."""
+    from autorl.interop.imports.optuna_study import load, space_of, trials_of
+    from autorl.studies.folder import write_text_atomic
+
+    opened = load(storage, study)
+    imported = space_of(opened)
+    earlier = None if trials is None else trials_of(opened, imported)
+    _write(imported, opened.study_name, f"Optuna, study {opened.study_name!r}", output, learner)
+    if trials is not None:
+        lines: Sequence[str] = [json.dumps(asdict(e), allow_nan=False) for e in earlier or ()]
+        write_text_atomic(trials, "".join(f"{line}\n" for line in lines))
+        typer.echo(trials)
+
+
+def _write(imported: Imported, name: str, source: str, output: Path | None, learner: str | None) -> None:
+    from autorl.inner.algorithms import ALGORITHMS
+    from autorl.interop.imports.imported import space_file
+    from autorl.studies.folder import write_text_atomic
+
+    if learner is not None and learner not in ALGORITHMS:
+        ALGORITHMS.load(learner)  # says which there are
+    if output is not None and output.suffix != ".yaml":
+        raise UsageError(f"--output: a space file ends in .yaml, got {str(output)!r}")
+    text = space_file(imported, name, source, learner)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text_atomic(output, text)
+        typer.echo(output)

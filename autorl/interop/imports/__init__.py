@@ -1,0 +1,1 @@
+"""Search spaces and trials of other tools, as space files of ours."""

@@ -1,0 +1,94 @@
+"""Selection bias: tuning score minus test score, as recomputed; and failures counted by kind."""
+
+from dataclasses import replace
+
+import pytest
+import synthetic as sy
+from scipy import stats
+
+from autorl.analysis.result import summarise
+from autorl.analysis.selection_bias import selection_bias, sentences
+from autorl.analysis.statistics import bootstrap_difference
+from autorl.analysis.tables import failure_kinds_table, render_result
+from autorl.keys import derive
+from autorl.outer.protocol import Status
+
+SPECIFICATION = sy.specification()
+STUDY = sy.study(count=20)
+
+
+def trial(arm, phase, **fields):
+    (found,) = [
+        t for t in STUDY if (t.arm, t.phase) == (arm, phase) and all(getattr(t, k) == v for k, v in fields.items())
+    ]
+    return found
+
+
+@pytest.mark.parametrize("arm", ["method", "random"])
+def test_the_bias_is_recomputed(arm):
+    own = selection_bias(STUDY, SPECIFICATION)[arm]
+    test = trial(arm, "test")
+    finalist, searched = trial(arm, "finalists", source=test.source), trial(arm, "search", number=test.source)
+    tuning, tested = (stats.trim_mean(t.scores[0], 0.25) for t in (finalist, test))
+    assert (own["search"], own["tuning"], own["test"]) == pytest.approx((searched.score, tuning, tested))
+    assert own["tuning_minus_test"] == pytest.approx(tuning - tested)
+    assert own["search_minus_test"] == pytest.approx(searched.score - tested)
+    seed = derive(0, "bootstrap", "selection bias", arm)
+    assert own["interval"] == list(bootstrap_difference(finalist.scores[0], test.scores[0], seed=seed))
+    assert (own["search_seeds"], own["tuning_seeds"]) == (1, 5)
+
+
+def test_it_is_printed_and_in_the_result():
+    result = summarise(STUDY, SPECIFICATION)
+    ours, theirs = sentences(result["selection_bias"])
+    assert ours.startswith("Selection bias of tpe: its winner scored ")
+    assert theirs.startswith("Selection bias of random search: ")
+    assert "tuning minus test" in ours
+    assert "search minus test" in ours
+    printed = render_result(result)
+    assert ours in printed
+    assert theirs in printed
+
+
+def test_one_finalist_has_no_tuning_score():
+    few = [t for t in STUDY if t.phase != "finalists"]
+    own = selection_bias(few, SPECIFICATION)["method"]
+    assert (own["tuning"], own["tuning_minus_test"], own["interval"]) == (None, None, None)
+    assert "tuning" not in own["sentence"]
+    assert "search minus test" in own["sentence"]
+
+
+def test_failed_test_trainings_count_as_the_worst_of_both_sides():
+    test = trial("method", "test")
+    hurt = [replace(t, scores=((None, *t.scores[0][1:]),)) if t is test else t for t in STUDY]
+    finalist = trial("method", "finalists", source=test.source)
+    worst = min(*finalist.scores[0], *test.scores[0][1:])
+    own = selection_bias(hurt, SPECIFICATION)["method"]
+    assert own["test"] == pytest.approx(stats.trim_mean([worst, *test.scores[0][1:]], 0.25))
+
+
+def test_there_is_none_where_there_is_nothing_to_compare():
+    assert selection_bias([], SPECIFICATION) == {}
+    assert selection_bias([t for t in STUDY if t.phase != "test"], SPECIFICATION) == {}
+    assert selection_bias([trial("default", "test")], SPECIFICATION) == {}
+    other = [{"id": "gymnax:CartPole-v1"}, {"id": "gymnax:Acrobot-v1", "role": "held_out"}]
+    assert selection_bias(STUDY, sy.specification(environment=other)) == {}, (
+        "a test elsewhere differs by more than seeds"
+    )
+
+
+def test_failures_are_counted_by_kind():
+    kinds = [Status.DIVERGED, Status.CRASHED, Status.DIVERGED, Status.OUT_OF_MEMORY, Status.PRUNED, Status.DIVERGED]
+    failed = [
+        replace(
+            t, status=kind, score=None, message=f"{kind} {t.number}", arm="random" if kind is Status.CRASHED else t.arm
+        )
+        for t, kind in zip(sy.search(count=6), kinds, strict=True)
+    ]
+    table = failure_kinds_table([*failed, trial("method", "test")], "tpe")
+    assert table.rows == (
+        ("diverged", "3", "tpe, search: 3", "diverged 0"),
+        ("crashed", "1", "random search, search: 1", "crashed 1"),
+        ("out of memory", "1", "tpe, search: 1", "out_of_memory 3"),
+    )
+    assert failure_kinds_table([], "tpe").rows == ()
