@@ -5,7 +5,8 @@ source (commit 14c8fee4, `autorl.environments.carl_features`), and so are the fi
 
 Where this differs from CARL, and why:
 
-* Pendulum's ``gravity`` is left out: Gymnasium reads ``g`` alone, so it changes nothing.
+* Pendulum's ``gravity`` and Acrobot's ``LINK_LENGTH_2`` are left out: they change nothing. Gymnasium reads ``g`` alone, and the
+  second length only to draw its picture.
 * Pendulum starts within [-max, max], as Gymnasium does; CARL draws from [0, max].
 * Acrobot's ``torque_noise_max`` must not be negative: CARL allows it, and Gymnasium then draws no noise.
 * Where CARL's range is infinite, the range proposed to teachers is finite, and chosen here.

@@ -47,7 +47,6 @@ PENDULUM = (
 )
 ACROBOT = (
     _bounded("link_length_1", 0.1, 10.0, 1.0),
-    _bounded("link_length_2", 0.1, 10.0, 1.0),
     _bounded("link_mass_1", 0.1, 10.0, 1.0),
     _bounded("link_mass_2", 0.1, 10.0, 1.0),
     _bounded("link_com_pos_1", 0.0, 1.0, 0.5),
@@ -66,7 +65,7 @@ MOUNTAIN_CAR = (
     TaskDimension("max_position", 0.46, 0.6, 0.6),
     _scaled("max_speed", 0.07, least=0.0),
     TaskDimension("goal_position", 0.0, 0.6, 0.45),
-    TaskDimension("goal_velocity", 0.0, 0.03, 0.0),
+    TaskDimension("goal_velocity", 0.0, 0.05, 0.0),
     _scaled("force", 0.001),
     _scaled("gravity", 0.0025, least=0.0),
     TaskDimension("min_position_start", -0.8, -0.5, -0.6),

@@ -108,7 +108,7 @@ class LpgGridWorld:
             UsageError: Unknown names (did you mean), wrong values, agent and objects not in different free cells.
         """
         task = override_task(self.name, self.default_task(), overrides, space=self.task_space)
-        if not bool(sampling.is_valid(task)):
+        if not bool(jax.jit(sampling.is_valid)(task)):
             raise UsageError(
                 f"environment {self.name!r}: start and the first {task['objects']} of places must be different cells without "
                 f"walls, with rows and columns from 0 to {task['size'] - 1}"

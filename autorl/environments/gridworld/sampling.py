@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -34,10 +35,12 @@ def sample_task(key: Array, of: GridDistribution) -> dict[str, Array]:
 
 @functools.cache
 def default_task(of: GridDistribution) -> dict[str, np.ndarray]:
-    """Return the task that the key 0 draws, with the longest episodes."""
+    """Return the task that the key 0 draws, of the largest size, with all objects and the longest episodes."""
+    count = len(of.kinds)
+    largest = replace(of, sizes=of.sizes[1:] * 2, objects=(count, count), steps=(of.limit, of.limit))
     with jax.ensure_compile_time_eval():
-        drawn = {name: np.asarray(value) for name, value in sample_task(jax.random.key(0), of).items()}
-    return {**drawn, "max_steps": np.asarray(of.limit, np.int32)}
+        drawn = jax.jit(sample_task, static_argnums=1)(jax.random.key(0), largest)
+    return {name: np.asarray(value) for name, value in drawn.items()}
 
 
 def is_valid(task: Task) -> Array:

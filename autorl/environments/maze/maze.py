@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -94,7 +95,7 @@ class Maze:
         if (level := entries.pop("level", None)) is not None:
             task = self._level(level)
         task = override_task(self.name, task, entries)
-        if not bool(is_valid(task)):
+        if not bool(jax.jit(is_valid)(task)):
             raise UsageError(
                 f"environment {self.name!r}: start {task['start'].tolist()} and goal {task['goal'].tolist()} must be two free "
                 f"cells within 0 to {self.size - 1}, and direction {task['direction']} one of 0 to 3"
