@@ -67,7 +67,7 @@ def level_from_text(text: str) -> dict[str, np.ndarray]:
         lengths = sorted({len(line) for line in lines})
         raise UsageError(f"level: expected n lines of n characters, got {len(lines)} lines of lengths {lengths}")
     cells = np.array([list(line) for line in lines])
-    strange = sorted(set(cells.ravel()) - set("#.G" + _AGENT))
+    strange = sorted(set("".join(lines)) - set("#.G" + _AGENT))
     goals, agents = np.argwhere(cells == "G"), np.argwhere(np.isin(cells, list(_AGENT)))
     if strange or len(goals) != 1 or len(agents) != 1:
         raise UsageError(
