@@ -56,7 +56,10 @@ def actions_for(name: str, rng: np.random.Generator, count: int) -> np.ndarray:
     return rng.integers(0, 3, count).astype(np.int32)
 
 
-@pytest.mark.parametrize("name", STATES)
+SLOW = ("Pendulum-v1", "Acrobot-v1")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in STATES])
 def test_episodes_are_gymnasiums(name: str) -> None:
     environment = make_environment(f"carl:{name}")
     advance, reset = quick_jit(environment.step), quick_jit(environment.reset)
@@ -95,6 +98,7 @@ def starts(name: str, *contexts: dict[str, float]) -> list[np.ndarray]:
     return [np.asarray(draw(keys, make_task(environment, context))) for context in contexts]
 
 
+@pytest.mark.slow
 def test_starts_are_what_the_task_says() -> None:
     def spans(drawn: np.ndarray, low: list[float], high: list[float]) -> None:
         np.testing.assert_allclose(drawn.min(axis=0), low, atol=0.03)

@@ -129,7 +129,8 @@ def test_objects_come_back_anywhere_that_is_free() -> None:
         assert np.argwhere(seen[1 + kind]).tolist() == there
 
 
-@pytest.mark.parametrize("name", ["small", *(pytest.param(name, marks=pytest.mark.slow) for name in ("all", "longer"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["small", "all", "longer"])
 def test_tasks_are_drawn_from_the_distribution(name: str) -> None:
     environment = make_environment(f"lpg:{name}")
     of = environment.distribution
