@@ -132,9 +132,9 @@ _STARTS: dict[str, Callable[[Array, Task], dict[str, Array]]] = {
 
 
 def carl_environment(id: str) -> Environment:
-    """Return the environment of the public id ``carl:NAME`` or ``carl:NAME-visible``."""
+    """Return the environment of the public id ``contextual:NAME`` or ``contextual:NAME-visible``."""
     hidden = id.removesuffix(SUFFIX)
-    name = hidden.removeprefix("carl:")
+    name = hidden.removeprefix("contextual:")
     environment = ContextualControl(
         hidden, gymnax_environment(f"gymnax:{name}"), TaskBox(FEATURES[name]), _STARTS[name]
     )

@@ -69,7 +69,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
             for name in XMINIGRID_NAMES
         },
         **{
-            f"carl:{name}{shown}": "autorl.environments.carl:carl_environment"
+            f"contextual:{name}{shown}": "autorl.environments.contextual:carl_environment"
             for name in ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0")
             for shown in ("", "-visible")
         },
@@ -97,7 +97,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
 )
 """Id -> factory, called with the id. Adding an environment is one line here; the contract tests then cover it."""
 
-_PREFIXES = ("gymnax", "carl", "point_mass", "maze", "lpg", "mdp", "probe", "minigrid", "xminigrid")
+_PREFIXES = ("gymnax", "contextual", "point_mass", "maze", "lpg", "mdp", "probe", "minigrid", "xminigrid")
 
 
 def environment_names() -> tuple[str, ...]:

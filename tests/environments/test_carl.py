@@ -61,7 +61,7 @@ SLOW = ("Pendulum-v1", "Acrobot-v1")
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in STATES])
 def test_episodes_are_gymnasiums(name: str) -> None:
-    environment = make_environment(f"carl:{name}")
+    environment = make_environment(f"contextual:{name}")
     advance, reset = quick_jit(environment.step), quick_jit(environment.reset)
     for seed, context in enumerate(({}, OTHER[name])):
         task = make_task(environment, context)
@@ -87,7 +87,7 @@ def test_episodes_are_gymnasiums(name: str) -> None:
 
 def starts(name: str, *contexts: dict[str, float]) -> list[np.ndarray]:
     """Return the first states of 1,000 episodes in each context."""
-    environment = make_environment(f"carl:{name}")
+    environment = make_environment(f"contextual:{name}")
 
     @quick_jit
     def draw(keys: jax.Array, task: Any) -> jax.Array:
@@ -143,7 +143,7 @@ def test_names_and_defaults() -> None:
     bounds = {one.name: (one.least, one.greatest) for one in FEATURES["Acrobot-v1"]}
     assert bounds["link_moi"] == (0.1, 10.0)
     assert bounds["max_vel_2"] == pytest.approx((0.9 * np.pi, 90 * np.pi))
-    visible = make_environment("carl:Acrobot-v1-visible")
+    visible = make_environment("contextual:Acrobot-v1-visible")
     task = make_task(visible, {"link_moi": 2.0})
     shown = quick_jit(visible.reset)(jax.random.key(0), task)[0][6:]
     np.testing.assert_array_equal(shown, np.stack([task[one.name] for one in FEATURES["Acrobot-v1"]]))

@@ -12,7 +12,7 @@ import pytest
 
 from autorl.environments.autoreset import _RESET, batched_reset, batched_step_or_reset
 from autorl.environments.check import action_struct
-from autorl.environments.protocol import Box, Discrete, Environment, Step
+from autorl.environments.protocol import Box, Discrete, Environment, LevelEnvironment, Step
 from autorl.environments.registry import environment_names, make_environment
 from autorl.environments.tasks import make_task
 
@@ -20,7 +20,7 @@ from autorl.environments.tasks import make_task
 SLOW = ("-bsuite", "-misc", "Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar")
 QUICK_GRIDS = ("minigrid:Empty-5x5", "minigrid:Dynamic-Obstacles-5x5")  # of 60
 QUICK_TASKS = ("point_mass:gate-2d-visible", "maze:9x9")  # of 30
-MANY = ("minigrid:", "xminigrid:", "carl:", "point_mass:", "maze:", "lpg:")
+MANY = ("minigrid:", "xminigrid:", "contextual:", "point_mass:", "maze:", "lpg:")
 
 
 def is_quick(name: str) -> bool:
@@ -53,14 +53,21 @@ class Recorded(NamedTuple):
     elapsed: np.ndarray
 
 
+@functools.partial(quick_jit, static_argnums=0)
+def drawn_level(environment: LevelEnvironment, key: jax.Array) -> Any:
+    task = environment.sample_task(key)
+    return task, environment.is_valid(task)
+
+
 def altered(environment: Any) -> dict[str, np.ndarray]:
     """Return the default task with every number changed (floats by a quarter and a tenth, ints by one).
 
     Where most such tasks are none, as of mazes: a random one, with a time limit as long as the default one's.
     """
     task = environment.default_task()
-    if hasattr(environment, "is_valid"):
-        drawn = jax.device_get(jax.jit(environment.sample_task)(jax.random.key(1)))
+    if isinstance(environment, LevelEnvironment):
+        drawn, valid = jax.device_get(drawn_level(environment, jax.random.key(1)))
+        assert valid
         return {**drawn, **{name: task[name] for name in ("max_steps",) if name in task}}
     change = {
         "f": lambda x: (x * 1.25 + 0.1).astype(x.dtype),

@@ -15,12 +15,12 @@ from autorl.environments.registry import environment_names, make_environment
 from autorl.environments.task_box import TaskBox
 from autorl.environments.visible_task import VisibleTask
 
-QUICK = ("carl:MountainCar-v0",)
+QUICK = ("contextual:MountainCar-v0",)
 # a shown task differs in what is seen of it already: what counts is the environment behind it
 WITH_TASKS = [
     name
     for name in environment_names()
-    if name.startswith(("carl:", "point_mass:", "lpg:")) and not name.endswith("-visible")
+    if name.startswith(("contextual:", "point_mass:", "lpg:")) and not name.endswith("-visible")
 ]
 POLICIES = 12
 
@@ -30,8 +30,8 @@ def swing(observation: jax.Array) -> jax.Array:
     return jnp.where(observation[1] >= 0, 2, 0)
 
 
-LENGTHS = {"carl:MountainCar-v0": 200, "point_mass:gate-2d": 100, "point_mass:gate-3d": 100}
-FEEDBACK: dict[str, Callable[[jax.Array], jax.Array]] = {"carl:MountainCar-v0": swing}
+LENGTHS = {"contextual:MountainCar-v0": 200, "point_mass:gate-2d": 100, "point_mass:gate-3d": 100}
+FEEDBACK: dict[str, Callable[[jax.Array], jax.Array]] = {"contextual:MountainCar-v0": swing}
 
 
 def plans(environment: Environment, key: jax.Array, length: int) -> jax.Array:
