@@ -69,7 +69,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
             for name in XMINIGRID_NAMES
         },
         **{
-            f"contextual:{name}{shown}": "autorl.environments.contextual:carl_environment"
+            f"contextual:{name}{shown}": "autorl.environments.carl:carl_environment"
             for name in ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0")
             for shown in ("", "-visible")
         },
