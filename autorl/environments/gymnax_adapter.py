@@ -111,6 +111,11 @@ class GymnaxEnvironment:
             info={name: jnp.asarray(value) for name, value in info.items() if name != "discount"},  # is ~terminated
         )
 
+    def observe(self, state: State, task: Task) -> Array:
+        """Return what is observed in ``state``; for environments of gymnax whose observation is a function of both."""
+        with jax.numpy_dtype_promotion("standard"):
+            return self._observation(self._gymnax.get_obs(state, _with_task(self._parameters, task)))
+
     def _observation(self, observation: Any) -> Array:
         space = self._gymnax.observation_space(self._parameters)
         if isinstance(space, spaces.Discrete):

@@ -80,3 +80,14 @@ class Environment(Protocol):
 
     def step(self, key: Array, state: State, action: Array, task: Task) -> Step:
         """Advance by one action."""
+
+
+@runtime_checkable
+class LevelEnvironment(Environment, Protocol):
+    """An environment whose tasks are levels: structures, not points of a box, drawn by it and not all of them playable."""
+
+    def sample_task(self, key: Array) -> Task:
+        """Return a random task. Traceable."""
+
+    def is_valid(self, task: Task) -> Array:
+        """Return whether ``task`` can be played, bool scalar. Traceable."""

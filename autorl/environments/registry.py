@@ -46,6 +46,13 @@ GYMNAX_IDS = (
 )
 """What gymnax 1.0 offers (a test compares), without `EXCLUDED`."""
 
+LPG_NAMES = (
+    *("dense", "sparse", "long", "longer", "long_dense"),
+    *("rand_dense", "rand_long", "rand_small", "rand_sparse", "rand_very_dense"),
+    *("small", "medium", "large", "all"),
+)
+"""The distributions of grid worlds (a test compares)."""
+
 EXCLUDED = {
     "gymnax:MNISTBandit-bsuite": "making it downloads the MNIST data set",
     **{f"xminigrid:{name}": "its episodes take 5,120 to 81,920 steps" for name in XMINIGRID_EXCLUDED},
@@ -61,6 +68,22 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
             f"xminigrid:{name}": "autorl.environments.xminigrid_adapter:xminigrid_environment"
             for name in XMINIGRID_NAMES
         },
+        **{
+            f"contextual:{name}{shown}": "autorl.environments.carl:carl_environment"
+            for name in ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0")
+            for shown in ("", "-visible")
+        },
+        **{
+            f"point_mass:gate-{dimensions}{shown}": "autorl.environments.point_mass:point_mass_environment"
+            for dimensions in ("2d", "3d")
+            for shown in ("", "-visible")
+        },
+        **{
+            f"maze:{size}{view}": "autorl.environments.maze.maze:maze_environment"
+            for size in ("9x9", "13x13")
+            for view in ("", "-full")
+        },
+        **{f"lpg:{name}": "autorl.environments.gridworld.lpg:lpg_environment" for name in LPG_NAMES},
         "mdp:lottery": "autorl.environments.tabular_mdp:TabularMDP",
         "probe:constant_reward": "autorl.environments.probes:ConstantReward",
         "probe:observation_reward": "autorl.environments.probes:ObservationReward",
@@ -74,7 +97,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
 )
 """Id -> factory, called with the id. Adding an environment is one line here; the contract tests then cover it."""
 
-_PREFIXES = ("gymnax", "mdp", "probe", "minigrid", "xminigrid")
+_PREFIXES = ("gymnax", "contextual", "point_mass", "maze", "lpg", "mdp", "probe", "minigrid", "xminigrid")
 
 
 def environment_names() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autorl.environments.protocol import Environment, Task
+from autorl.environments.task_box import TaskBox
 from autorl.errors import UsageError, suggestion
 
 
@@ -35,7 +36,11 @@ def make_task(environment: Environment, overrides: Mapping[str, Any]) -> Task:
 
 
 def override_task(
-    name: str, default: Mapping[str, Any], overrides: Mapping[str, Any], fixed: Mapping[str, str] | None = None
+    name: str,
+    default: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    fixed: Mapping[str, str] | None = None,
+    space: TaskBox | None = None,
 ) -> dict[str, np.ndarray]:
     """Return ``default`` with ``overrides``, each with the shape and dtype of the entry it replaces.
 
@@ -44,6 +49,7 @@ def override_task(
         default: Entry -> array.
         overrides: Entry -> number, bool, or a list of numbers where the entry is an array.
         fixed: Names that exist but cannot be set -> why.
+        space: The declared task space, beyond whose limits values are refused.
 
     Raises:
         UsageError: Listing every problem.
@@ -59,6 +65,8 @@ def override_task(
             problems.append(f"{key}: {problem}, got {value!r}")
         else:
             task[key] = np.asarray(value, dtype=task[key].dtype)
+    if space is not None:
+        problems += space.problems(task)
     if problems:
         raise UsageError(f"environment {name!r}: " + "; ".join(problems))
     return task

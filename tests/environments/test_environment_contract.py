@@ -12,17 +12,19 @@ import pytest
 
 from autorl.environments.autoreset import _RESET, batched_reset, batched_step_or_reset
 from autorl.environments.check import action_struct
-from autorl.environments.protocol import Box, Discrete, Environment, Step
+from autorl.environments.protocol import Box, Discrete, Environment, LevelEnvironment, Step
 from autorl.environments.registry import environment_names, make_environment
 from autorl.environments.tasks import make_task
 
 # Asterix, Freeway and Seaquest unroll loops over their entities: most of the compile time of all
 SLOW = ("-bsuite", "-misc", "Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar")
 QUICK_GRIDS = ("minigrid:Empty-5x5", "minigrid:Dynamic-Obstacles-5x5")  # of 60
+QUICK_TASKS = ("maze:9x9",)  # of 30
+MANY = ("minigrid:", "xminigrid:", "contextual:", "point_mass:", "maze:", "lpg:")
 
 
 def is_quick(name: str) -> bool:
-    return name in QUICK_GRIDS or not (name.endswith(SLOW) or name.startswith(("minigrid:", "xminigrid:")))
+    return name in QUICK_GRIDS + QUICK_TASKS or (not name.endswith(SLOW) and not name.startswith(MANY))
 
 
 QUICK = [n for n in environment_names() if is_quick(n)]
@@ -51,8 +53,22 @@ class Recorded(NamedTuple):
     elapsed: np.ndarray
 
 
-def altered(task: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return ``task`` with every number changed (floats by a quarter and a tenth, ints by one)."""
+@functools.partial(quick_jit, static_argnums=0)
+def drawn_level(environment: LevelEnvironment, key: jax.Array) -> Any:
+    task = environment.sample_task(key)
+    return task, environment.is_valid(task)
+
+
+def altered(environment: Any) -> dict[str, np.ndarray]:
+    """Return the default task with every number changed (floats by a quarter and a tenth, ints by one).
+
+    Where most such tasks are none, as of mazes: a random one, with a time limit as long as the default one's.
+    """
+    task = environment.default_task()
+    if isinstance(environment, LevelEnvironment):
+        drawn, valid = jax.device_get(drawn_level(environment, jax.random.key(1)))
+        assert valid
+        return {**drawn, **{name: task[name] for name in ("max_steps",) if name in task}}
     change = {
         "f": lambda x: (x * 1.25 + 0.1).astype(x.dtype),
         "i": lambda x: x + np.ones((), x.dtype),
@@ -99,7 +115,7 @@ def made(name: str) -> Environment:
 def recorded(name: str) -> Recorded:
     environment = made(name)
     default = environment.default_task()
-    tasks = jax.tree.map(lambda a, b: jnp.stack([a, b]), default, altered(default))
+    tasks = jax.tree.map(lambda a, b: jnp.stack([a, b]), default, altered(environment))
     keys, *rest = rollout(environment, tasks, jax.random.key(7))
     states, actions, steps, observations, following, elapsed = jax.device_get(rest)
     return Recorded(environment, tasks, keys, states, actions, steps, observations, following, elapsed)
@@ -227,6 +243,8 @@ def test_tasks_change_the_dynamics(name: str) -> None:
     if not r.tasks:
         assert name in ("gymnax:Breakout-MinAtar", "gymnax:Catch-bsuite", "gymnax:FrozenLake-misc")
         return
+    if hasattr(r.environment, "task_space"):
+        return  # each dimension on its own: test_task_dimensions.py
     if "minigrid:" in name and not r.steps.reward.any():
         return  # tasks change what solving it pays, and chance did not: the tests of these environments solve them
     values = [r.steps.observation, r.steps.reward, r.steps.terminated]
@@ -239,7 +257,7 @@ def test_tasks_change_the_dynamics(name: str) -> None:
 def test_make_task(name: str) -> None:
     environment = made(name)
     default = environment.default_task()
-    wanted = altered(default)
+    wanted = altered(environment)
     plain = {key: value.tolist() for key, value in wanted.items()}
     task = make_task(environment, plain)
     assert task.keys() == default.keys()
