@@ -38,7 +38,6 @@ from autorl.inner.off_policy import (
     initial_progress,
     prepared,
     prioritisation,
-    repeat,
     take_in,
     updated_target,
     updates_until,
@@ -184,7 +183,7 @@ class SAC:
             # unpacked here, once: within the loop every step would copy the weights out of their vector
             tree = lax.optimization_barrier(self.actor_layout(hp).unpack(now.actor.parameters)["policy"])
             outputs = self._outputs(hp, tree, now.moments)
-            acted = repeat(hp.train_freq, lambda x: self._act(x, outputs, hp, task, size), now)
+            acted = lax.fori_loop(0, hp.train_freq, lambda _, x: self._act(x, outputs, hp, task, size), now)
             replay, moments = take_in(acted.replay, acted.moments, hp, size, now.replay.position)
             before, after = now.progress.env_steps, acted.progress.env_steps
             target = updated_target(acted.target, acted.critics.parameters, hp, before, after)
