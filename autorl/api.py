@@ -20,7 +20,7 @@ from autorl.studies.lock import StudyLock
 from autorl.studies.record import Record
 from autorl.studies.specification import Specification, SpecificationError, from_mapping, to_mapping, to_yaml
 from autorl.studies.specification import load as load_specification
-from autorl.studies.trial import Arm, Phase, Trial
+from autorl.studies.trial import COMPILED, Arm, Phase, Trial
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -289,7 +289,11 @@ class Study:
 
         trials = self.trials(None, None)
         about = manifest.read(self.folder.manifest)
-        write_report(self.folder.report, trials, self.plain_specification(), about, self.space, self.folder.figures)
+        with Record.open(self.folder.record, readonly=True) as record:
+            compiled = record.meta(COMPILED, [])
+        write_report(
+            self.folder.report, trials, self.plain_specification(), about, self.space, self.folder.figures, compiled
+        )
         if self.space is not None:
             started = datetime.fromisoformat(about["started"])
             optuna_storage.write(self.folder.optuna, self.folder.name, trials, self.space, started=started)

@@ -18,8 +18,9 @@ from autorl.analysis.figures import arm_scores, importance_bars, learning_curves
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.figures_space import contours, parallel_coordinates
 from autorl.analysis.importance import importances
+from autorl.analysis.programs import programs_sentence
 from autorl.analysis.result import summarise
-from autorl.analysis.scores import arm_name, count, environments, finished, number, plural
+from autorl.analysis.scores import all_environments, arm_name, count, environments, finished, number, plural
 from autorl.analysis.selection_bias import sentences
 from autorl.analysis.style import to_svg
 from autorl.analysis.tables import (
@@ -50,6 +51,7 @@ def write_report(
     manifest: Mapping[str, Any],
     space: Space | None = None,
     figures: Path | None = None,
+    compiled: Sequence[Json] = (),
 ) -> None:
     """Write the report to ``path``, atomically, and its figures as SVG files into the folder ``figures``. See `render`.
 
@@ -57,7 +59,7 @@ def write_report(
         StudyError: A file cannot be written.
     """
     drawn: dict[str, str] = {}
-    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn))
+    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn, compiled))
     if figures is not None:
         for name, svg in drawn.items():
             write_text_atomic(figures / f"{name}.svg", svg)
@@ -69,6 +71,7 @@ def render(
     manifest: Mapping[str, Any],
     space: Space | None = None,
     drawn: dict[str, str] | None = None,
+    compiled: Sequence[Json] = (),
 ) -> str:
     """Return the report as one self-contained HTML document.
 
@@ -78,6 +81,7 @@ def render(
         manifest: The manifest as plain data (see `autorl.studies.manifest`).
         space: The space searched, if anything was.
         drawn: Filled with the SVG text of every figure, by name.
+        compiled: The programs that were compiled, as the record keeps them.
     """
     drawn = {} if drawn is None else drawn
     result = summarise(trials, specification)
@@ -90,7 +94,7 @@ def render(
         page.section("Search", *_search(result, trials, searched, specification, space, drawn)),
         page.section("Trials", *_trials(result, trials)),
         page.section("Failures", *_failures(result, trials)),
-        page.section("Work", page.table(ledger_table(result))),
+        page.section("Work", page.table(ledger_table(result)), page.paragraph(_programs(compiled, specification))),
         page.section("Reproduction", *_reproduction(result, specification, manifest, space)),
     ]
     return page.page(f"{result['study'] or 'study'}: AutoRL report", body)
@@ -119,6 +123,10 @@ def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
     experiment["seeds"] = {k: v for k, v in (specification.get("seeds") or {}).items() if k in ("study", "test")}
     experiment["evaluation"] = dict(specification.get("evaluation") or {})
     return yaml.safe_dump(_builtin(experiment), sort_keys=False, allow_unicode=True)
+
+
+def _programs(compiled: Sequence[Json], specification: Mapping[str, Any]) -> str:
+    return programs_sentence(compiled, [str(e.get("id")) for e in all_environments(specification)])
 
 
 def _header(result: Json, specification: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ empty lane costs nothing. On an accelerator the same function is vmapped, in chu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -45,6 +45,7 @@ class PopulationProgram:
         devices: Devices the lanes are sharded over.
         episodes: Episodes of an evaluation.
         vectorise: ``map`` runs the lanes of a device one by one, ``vmap`` together.
+        static: The static hyperparameters, by name.
         traces: How often each function was traced; the retrace guard holds it at one.
         compile_seconds: Wall seconds spent tracing and compiling so far.
         speed: Env steps a second of the last call to `train`; 0 before any. Only for choosing the length of calls.
@@ -55,6 +56,7 @@ class PopulationProgram:
     devices: Sequence[Any]
     episodes: int
     vectorise: Vectorise
+    static: Mapping[str, Any] = field(default_factory=dict)
     traces: dict[str, int] = field(default_factory=dict)
     compile_seconds: float = 0.0
     speed: float = 0.0

@@ -23,7 +23,7 @@ from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
 from autorl.studies.specification import EnvironmentChoice, Specification
-from autorl.studies.trial import OBJECTIVE_ARM, Arm, Phase, Stage, Trial
+from autorl.studies.trial import COMPILED, OBJECTIVE_ARM, Arm, Json, Phase, Stage, Trial
 
 
 class Stopper:
@@ -188,6 +188,14 @@ class Session:
         counted = getattr(method, "statistics", None)
         if counted is not None:
             self.record.set_meta(f"statistics/{arm}", counted(state))
+
+    def note_programs(self) -> None:
+        """Keep what was compiled, in this session and in those before it, for the report."""
+        self.record.set_meta(COMPILED, [*self._compiled_before, *self.trainer.compiled_programs()])
+
+    @cached_property
+    def _compiled_before(self) -> list[Json]:
+        return list(self.record.meta(COMPILED, []))
 
     def values(self, candidate: Mapping[str, Any], environment: int, arm: Arm = "method") -> dict[str, Any]:
         """Return the hyperparameters of a candidate in an environment.

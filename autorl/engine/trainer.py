@@ -15,7 +15,9 @@ from autorl.engine.lanes import Job, Outcome, static_groups
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
 from autorl.errors import AutoRLError
+from autorl.inner.protocol import static_values
 from autorl.outer.protocol import Status
+from autorl.studies.trial import Json
 
 LANES_ON_CPU = 32
 MEMORY_SHARE = 0.25
@@ -62,6 +64,20 @@ class Trainer:
     def trace_counts(self) -> list[dict[str, int]]:
         """Return how often each function of each program was traced: once, whatever the number of generations."""
         return [dict(program.traces) for program in self.programs.values()]
+
+    def compiled_programs(self) -> list[Json]:
+        """Return what was compiled so far, as JSON: one entry for each program.
+
+        Keys: ``environment`` (index), ``lanes``, ``static`` (hyperparameters by name), ``form`` (counts programs that differ in
+        nothing else: in the structure of the objective), ``seconds``.
+        """
+        found: list[Json] = []
+        for (environment, _, lanes), program in self.programs.items():
+            entry: Json = {"environment": environment, "lanes": lanes, "static": dict(program.static)}
+            alike = sum(entry.items() <= other.items() for other in found)
+            if program.traces:  # one that did not fit into memory has none
+                found.append({**entry, "form": alike, "seconds": program.compile_seconds})
+        return found
 
     def hyperparameters(self, environment: int, values: Mapping[str, Any]) -> Any:
         """Return the learner's hyperparameters for plain ``values``."""
@@ -144,7 +160,8 @@ class Trainer:
         if (*signature, lanes) not in self.programs:
             assert self.vectorise is not None
             learner = self.learners[environment]
-            made = PopulationProgram(learner, lanes, self.devices, self.episodes, self.vectorise)
+            static = static_values(hp)
+            made = PopulationProgram(learner, lanes, self.devices, self.episodes, self.vectorise, static)
             self.programs[(*signature, lanes)] = made
         return self.programs[(*signature, lanes)]
 

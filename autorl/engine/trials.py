@@ -100,6 +100,7 @@ def run_jobs(
         done=ready,
         saver=lambda population: InflightSaver(session.folder.checkpoints, phase, population),
     )
+    session.note_programs()
     return [[own[i] for i in sorted(own)] for own in results]
 
 

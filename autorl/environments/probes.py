@@ -12,6 +12,7 @@ it, the broken part is known. All observe one float32 and all scale their reward
 | observation_action_reward | action 1 where the observation is 1, else 0 | observations and actions out of step |
 | continuous_action | action = target * observation | the continuous policy, its bounds |
 | truncation | value 1 / (1 - gamma) | bootstrapping at time limits |
+| continuous_truncation | the same, for action = target * observation | either of both |
 | nan_reward | nothing: its reward turns to NaN | the divergence flag |
 """
 
@@ -174,6 +175,21 @@ class Truncation(ConstantReward):
     def max_episode_steps(self) -> int:
         """Ten steps."""
         return 10
+
+    def _truncates(self) -> bool:
+        return True
+
+
+class ContinuousTruncation(ContinuousAction):
+    """Reward 1 - (action - target * observation)^2 at every step, truncated after 10: at best 1 / (1 - gamma) everywhere."""
+
+    @property
+    def max_episode_steps(self) -> int:
+        """Ten steps."""
+        return 10
+
+    def _reward(self, state: ProbeState, action: Array, task: Task) -> Array:
+        return 1.0 + super()._reward(state, action, task)
 
     def _truncates(self) -> bool:
         return True

@@ -92,6 +92,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
         "probe:observation_action_reward": "autorl.environments.probes:ObservationActionReward",
         "probe:continuous_action": "autorl.environments.probes:ContinuousAction",
         "probe:truncation": "autorl.environments.probes:Truncation",
+        "probe:continuous_truncation": "autorl.environments.probes:ContinuousTruncation",
         "probe:nan_reward": "autorl.environments.probes:NanReward",
     },
 )

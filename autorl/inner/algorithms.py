@@ -11,6 +11,7 @@ ALGORITHMS: Registry[Any] = Registry(
     {
         "ppo": "autorl.inner.ppo:PPO",
         "dqn": "autorl.inner.dqn:DQN",
+        "sac": "autorl.inner.sac:SAC",
         "tabular": "autorl.inner.tabular:TabularQ",
     },
 )

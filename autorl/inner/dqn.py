@@ -13,7 +13,7 @@ all environments, and happen between acting and learning. Epsilon falls linearly
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,28 +25,31 @@ from autorl.environments.autoreset import batched_step_or_reset
 from autorl.environments.protocol import Discrete, Environment, Task
 from autorl.errors import IncompatibleError
 from autorl.inner import replay as buffer
-from autorl.inner.branching import update_if
-from autorl.inner.dqn_hyperparameters import (
-    DQNHyperparameters,
-    exploration,
-    prepared,
-    prioritisation,
-    target_updates,
-)
+from autorl.inner.dqn_hyperparameters import DQNHyperparameters, exploration
 from autorl.inner.dqn_loss import objective_slope, td_slope
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.network_registers import network_slope
 from autorl.inner.networks import QNetwork, flatten_observations
-from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
+from autorl.inner.normalisation import Moments, initial_moments, normaliser
+from autorl.inner.off_policy import (
+    ACT,
+    LEARN,
+    average_return,
+    initial_progress,
+    prepared,
+    prioritisation,
+    repeat,
+    take_in,
+    updated_target,
+    updates_until,
+)
 from autorl.inner.optimiser import Adam, Layout, adam_step, initial_adam
 from autorl.inner.protocol import Evaluation, Progress
 from autorl.inner.random_words import below, random_words, uniform
 from autorl.inner.registers import Values, part_done
 from autorl.inner.replay import Replay, Transitions
-from autorl.inner.rollout import RETURN_DECAY, Actors, start_actors
+from autorl.inner.rollout import Actors, start_actors
 
-_ACT, _LEARN = 0, 1
-"""Streams of random words: one block for each step, one for each update."""
 _WORDS_PER_STEP = 4
 """For each environment: explore or not, which action, and the two words of the environment's key."""
 
@@ -92,22 +95,18 @@ class DQN:
         if not isinstance(self.environment.action_space, Discrete):
             raise IncompatibleError(
                 f"learner 'dqn' chooses among discrete actions, but {self.environment.name!r} has "
-                f"{self.environment.action_space}; use 'ppo' there"
+                f"{self.environment.action_space}; use 'ppo' or 'sac' there"
             )
 
     @classmethod
     def prepare(cls, values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> DQNHyperparameters:
-        """Return the hyperparameters of a training of ``horizon`` env steps; missing ones take their default.
-
-        The allocation ``buffer_capacity``, unless given, is the smallest power of two that holds every ``buffer_size`` up
-        to the larger of its value and its upper bound in ``upper_bounds``, but no more than the training produces: one
-        program then serves a whole space.
+        """Return the hyperparameters of a training of ``horizon`` env steps; see `autorl.inner.off_policy.prepared`.
 
         Raises:
             IncompatibleError: The objective is neither of the family ``value`` nor ``network``.
             UsageError: Listing every unknown name and value out of range; or no single iteration fits into ``horizon``.
         """
-        return prepared(values, horizon, upper_bounds)
+        return prepared(DQNHyperparameters, values, horizon, upper_bounds)
 
     def network(self, hp: DQNHyperparameters) -> QNetwork:
         """Return the network of ``hp``: flat observations [..., D] -> action values [..., actions]."""
@@ -138,16 +137,8 @@ class DQN:
         """Return a fresh agent with its environments reset to ``task``."""
         network_key, actor_key, words_key = jax.random.split(key, 3)
         parameters = self.layout(hp).pack(self.network(hp).init(network_key, jnp.zeros((1, self._observation_size))))
-        zero = jnp.zeros((), jnp.float32)
-        progress = Progress(
-            env_steps=jnp.zeros((), jnp.int32),
-            updates=jnp.zeros((), jnp.int32),
-            diverged=jnp.zeros((), jnp.bool_),
-            train_return=jnp.full((), jnp.nan, jnp.float32),
-            metrics=dict.fromkeys(("loss", "action_value", "gradient_norm", "epsilon"), zero),
-        )
         return DQNState(
-            progress=progress,
+            progress=initial_progress(("loss", "action_value", "gradient_norm", "epsilon")),
             key=jax.random.bits(words_key, (2,), jnp.uint32),
             adam=initial_adam(parameters),
             target=parameters,
@@ -168,9 +159,12 @@ class DQN:
             # unpacked here, once: within the loop every step would copy the weights out of their vector
             tree = lax.optimization_barrier(self.layout(hp).unpack(now.adam.parameters))
             values = self._values(hp, tree, now.moments)
-            acted = _repeat(hp.train_freq, lambda x: self._act(x, values, hp, task, size, horizon), now)
-            acted = self._take_in(acted, hp, size, now.replay.position)
-            return self._learn(self._update_target(acted, hp, now.progress.env_steps), hp, size, horizon)
+            acted = repeat(hp.train_freq, lambda x: self._act(x, values, hp, task, size, horizon), now)
+            replay, moments = take_in(acted.replay, acted.moments, hp, size, now.replay.position)
+            before, after = now.progress.env_steps, acted.progress.env_steps
+            target = updated_target(acted.target, acted.adam.parameters, hp, before, after)
+            ready = acted._replace(replay=replay, moments=moments, target=target)
+            return self._learn(ready, hp, size, horizon)
 
         fitted = state._replace(replay=buffer.begin(state.replay, size, prioritisation(hp)))
         return lax.while_loop(go_on, iterate, fitted)
@@ -209,7 +203,7 @@ class DQN:
     ) -> DQNState:
         """Take one step in every environment and store the transitions."""
         progress, actors = state.progress, state.actors
-        words = random_words(state.key, _ACT, progress.env_steps, _WORDS_PER_STEP * hp.n_envs).reshape(hp.n_envs, -1)
+        words = random_words(state.key, ACT, progress.env_steps, _WORDS_PER_STEP * hp.n_envs).reshape(hp.n_envs, -1)
         epsilon = exploration(hp, progress.env_steps, horizon)
         flat = self._flat(actors.observation)
         greedy = jnp.argmax(values(flat), axis=-1).astype(jnp.int32)
@@ -227,7 +221,7 @@ class DQN:
         total = actors.episode_return + step.reward
         progress = progress._replace(
             env_steps=progress.env_steps + hp.n_envs,
-            train_return=_average_return(progress.train_return, total, done),
+            train_return=average_return(progress.train_return, total, done),
             diverged=progress.diverged | ~jnp.all(jnp.isfinite(step.reward)),
             metrics={**progress.metrics, "epsilon": epsilon},
         )
@@ -237,38 +231,9 @@ class DQN:
             actors=Actors(observation, env_state, jnp.where(done, 0.0, total)),
         )
 
-    def _take_in(self, state: DQNState, hp: DQNHyperparameters, size: Array, start: Array) -> DQNState:
-        """Give priorities to what the steps since position ``start`` stored, and add it to the moments."""
-        replay, count = state.replay, hp.n_envs
-        steps = jnp.minimum(hp.train_freq, size // count)  # a ring smaller than the rollout kept only its end
-
-        def add(moments: Moments) -> Moments:
-            def one(i: Array, now: Moments) -> Moments:
-                first = lax.rem(start + i * count, size)
-                rows = lax.dynamic_slice_in_dim(replay.rows, first, count)
-                return merge(now, buffer.unpack(rows).observation)
-
-            return lax.fori_loop(0, steps, one, moments)
-
-        return state._replace(
-            moments=update_if(hp.normalize_observations, add, state.moments),
-            replay=buffer.admit(replay, start, steps, count, size, prioritisation(hp)),
-        )
-
-    def _update_target(self, state: DQNState, hp: DQNHyperparameters, before: Array) -> DQNState:
-        """Make the target updates that fell due since env step ``before``."""
-        due = target_updates(hp, before, state.progress.env_steps)
-        # the parameters stood still meanwhile, so several updates are one that goes further
-        share = 1.0 - jnp.power(1.0 - hp.tau, due.astype(jnp.float32))
-        parameters = state.adam.parameters
-        target = update_if(due > 0, lambda old: old + share * (parameters - old), state.target)
-        return state._replace(target=target)
-
     def _learn(self, state: DQNState, hp: DQNHyperparameters, size: Array, horizon: Array) -> DQNState:
         """Make the updates of one iteration, unless it is too early or a number is not finite."""
-        enough = state.replay.filled >= jnp.minimum(size, hp.buffer_batch_size)
-        ready = (state.progress.env_steps > hp.learning_starts) & enough
-        stop = state.progress.updates + jnp.where(ready, hp.gradient_steps, 0)
+        stop = updates_until(hp, state.progress, state.replay, size)
         return lax.while_loop(
             lambda now: (now.progress.updates < stop) & ~now.progress.diverged,
             lambda now: self._update(now, hp, horizon),
@@ -278,7 +243,7 @@ class DQN:
     def _update(self, state: DQNState, hp: DQNHyperparameters, horizon: Array) -> DQNState:
         """Make one update of the network and of the priorities; where loss or gradient are not finite, set the flag."""
         progress, adam, priority = state.progress, state.adam, prioritisation(hp)
-        words = random_words(state.key, _LEARN, progress.updates, hp.buffer_batch_size)
+        words = random_words(state.key, LEARN, progress.updates, hp.buffer_batch_size)
         drawn = buffer.sample(state.replay, words, priority)
         layout = self.layout(hp)
         target = layout.unpack(jnp.where(hp.use_target_network, state.target, adam.parameters))
@@ -294,7 +259,7 @@ class DQN:
         elif hp.objective.family == "network":
             normalise = normaliser(state.moments, hp.normalize_observations)
             # two words more than the batch took: for the random constants of the loss
-            more = random_words(state.key, _LEARN, progress.updates, hp.buffer_batch_size + 2)[-2:]
+            more = random_words(state.key, LEARN, progress.updates, hp.buffer_batch_size + 2)[-2:]
             apply, enabled = self.network(hp).apply, priority.enabled
             found = network_slope(
                 hp.objective, apply, normalise, tree, target, drawn, self._actions, hp.gamma, more, enabled
@@ -322,25 +287,3 @@ class DQN:
         trusted = priority._replace(enabled=priority.enabled & finite)
         replay = buffer.reprioritise(state.replay, drawn.indices, found.error, trusted)
         return state._replace(progress=progress, adam=adam, replay=replay)
-
-
-def _repeat(count: Array, step: Callable[[DQNState], DQNState], state: DQNState) -> DQNState:
-    """Apply ``step`` ``count`` (int32, traced) times, four in a row where that fits: a turn of a loop costs a quarter of one."""
-
-    def four(turn: Array, now: DQNState) -> DQNState:
-        del turn
-        for _ in range(4):
-            now = step(now)
-        return now
-
-    state = lax.fori_loop(0, count // 4, four, state)
-    return lax.fori_loop(0, lax.rem(count, 4), lambda _, now: step(now), state)
-
-
-def _average_return(before: Array, total: Array, done: Array) -> Array:
-    """Return the exponential average of returns after a step in which the episodes ``done`` [B] ended with ``total``."""
-    count = jnp.sum(done, dtype=jnp.float32)
-    mean = jnp.sum(jnp.where(done, total, 0.0)) / count
-    keep = jnp.power(RETURN_DECAY, count)
-    after = jnp.where(jnp.isnan(before), mean, keep * before + (1.0 - keep) * mean)
-    return jnp.where(count > 0.0, after, before)

@@ -1,16 +1,11 @@
-"""The hyperparameters of DQN, and the schedules that they mean."""
+"""The hyperparameters of DQN, and the exploration that they mean."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from autorl.errors import UsageError
-from autorl.inner.protocol import hyperparameters, make_hyperparameters, objective_field, static, traced
-from autorl.inner.replay import Prioritisation
+from autorl.inner.protocol import hyperparameters, objective_field, static, traced
 from autorl.objectives.protocol import Objective
 
 
@@ -53,43 +48,8 @@ class DQNHyperparameters:
     )
 
 
-def prepared(values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> DQNHyperparameters:
-    """Return the hyperparameters of a training of ``horizon`` env steps; see `autorl.inner.dqn.DQN.prepare`."""
-    hp = make_hyperparameters(DQNHyperparameters, values)
-    if int(hp.train_freq) * hp.n_envs > horizon:
-        raise UsageError(
-            f"train_freq * n_envs: one iteration of {int(hp.train_freq)} * {hp.n_envs} env steps does not fit into a "
-            f"training of {horizon}; make the budget's env_steps larger, or train_freq or n_envs smaller"
-        )
-    largest = max(int(hp.buffer_size), int(upper_bounds.get("buffer_size", 0)))
-    capacity = _power_of_two(max(min(horizon, largest), hp.n_envs))
-    capacity = _power_of_two(int(values.get("buffer_capacity", capacity)))
-    if capacity < hp.n_envs:
-        raise UsageError(f"buffer_capacity: expected at least n_envs = {hp.n_envs}, got {capacity}")
-    return make_hyperparameters(DQNHyperparameters, {**values, "buffer_capacity": capacity})
-
-
 def exploration(hp: DQNHyperparameters, env_steps: Array, horizon: Array) -> Array:
     """Return epsilon (float32 scalar) after ``env_steps`` of a training of ``horizon``."""
     span = hp.exploration_fraction * horizon.astype(jnp.float32)
     progress = jnp.where(span > 0.0, jnp.minimum(env_steps.astype(jnp.float32) / span, 1.0), 1.0)
     return hp.initial_epsilon + progress * (hp.target_epsilon - hp.initial_epsilon)
-
-
-def target_updates(hp: DQNHyperparameters, before: Array, after: Array) -> Array:
-    """Return how many target updates (int32) fall due after ``before`` and up to ``after`` env steps.
-
-    One falls due every ``target_update_interval`` env steps, rounded up to whole steps of all environments.
-    """
-    interval = -(-hp.target_update_interval // hp.n_envs) * hp.n_envs
-    return after // interval - before // interval
-
-
-def prioritisation(hp: DQNHyperparameters) -> Prioritisation:
-    """Return the settings of the replay."""
-    return Prioritisation(hp.buffer_prio_sampling, hp.buffer_alpha, hp.buffer_beta, hp.buffer_epsilon)
-
-
-def _power_of_two(n: int) -> int:
-    """Return the smallest power of two that is at least ``n``."""
-    return 1 << max(n - 1, 0).bit_length()

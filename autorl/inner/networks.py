@@ -116,6 +116,28 @@ class QNetwork(nn.Module):
         return MLP(self.actions, self.hidden_size, self.n_layers, self.activation)(x)
 
 
+class TwinCritic(nn.Module):
+    """Two critics that share nothing: flat observations [N, D] and actions [N, A] -> values [2, N].
+
+    Attributes:
+        hidden_size: Width of the hidden layers of both.
+        n_layers: Number of hidden layers of both.
+        activation: ``tanh`` or ``relu``.
+    """
+
+    hidden_size: int = 64
+    n_layers: int = 2
+    activation: str = "tanh"
+
+    @nn.compact
+    def __call__(self, observations: Array, actions: Array) -> Array:
+        """Return float32 [2, N]."""
+        x = jnp.concatenate([observations, actions], axis=-1)
+        # one after the other: on a CPU, slopes of batched products take three times as long (measured, width 256)
+        values = [MLP(1, self.hidden_size, self.n_layers, self.activation)(x)[..., 0] for _ in range(2)]
+        return jnp.stack(values)
+
+
 class ActorCritic(nn.Module):
     """Separate actor and critic (no shared layer), and the log standard deviation of a Gaussian policy.
 

@@ -128,6 +128,21 @@ def is_traced(cls: type, name: str) -> bool:
     return bool(cls.__dataclass_fields__[name].metadata["traced"])  # type: ignore[attr-defined]
 
 
+def static_values(hp: Any) -> dict[str, Any]:
+    """Return the static hyperparameters of ``hp``, plain values by name: what its program was compiled for.
+
+    The structure of an objective is static too; of it this says only its kind, and nothing where there is none.
+    """
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(hp):
+        value = getattr(hp, field.name)
+        if "families" not in field.metadata:
+            found |= {} if field.metadata["traced"] else {field.name: value}
+        elif value is not None:
+            found[field.name] = type(value).__name__
+    return found
+
+
 def problems(cls: type, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (name, message) for every unknown name, wrong type and value out of range in ``values``."""
     fields = {f.name: f for f in dataclasses.fields(cls)}

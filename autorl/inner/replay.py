@@ -26,7 +26,7 @@ class Transitions(NamedTuple):
     Attributes:
         observation: float32 [N, D]; flat.
         next_observation: float32 [N, D]; reached by the step, before any reset.
-        action: int32 [N].
+        action: int32 [N]; or float32 [N, A] where actions are real numbers.
         reward: float32 [N].
         terminated: float32 [N]; 1 where the task ended, 0 also at a time limit.
     """
@@ -42,7 +42,7 @@ class Replay(NamedTuple):
     """The buffer.
 
     Attributes:
-        rows: float32 [capacity, 2 D + 3]; packed transitions.
+        rows: float32 [capacity, 2 D + A + 2]; packed transitions, a discrete action being one number (A = 1).
         tree: Priorities to the power of alpha; 0 where nothing lies. Kept up to date for prioritised members only.
         max_priority: float32 scalar; the largest priority so far, given to new transitions.
         position: int32 scalar; where the next transition goes.
@@ -86,10 +86,13 @@ class Sample(NamedTuple):
     weights: Array
 
 
-def empty(capacity: int, observation_size: int) -> Replay:
-    """Return a buffer of ``capacity`` (a power of two) rows for flat observations of ``observation_size``."""
+def empty(capacity: int, observation_size: int, action_size: int | None = None) -> Replay:
+    """Return a buffer of ``capacity`` (a power of two) rows for flat observations of ``observation_size``.
+
+    Actions are ``action_size`` real numbers; discrete where that is None.
+    """
     return Replay(
-        rows=jnp.zeros((capacity, 2 * observation_size + 3), jnp.float32),
+        rows=jnp.zeros((capacity, 2 * observation_size + (action_size or 1) + 2), jnp.float32),
         tree=sum_tree.build(jnp.zeros(capacity, jnp.float32)),
         max_priority=jnp.ones((), jnp.float32),
         position=jnp.zeros((), jnp.int32),
@@ -137,7 +140,7 @@ def store(replay: Replay, new: Transitions, size: Array) -> Replay:
         [
             new.observation,
             new.next_observation,
-            new.action.astype(jnp.float32)[:, None],
+            new.action.astype(jnp.float32).reshape(new.reward.shape[0], -1),
             new.reward[:, None],
             new.terminated[:, None],
         ],
@@ -174,8 +177,11 @@ def admit(replay: Replay, start: Array, steps: Array, count: int, size: Array, p
     return replay._replace(tree=update_if(priority.enabled, give, replay.tree))
 
 
-def sample(replay: Replay, words: Array, priority: Prioritisation) -> Sample:
-    """Draw a batch with replacement; ``words`` are uint32 [N] random words. The buffer holds something."""
+def sample(replay: Replay, words: Array, priority: Prioritisation, action_size: int | None = None) -> Sample:
+    """Draw a batch with replacement; ``words`` are uint32 [N] random words. The buffer holds something.
+
+    ``action_size`` is the one of `empty`.
+    """
 
     def prioritised() -> tuple[Array, Array]:
         indices = sum_tree.sample(replay.tree, uniform(words))
@@ -187,7 +193,7 @@ def sample(replay: Replay, words: Array, priority: Prioritisation) -> Sample:
 
     indices, weights = lax.cond(priority.enabled, prioritised, uniformly)
     rows = replay.rows.at[indices].get(mode="promise_in_bounds")
-    return Sample(indices, unpack(rows), weights)
+    return Sample(indices, unpack(rows, action_size), weights)
 
 
 def importance_weights(probability: Array, beta: Array) -> Array:
@@ -211,13 +217,14 @@ def reprioritise(replay: Replay, indices: Array, td_errors: Array, priority: Pri
     return replay._replace(tree=tree, max_priority=largest)
 
 
-def unpack(rows: Array) -> Transitions:
-    """Return the transitions of packed ``rows`` [N, 2 D + 3]."""
-    size = (rows.shape[1] - 3) // 2
+def unpack(rows: Array, action_size: int | None = None) -> Transitions:
+    """Return the transitions of packed ``rows`` [N, 2 D + A + 2]; ``action_size`` is the one of `empty`."""
+    size = (rows.shape[1] - (action_size or 1) - 2) // 2
+    action = rows[:, 2 * size : -2]
     return Transitions(
         observation=rows[:, :size],
         next_observation=rows[:, size : 2 * size],
-        action=rows[:, 2 * size].astype(jnp.int32),
-        reward=rows[:, 2 * size + 1],
-        terminated=rows[:, 2 * size + 2],
+        action=action[:, 0].astype(jnp.int32) if action_size is None else action,
+        reward=rows[:, -2],
+        terminated=rows[:, -1],
     )

@@ -16,6 +16,8 @@ _MAIN_ARMS: Final = ("method", "random", "default")
 AT_HURDLE: Final = "hurdle"
 VALIDATION: Final = "validation"
 """Names in a trial's ``values``."""
+COMPILED: Final = "compiled"
+"""Key of the record under which stands what programs were compiled."""
 Phase = Literal["search", "finalists", "test"]
 """Search seeds, fresh tuning seeds, untouched test seeds: three disjoint sets."""
 

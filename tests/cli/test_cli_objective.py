@@ -90,7 +90,7 @@ def test_export_writes_files_that_pass_their_own_test(tmp_path):
             2,
             "--range: expected ENV",
         ),
-        (["evaluate", "dqn", "-e", "gymnax:CartPole-v1", "--learner", "sac"], 2, "sac"),
+        (["evaluate", "dqn", "-e", "gymnax:CartPole-v1", "--learner", "trpo"], 2, "trpo"),
         (["evaluate", "dqn", "ppo_clip", "-e", "gymnax:CartPole-v1"], 2, "policy_gradient"),
         (["evaluate", "dqn", "-e", "gymnax:CartPole-v1", "--seeds", "0"], 2, "--seeds"),
     ],

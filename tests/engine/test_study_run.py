@@ -1,6 +1,7 @@
 """Whole studies, tiny: phases, seeds, equal work, failures, resuming in the middle, schedules."""
 
 import contextlib
+import re
 import sys
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def test_programs_were_traced_once_in_the_whole_study(tpe):
     with Record.open(tpe.folder.record, readonly=True) as record:
         programs = record.meta("programs")
     assert programs == [{"init": 1, "train": 1, "evaluate": 1}]  # one program for all arms, phases and generations
+    assert re.search(r"<p>1 compiled program, [^:]+ of compiling: everything", tpe.folder.report.read_text())
 
 
 @pytest.mark.parametrize("method", ["random", "pbt"])

@@ -14,6 +14,7 @@ from autorl.environments.registry import make_environment
 from autorl.environments.tasks import make_task
 from autorl.inner.dqn import DQN
 from autorl.inner.ppo import PPO
+from autorl.inner.sac import SAC
 from autorl.outer.protocol import Status
 from autorl.studies.trial import Stage
 
@@ -21,6 +22,7 @@ HORIZON = 1024
 SMALL = {
     PPO: {"n_envs": 4, "n_steps": 32, "minibatch_size": 64, "update_epochs": 2, "hidden_size": 16},
     DQN: {"learning_starts": 64, "buffer_size": 512, "buffer_batch_size": 16, "hidden_size": 16},
+    SAC: {"learning_starts": 64, "buffer_size": 512, "buffer_batch_size": 16, "hidden_size": 16},
 }
 
 
@@ -45,14 +47,17 @@ def same_state(a, b):
     )
 
 
-@pytest.mark.parametrize("learner", [PPO, DQN])
+@pytest.mark.parametrize("learner", [PPO, DQN, pytest.param(SAC, marks=pytest.mark.slow)])
 def test_a_lane_depends_on_nothing_but_itself(learner):
-    two = make_trainer(learner)
+    environment = "probe:continuous_truncation" if learner is SAC else "gymnax:CartPole-v1"
+    two = make_trainer(learner, environment)
     alone = two.run([job(0, seed=11, learner=learner)], keep_states=True)[0]
     crowd = [job(i, seed=100 + i, learner=learner, learning_rate=10.0 ** -(1 + i % 4)) for i in range(5)]
     crowd.insert(3, job(9, seed=11, learner=learner))
     amid = two.run(crowd, keep_states=True)[3]
-    four = make_trainer(learner, devices=jax.devices()[:4]).run([job(0, seed=11, learner=learner)], keep_states=True)[0]
+    four = make_trainer(learner, environment, devices=jax.devices()[:4]).run(
+        [job(0, seed=11, learner=learner)], keep_states=True
+    )[0]
     assert alone.status is Status.COMPLETED
     assert numbers(alone) == numbers(amid) == numbers(four)
     assert same_state(alone.state, amid.state)
@@ -110,6 +115,9 @@ def test_each_static_signature_is_one_program():
     outcomes = trainer.run([job(0), job(1, minibatch_size=32), job(2, learning_rate=0.1), job(3, minibatch_size=32)])
     assert [o.status for o in outcomes] == [Status.COMPLETED] * 4
     assert len(trainer.programs) == 2
+    compiled = trainer.compiled_programs()
+    assert [(e["environment"], e["form"], e["static"]["minibatch_size"]) for e in compiled] == [(0, 0, 64), (0, 0, 32)]
+    assert all(e["seconds"] > 0 and "learning_rate" not in e["static"] for e in compiled)
 
 
 def test_diverged_members_leave_the_others_bit_equal():

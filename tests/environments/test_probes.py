@@ -81,6 +81,14 @@ def test_truncation() -> None:
     assert not any(bool(s.terminated) for s in steps)
 
 
+def test_continuous_truncation() -> None:
+    observations, steps = episode("probe:continuous_truncation", [np.array([0.25], np.float32)] * 10, target=-0.75)
+    assert len(set(observations)) == 1
+    assert [float(s.reward) for s in steps] == pytest.approx([1 - (0.25 + 0.75 * observations[0]) ** 2] * 10)
+    assert [bool(s.truncated) for s in steps] == [False] * 9 + [True]
+    assert not any(bool(s.terminated) for s in steps)
+
+
 @pytest.mark.parametrize("after", [0, 3, 20])
 def test_nan_reward(after: int) -> None:
     _, steps = episode("probe:nan_reward", [1] * 20, nan_after=after)

@@ -13,8 +13,9 @@ from autorl.environments.registry import make_environment
 from autorl.errors import IncompatibleError, UsageError
 from autorl.inner import sum_tree
 from autorl.inner.dqn import DQN
-from autorl.inner.dqn_hyperparameters import DQNHyperparameters, exploration, target_updates
+from autorl.inner.dqn_hyperparameters import DQNHyperparameters, exploration
 from autorl.inner.dqn_loss import td_targets
+from autorl.inner.off_policy import target_updates
 from autorl.inner.protocol import is_traced, make_hyperparameters
 from autorl.inner.random_words import random_words, uniform
 from autorl.inner.replay import Transitions

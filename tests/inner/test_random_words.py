@@ -5,8 +5,9 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import kstest, norm
 
-from autorl.inner.random_words import below, random_words, threefry_2x32, uniform
+from autorl.inner.random_words import below, normal, random_words, threefry_2x32, uniform
 
 KEY = jnp.array([0x12345678, 0x9ABCDEF0], jnp.uint32)
 
@@ -63,3 +64,11 @@ def test_below_covers_its_range_and_nothing_else(limit):
     if limit < 10:
         counts = np.bincount(below(jnp.asarray(words(5, 30_000)), jnp.int32(limit)))
         np.testing.assert_allclose(counts / 30_000, 1 / limit, atol=0.012)
+
+
+def test_normal_is_symmetric_bounded_and_normal():
+    extremes = normal(jnp.array([0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000], jnp.uint32))
+    np.testing.assert_allclose(extremes[:2], norm.ppf([2.0**-24, 1 - 2.0**-24]), rtol=1e-4)
+    np.testing.assert_allclose(extremes[2:], norm.ppf([0.5 - 2.0**-24, 0.5 + 2.0**-24]), rtol=1e-3)
+    drawn = np.asarray(normal(jnp.asarray(words(11, 20_000))))
+    assert kstest(drawn, "norm").pvalue > 1e-3

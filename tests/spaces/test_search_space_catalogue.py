@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -19,6 +20,11 @@ EXPECTED = {
     "ppo_arlbench", "ppo_arlbench_minigrid", "ppo_arlbench_brax", "ppo_arlbench_full", "ppo_arlbench_pbt",
     "ppo_arlbench_minigrid_pbt", "dqn_arlbench", "dqn_arlbench_minigrid", "dqn_arlbench_full", "dqn_arlbench_pbt",
     "dqn_arlbench_minigrid_pbt", "ppo_rlzoo", "dqn_rlzoo", "ppo_continuous", "dqn_continuous",
+    "sac_arlbench", "sac_arlbench_box2d", "sac_arlbench_brax", "sac_arlbench_full", "sac_arlbench_pbt",
+    "sac_arlbench_box2d_pbt", "sac_arlbench_brax_pbt", "sac_rlzoo", "sac_continuous",
+    "ppo_how_to_autorl", "dqn_how_to_autorl", "sac_how_to_autorl",
+    "ppo_hporlbench", "dqn_hporlbench", "sac_hporlbench", "ppo_hporlbench_dynamic",
+    "ppo_hporlbench_extended", "dqn_hporlbench_extended", "sac_hporlbench_extended",
     "loss_value", "loss_td_given", "loss_td", "loss_policy_gradient", "loss_constants",
 }  # fmt: skip
 
@@ -91,6 +97,46 @@ def test_dqn_arlbench_is_the_published_space() -> None:
     }
 
 
+def test_sac_arlbench_is_the_published_space() -> None:
+    space = load_space("sac_arlbench")
+    assert space.unit_dimension == 11
+    assert space.dimensions["learning_rate"] == Float(1e-6, 0.1, "log")
+    assert space.dimensions["buffer_epsilon"] == Float(1e-9, 1e-4, "log")
+    assert space.dimensions["reward_scale"] == Float(0.1, 10, "log")
+    assert space.dimensions["tau"] == Float(0.01, 1)
+    assert dict(space.conditions) == {
+        "tau": Condition("use_target_network", (True,)),
+        **{f"buffer_{n}": Condition("buffer_prio_sampling", (True,)) for n in ("alpha", "beta", "epsilon")},
+    }
+    published = {
+        "": ((256, 512, 1024), (1024, 120_000), 8192),
+        "_box2d": ((128, 256, 512), (1024, 500_000), 8192),
+        "_brax": ((512, 1024, 2048), (2048, 2_000_000), 16_384),
+    }
+    for suffix, (batches, sizes, starts) in published.items():
+        other = load_space(f"sac_arlbench{suffix}")
+        assert other.dimensions["buffer_batch_size"] == Categorical(batches)
+        assert other.dimensions["buffer_size"] == Int(*sizes)
+        assert other.dimensions["learning_starts"] == Int(0, starts)
+        gone = {"buffer_size", "use_target_network"}
+        assert load_space(f"sac_arlbench{suffix}_pbt").dimensions.keys() == other.dimensions.keys() - gone
+
+
+def test_grids_of_hporlbench_have_the_published_numbers_of_configurations() -> None:
+    published = {"ppo": 108, "dqn": 108, "sac": 108, "ppo_dynamic": 9, "ppo_extended": 1296, "dqn_extended": 1296}
+    for name, count in {**published, "sac_extended": 972}.items():
+        learner, _, kind = name.partition("_")
+        space = load_space(f"{learner}_hporlbench{'_' * bool(kind)}{kind}")
+        assert math.prod(len(space.dimensions[n].choices) for n in space.searched) == count
+
+
+def test_full_spaces_of_how_to_autorl() -> None:
+    counts = {name: load_space(f"{name}_how_to_autorl").unit_dimension for name in ("ppo", "dqn", "sac")}
+    assert counts == {"ppo": 11, "dqn": 9, "sac": 7}
+    assert load_space("sac_how_to_autorl").dimensions["buffer_size"] == Int(5000, 50_000_000)
+    assert load_space("dqn_how_to_autorl").dimensions["learning_rate"] == Float(1e-6, 1e-2, "log")
+
+
 @pytest.mark.parametrize("suffix", ["arlbench", "arlbench_minigrid", "arlbench_pbt", "arlbench_minigrid_pbt", "rlzoo"])
 def test_target_networks_are_copied_where_the_source_copies_them(suffix: str) -> None:
     space = load_space(f"dqn_{suffix}")
@@ -106,6 +152,11 @@ def test_full_spaces_add_to_the_published_ones() -> None:
     added = load_space("dqn_arlbench_full").dimensions.keys() - load_space("dqn_arlbench").dimensions.keys()
     assert added == {"gamma", "exploration_fraction", "train_freq", "gradient_steps", "normalize_observations"}
     assert load_space("dqn_arlbench_full").dimensions["tau"] == Float(0.01, 1.0)
+    full, published = load_space("sac_arlbench_full"), load_space("sac_arlbench")
+    assert full.unit_dimension == 17
+    assert published.dimensions.keys() - full.dimensions.keys() == {"reward_scale"}
+    added = {"gamma", "train_freq", "gradient_steps", "alpha_auto", "alpha", "target_update_interval"}
+    assert full.dimensions.keys() - published.dimensions.keys() == {*added, "normalize_observations"}
 
 
 def test_rlzoo_networks_are_its_three() -> None:
