@@ -7,8 +7,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from autorl.errors import IncompatibleError, UnknownNameError, UsageError, suggestion
+from autorl.errors import IncompatibleError, UnknownNameError, UsageError
 from autorl.outer.protocol import Budget, SearchMethod
+from autorl.outer.settings import check_names
 from autorl.registry import Registry
 from autorl.spaces import Space
 
@@ -61,15 +62,8 @@ def make_method(
             f"search method {chosen!r} cannot search space {space.name!r}: it has {', '.join(sorted(missing))} dimensions. "
             f"Methods that can: {', '.join(fitting(space)) or 'none'}."
         )
-    known = method_settings(chosen)
     given = dict(settings or {})
-    wrong = [
-        f"unknown setting {key!r} of search method {chosen!r}.{suggestion(key, known)}"
-        for key in given
-        if key not in known
-    ]
-    if wrong:
-        raise UsageError("; ".join(wrong))
+    check_names(f"search method {chosen!r}", given, method_settings(chosen))
     make: Any = method
     made: SearchMethod[Any] = make(space, budget, seed, **given)
     return made

@@ -26,6 +26,6 @@ class GeometricPolicy(BudgetPolicy):
         self.eta = checked_eta(self.name, eta)
 
     @classmethod
-    def for_budget(cls, budget: Budget, spacing: int) -> Self:
-        """Return it with eta 3, the first rung as low as the checkpoints allow."""
-        return cls(geometric_rungs(budget.env_steps, 3, spacing))
+    def for_budget(cls, budget: Budget, spacing: int, *, eta: int = 3) -> Self:
+        """Return it with the first rung as low as the checkpoints allow."""
+        return cls(geometric_rungs(budget.env_steps, checked_eta(cls.name, eta), spacing), eta)

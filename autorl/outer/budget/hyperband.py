@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import count as counting
+from itertools import takewhile
 from typing import ClassVar
 
 from autorl.outer.budget.geometric import GeometricPolicy
@@ -31,6 +32,12 @@ class Hyperband(GeometricPolicy):
             trials = -(-(most + 1) * self.eta**s // (s + 1))
             yield SuccessiveHalving(self.rungs[most - s :], trials, self.eta, first)
             first += trials
+
+    def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
+        """Return those that the brackets under way have not kept."""
+        known = {run.trial for run in runs}
+        begun = takewhile(lambda bracket: bracket.first in known, self.brackets())
+        return tuple(trial for bracket in begun for trial in bracket.stops(runs))
 
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
         """Return ``count`` orders: those of the first bracket, then, while it waits or when it is done, of the next ones."""
