@@ -10,7 +10,7 @@ from _landscape_search import Outcome, answer, proposer, seed_order
 
 from autorl.errors import UsageError
 from autorl.keys import derive
-from autorl.outer.budget.joined import Joined
+from autorl.outer.budget.joined import Joined, most_trials
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.protocol import Budget, Proposal, Result
@@ -89,7 +89,7 @@ def search_under(landscape: Landscape, method: str, policy: str, trainings: int,
     """
     spacing = landscape.env_steps // landscape.checkpoints
     decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing)
-    trials = decides.starts or trainings * landscape.checkpoints
+    trials = most_trials(decides, trainings, landscape.checkpoints)
     proposes = proposer(landscape, method, trials, derive(seed, "search"))
     joined = Joined(proposes, decides, trainings * landscape.env_steps)
     search = _Search(Work(landscape, trainings), joined, proposes.init(), seed_order(seed))

@@ -21,6 +21,11 @@ class Due(NamedTuple):
     proposals: tuple[Proposal, ...]
 
 
+def most_trials(policy: BudgetPolicy, trainings: int, checkpoints: int) -> int:
+    """Return how many trials may start under a policy if ``trainings`` of so many ``checkpoints`` are granted: what a method plans for."""
+    return policy.starts or trainings * checkpoints
+
+
 @dataclass(frozen=True)
 class Joined:
     """A method and a policy.
