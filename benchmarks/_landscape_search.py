@@ -82,9 +82,7 @@ def search(landscape: Landscape, name: str, trainings: int, seeds: int, seed: in
     return Outcome(winner, landscape.test_score(winner), work.spent)
 
 
-def answer(
-    landscape: Landscape, proposal: Proposal, configuration: int, status: Status, score: float | None
-) -> Result:
+def answer(landscape: Landscape, proposal: Proposal, configuration: int, status: Status, score: float | None) -> Result:
     """Return what a method is told: what was trained in fact, the configuration nearest to its proposal, and how it ended."""
     trained = replace(proposal, candidate=landscape.configurations[configuration])
     return Result(trained, status, score)

@@ -17,6 +17,7 @@ from autorl.analysis.figures import arm_scores, importance_bars, learning_curves
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.importance import importances
 from autorl.analysis.result import summarise
+from autorl.analysis.rungs import rungs_table
 from autorl.analysis.scores import arm_name, count, environments, finished, number, plural
 from autorl.analysis.style import to_svg
 from autorl.analysis.tables import failures_table, ledger_table, result_table, trials_table, winner_table
@@ -183,7 +184,10 @@ def _search(
         return []
     found = importances(searched, space)
     source = _leader(result, searched)
-    parts = [_figure(drawn, optimisation_history(trials, specification), "history")]
+    rungs = rungs_table(searched, specification)
+    parts = [page.paragraph(result["chosen"])] if result["chosen"] else []
+    parts.append(_figure(drawn, optimisation_history(trials, specification), "history"))
+    parts += [] if rungs is None else [page.table(rungs, heading=True)]
     if any(t.parent is not None for t in searched):
         parts.append(_figure(drawn, pbt_schedule(searched, space, source), "schedule"))
         parts.append(_figure(drawn, lineage(searched, source), "lineage"))

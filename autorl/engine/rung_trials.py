@@ -58,9 +58,7 @@ def jobs_between(session: Session, block: Trial, start: int, end: int) -> list[J
     made: list[Job] = []
     for environment in session.acts_in("search"):
         horizon = session.horizon(environment)
-        jobs = jobs_of(
-            session, block, [environment], start=horizon * start // points, until=horizon * end // points
-        )
+        jobs = jobs_of(session, block, [environment], start=horizon * start // points, until=horizon * end // points)
         made += [replace(job, goes_on=end < points) for job in jobs]
     return made
 

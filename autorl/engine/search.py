@@ -37,9 +37,7 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
     while not method.finished(state):
         session.stopper.check()
         proposals = method.ask(state, _batch(session, method, state))
-        batch = recorded(
-            session, left, [trial_of(p, space, arm, session.seeds("search", p.repeat)) for p in proposals]
-        )
+        batch = recorded(session, left, [trial_of(p, space, arm, session.seeds("search", p.repeat)) for p in proposals])
         left = {}
         ended = _train(session, batch, told, store, meter)
         record.tell([(t.arm, t.phase, t.number) for t in ended])

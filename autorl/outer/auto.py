@@ -13,6 +13,7 @@ from autorl.outer.methods import METHODS, NUMERIC, resolve_auto
 from autorl.outer.protocol import Budget
 from autorl.spaces import Space
 
+
 @dataclass(frozen=True)
 class Choice:
     """What was chosen.

@@ -1,4 +1,4 @@
-"""Checks of the settings of search methods and budget policies: one clear error that names whose they are, the setting and what is allowed."""
+"""Checks of the settings of search methods and budget policies: one clear error that names owner, setting and what is allowed."""
 
 from __future__ import annotations
 

@@ -58,7 +58,9 @@ def _misplaced(s: Sections) -> Iterator[Finding]:
     for i, choice in enumerate(s.environments):
         if choice.role == "validation":
             message = "expected train or held_out: under a budget policy few trials get as far as validation"
-            yield Finding.refused(("environment", i, "role"), message, choice.role, "Change it, or remove search.policy")
+            yield Finding.refused(
+                ("environment", i, "role"), message, choice.role, "Change it, or remove search.policy"
+            )
 
 
 def starts_at(s: Sections, space: Space) -> tuple[list[Candidate], list[Finding]]:
@@ -72,7 +74,9 @@ def starts_at(s: Sections, space: Space) -> tuple[list[Candidate], list[Finding]
                 message = "expected default, or a mapping of hyperparameters"
                 found.append(Finding.refused(path, message, given))
             elif s.learner is None and s.intact("learner"):
-                found.append(Finding(path, "there is no learner that has a default. Write the configuration out", given))
+                found.append(
+                    Finding(path, "there is no learner that has a default. Write the configuration out", given)
+                )
             continue
         try:
             made.append(space.from_json(given))

@@ -42,9 +42,7 @@ class CutsAndRace(BudgetPolicy):
         "shrinkage: Efron and Morris, 1975, Data Analysis Using Stein's Estimator"
     )
 
-    def __init__(
-        self, rungs: Sequence[int], trials: int, env_steps: int, seeds: int = SEEDS, last: int = LAST
-    ) -> None:
+    def __init__(self, rungs: Sequence[int], trials: int, env_steps: int, seeds: int = SEEDS, last: int = LAST) -> None:
         """Prepare.
 
         Args:
