@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,7 +78,14 @@ class _Search:
         self.state = self.joined.method.tell(self.state, list(results.values()))
 
 
-def search_under(landscape: Landscape, method: str, policy: str, trainings: int, seed: int) -> Outcome:
+def search_under(
+    landscape: Landscape,
+    method: str,
+    policy: str,
+    trainings: int,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Search with ``method`` under ``policy``, and return what the policy chooses.
 
     Args:
@@ -86,9 +94,10 @@ def search_under(landscape: Landscape, method: str, policy: str, trainings: int,
         policy: Name of a budget policy.
         trainings: Whole trainings granted; a part of one costs its share.
         seed: Makes the search reproducible.
+        settings: Of the policy.
     """
     spacing = landscape.env_steps // landscape.checkpoints
-    decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing)
+    decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing, settings)
     trials = most_trials(decides, trainings, landscape.checkpoints)
     proposes = proposer(landscape, method, trials, derive(seed, "search"))
     joined = Joined(proposes, decides, trainings * landscape.env_steps)

@@ -8,8 +8,8 @@
 FOLDER holds one TASK.csv.gz a task (Becktepe et al., 2024): configurations of a Sobol sequence, ten seeds, ten checkpoints of
 each training. A proposal is answered by the nearest configuration not yet trained. The search sees seeds 0 to 4; its winner is
 scored on seeds 5 to 9: 0 is the average configuration, 1 the best one. A policy of autorl.outer.budget cuts trainings short,
-which then cost their share; ``auto`` chooses method and policy itself. What is printed is the mean over the tasks, with a 95 % interval over the repeats (Student's t);
-beside it random search that trains each configuration on three seeds.
+which then cost their share; ``auto`` chooses method and policy itself. What is printed is the mean over the tasks, with a 95 %
+interval over the repeats (Student's t); beside it random search that trains each configuration on three seeds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from _landscape_search import Outcome, search
 
 from autorl.errors import AutoRLError, UsageError
 from autorl.keys import derive
-from autorl.outer.auto import choose
+from autorl.outer.auto import Choice, choose
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.protocol import Budget
 
@@ -50,17 +50,17 @@ def interval(values: Sequence[float]) -> dict[str, float | None]:
     return {"score": mean, "low": low, "high": high}
 
 
-def resolved(landscape: Landscape, trainings: int, policy: str | None) -> tuple[str, str | None]:
+def resolved(landscape: Landscape, trainings: int, policy: str | None) -> Choice:
     """Return the search method and the budget policy that ``auto`` stands for on a landscape. It has no default to begin with."""
     given = None if policy is None else make_policy(policy, Budget(trainings, landscape.checkpoints), 1)
-    chosen = choose(landscape.space, trainings, landscape.checkpoints, policy=given)
-    return chosen.method, chosen.policy
+    return choose(landscape.space, trainings, landscape.checkpoints, policy=given)
 
 
 def measure(landscapes: Sequence[Landscape], searched: Searcher, repeats: int, first: int = 0) -> dict[str, Any]:
     """Return score and interval over all tasks and for each, and the trainings that were spent on average.
 
-    The repeats are numbered from ``first``. Repeat r has the same randomness whatever is measured, so two methods can be compared repeat by repeat (``repeats``).
+    The repeats are numbered from ``first``. Repeat r has the same randomness whatever is measured, so two methods can be
+    compared repeat by repeat (``repeats``).
     """
     scores, spent = np.zeros((repeats, len(landscapes))), []
     for column, landscape in enumerate(landscapes):
@@ -107,11 +107,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     method, trainings, seeds = arguments.method, arguments.trainings, arguments.seeds
 
     def searched(landscape: Landscape, seed: int) -> Outcome:
-        name, policy = method, arguments.policy
+        name, policy, settings = method, arguments.policy, {}
         if method == "auto":
-            name, policy = resolved(landscape, trainings, policy)
+            chosen = resolved(landscape, trainings, policy)
+            name, policy, settings = chosen.method, chosen.policy, chosen.policy_settings
         if policy:
-            return search_under(landscape, name, policy, trainings, seed)
+            return search_under(landscape, name, policy, trainings, seed, settings)
         return search(landscape, name, trainings, seeds, seed)
 
     found = measure(landscapes, searched, arguments.repeats, arguments.first_repeat)

@@ -29,7 +29,7 @@ def self_contained(specification: Specification) -> Specification:
         )
         plain["search"] |= {"method": made.method, "chosen": made.why}
         if made.policy is not None and search.policy is None:
-            plain["search"]["policy"] = made.policy
+            plain["search"]["policy"] = {"name": made.policy, "settings": made.policy_settings}
         if made.starts and specification.learner is not None and not search.start:
             plain["search"]["start"] = [DEFAULT]
     plain["search"]["space"] = resolve_space(search.space)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from autorl.outer.budget.cuts_and_race import CUTS
 from autorl.outer.budget.joined import most_trials
@@ -21,12 +23,14 @@ class Choice:
     Attributes:
         method: Name of a search method.
         policy: Name of a budget policy; None where trainings are whole.
+        policy_settings: What it is to differ in from its defaults.
         starts: Whether it begins with the learner's default configuration.
         why: Sentences for people.
     """
 
     method: str
     policy: str | None
+    policy_settings: Mapping[str, Any]
     starts: bool
     why: str
 
@@ -37,7 +41,9 @@ def choose(
     """Return the method and the policy for a search.
 
     Measured with ``benchmarks/landscapes.py`` on ARLBench's landscapes (Becktepe et al., 2024), cutting trainings short is worth far more
-    than who proposes them: random proposals under ``race`` beat every method whose trainings are whole.
+    than who proposes them: random proposals under ``race`` beat every method whose trainings are whole. A run is scored by the mean of
+    the later half of its checkpoints: chosen on the tuning seeds alone (a search on four, scored on the fifth, 100 repeats), 5 of 10
+    gained 0.006 +- 0.005 at 32 and 0.017 +- 0.005 at 96 trainings over 3 of 10.
 
     Args:
         space: What may be proposed.
@@ -47,9 +53,11 @@ def choose(
         policy: That of the experiment, if it names one.
     """
     reason = whole or _never_cut(space, trainings, checkpoints)
+    settings: dict[str, Any] = {}
     if policy is None and not reason:
         name = "halving" if checkpoints % CUTS else "race"
-        policy = make_policy(name, Budget(trainings, checkpoints), 1)
+        settings = {"last": -(-checkpoints // 2)} if name == "race" else {}
+        policy = make_policy(name, Budget(trainings, checkpoints), 1, settings)
     trials = trainings if policy is None else most_trials(policy, trainings, checkpoints)
     method = resolve_auto(space, Budget(trials, checkpoints))
     starts = issubclass(METHODS.load(method), FullTrainings)
@@ -57,7 +65,7 @@ def choose(
     sentences.append(f"Trainings are whole: {reason}." if policy is None else _describe(policy, checkpoints))
     if starts:
         sentences.append("It begins with the learner's default configuration.")
-    return Choice(method, None if policy is None else policy.name, starts, " ".join(sentences))
+    return Choice(method, None if policy is None else policy.name, settings, starts, " ".join(sentences))
 
 
 def _never_cut(space: Space, trainings: int, checkpoints: int) -> str:
