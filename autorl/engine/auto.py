@@ -27,7 +27,8 @@ def self_contained(specification: Specification) -> Specification:
             whole=_obstacle(specification),
             policy=policy_of(specification),
         )
-        plain["search"] |= {"method": made.method, "chosen": made.why}
+        settings = {**made.settings, **search.settings}
+        plain["search"] |= {"method": made.method, "settings": settings, "chosen": made.why}
         if made.policy is not None and search.policy is None:
             plain["search"]["policy"] = {"name": made.policy, "settings": made.policy_settings}
         if made.starts and specification.learner is not None and not search.start:

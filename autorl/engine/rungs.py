@@ -24,7 +24,7 @@ from autorl.outer.protocol import Proposal, Status
 from autorl.studies.trial import Arm, Trial
 
 WIDTH = 32
-"""Orders carried out together, at most. It is part of what decides a search, and so no function of the machine."""
+"""Orders carried out together, at most, unless `Search.batch` says otherwise. It decides a search, and so is no function of the machine."""
 
 Trials = dict[int, Trial]
 
@@ -82,7 +82,9 @@ class _Search:
             self._keep(trials, [pruned(self.session, trials[number]) for number in stopped])
             return True
         known = {run.trial for run in runs.values()}
-        due = self.joined.due(self._state(trials), tuple(runs.values()), self._pending(trials, known), WIDTH)
+        search = self.session.specification.search
+        width = (search.batch if search is not None else None) or WIDTH
+        due = self.joined.due(self._state(trials), tuple(runs.values()), self._pending(trials, known), width)
         if not due.orders:
             return False
         trials |= self._started({n: t for n, t in trials.items() if n not in known}, due.proposals)

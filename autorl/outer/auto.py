@@ -15,6 +15,9 @@ from autorl.outer.methods import METHODS, NUMERIC, resolve_auto
 from autorl.outer.protocol import Budget
 from autorl.spaces import Space
 
+BATCH = 16
+"""Trials that start together under a policy: enough to fill the lanes, few enough for a model to learn in between."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -22,6 +25,7 @@ class Choice:
 
     Attributes:
         method: Name of a search method.
+        settings: What it is to differ in from its defaults.
         policy: Name of a budget policy; None where trainings are whole.
         policy_settings: What it is to differ in from its defaults.
         starts: Whether it begins with the learner's default configuration.
@@ -29,6 +33,7 @@ class Choice:
     """
 
     method: str
+    settings: Mapping[str, Any]
     policy: str | None
     policy_settings: Mapping[str, Any]
     starts: bool
@@ -53,11 +58,11 @@ def choose(
         policy: That of the experiment, if it names one.
     """
     reason = whole or _never_cut(space, trainings, checkpoints)
-    settings: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
     if policy is None and not reason:
         name = "halving" if checkpoints % CUTS else "race"
-        settings = {"last": -(-checkpoints // 2)} if name == "race" else {}
-        policy = make_policy(name, Budget(trainings, checkpoints), 1, settings)
+        tuned = {"last": -(-checkpoints // 2)} if name == "race" else {}
+        policy = make_policy(name, Budget(trainings, checkpoints), 1, tuned)
     trials = trainings if policy is None else most_trials(policy, trainings, checkpoints)
     method = resolve_auto(space, Budget(trials, checkpoints))
     starts = issubclass(METHODS.load(method), FullTrainings)
@@ -65,7 +70,8 @@ def choose(
     sentences.append(f"Trainings are whole: {reason}." if policy is None else _describe(policy, checkpoints))
     if starts:
         sentences.append("It begins with the learner's default configuration.")
-    return Choice(method, None if policy is None else policy.name, settings, starts, " ".join(sentences))
+    settings = {"batch": BATCH} if starts and policy is not None else {}
+    return Choice(method, settings, None if policy is None else policy.name, tuned, starts, " ".join(sentences))
 
 
 def _never_cut(space: Space, trainings: int, checkpoints: int) -> str:

@@ -40,6 +40,11 @@ def test_the_checkpoints_choose_the_policy():
     assert choose(ARRAYS, 32, 10).policy is None
 
 
+def test_trials_start_in_batches_that_fill_the_lanes():
+    assert choose(CHOICES, 32, 5).settings == {"batch": 16}
+    assert choose(CHOICES, 32, 5, whole="so I said").settings == choose(ARRAYS, 32, 5).settings == {}
+
+
 def test_it_says_why():
     why = choose(NUMBERS, 32, 5).why
     assert "all dimensions are numbers, few (2 dimensions, 67 trials at most)" in why
