@@ -1,9 +1,13 @@
 """Studies under a budget policy: whole studies, tiny. Trials train on from their own states, and any kill changes nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 import autorl
+from autorl.analysis.rungs import rung_rows, rungs_table
 from autorl.engine.paused import PausedStore
+from autorl.engine.rung_trials import completed
 from autorl.outer.protocol import Status
 from autorl.studies.problems import SpecificationError
 from autorl.studies.record import Record
@@ -174,3 +178,44 @@ def test_what_makes_no_sense_is_refused_before_the_start(tmp_path, changes, fiel
         autorl.create(asked, root=tmp_path)
     found = {problem.field: str(problem) for problem in caught.value.problems}
     assert remedy in found[field]
+
+
+def test_the_report_says_how_far_trials_came(raced):
+    rows = raced.result["rungs"]
+    assert [(round(row["share"], 3), row["reached"], row["pruned"], row["failed"]) for row in rows] == [
+        (0.2, 33, 17, 0),
+        (0.4, 16, 8, 0),
+        (0.6, 8, 4, 0),
+        (0.8, 4, 2, 0),
+        (1.0, 2, 0, 0),
+    ]
+    table = rungs_table(raced.trials(), raced.plain_specification())
+    assert table.rows[1] == ("40%", "16", "8", "0")
+    assert table.note == "2 trials were trained to the end on further seeds, 2 times."
+    assert table.title in raced.folder.report.read_text()
+    assert raced.result["method"] == "random + race"
+    assert rung_rows(raced.trials(), {**raced.plain_specification(), "search": {"method": "random"}}) == []
+
+
+def test_the_winner_got_furthest_and_failures_on_further_seeds_count_as_the_worst(raced):
+    tested = raced.trials("method", "test")[0]
+    assert tested.source in {t.number for t in raced.trials() if t.status is Status.COMPLETED}
+    trial = replace(raced.trials()[0], scores=((1.0, 3.0, None, 2.0),), message="non-finite")
+    ended = completed(trial, [trial, replace(trial, scores=((0.5, 1.0),))])
+    assert (ended.score, ended.message) == ((1.0 + 3.0 + 0.5 + 2.0) / 4, "failed 1 of 4 trainings: non-finite")
+
+
+def test_auto_is_written_out_when_a_study_is_made(tmp_path):
+    search = {"space": SPACE}
+    learner = {**BASE["learner"], "hyperparameters": {**BASE["learner"]["hyperparameters"], "gae_lambda": 0.9}}
+    study = autorl.create({**BASE, "search": search, "learner": learner}, root=tmp_path)
+    found = study.specification.search
+    assert (found.method, found.policy.name, found.policy.settings) == ("gp", "race", {"last": 3})
+    assert found.settings == {"batch": 16}
+    assert "auto chose gp" in found.chosen
+    assert study.space.validate(found.start[0]) == []
+    assert found.start[0]["gamma"] == 0.99
+    kept = autorl.create({**BASE, "search": {**search, "method": "tpe"}}, root=tmp_path).specification.search
+    assert (kept.method, kept.policy, kept.start, kept.chosen) == ("tpe", None, (), "")
+    begun = autorl.create({**BASE, "search": {**search, "method": "tpe", "start": ["default"]}}, root=tmp_path)
+    assert begun.specification.search.start == found.start
