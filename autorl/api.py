@@ -88,7 +88,9 @@ def create(
         root: As for `run`.
         to_run: Whether to refuse, before there is a folder, what only ask and tell can drive.
     """
-    specification = _self_contained(specify(experiment, overrides))
+    from autorl.engine.auto import self_contained
+
+    specification = self_contained(specify(experiment, overrides))
     if specification.log:
         from autorl.interop.loggers.registry import check
 
@@ -130,19 +132,6 @@ def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
 def _check_runnable(specification: Specification) -> None:
     if specification.learner is None:
         raise UsageError("learner: this study has none, so only study.ask() and study.tell() can drive it")
-
-
-def _self_contained(specification: Specification) -> Specification:
-    """Return ``specification`` with its space written out and ``auto`` resolved: later catalogues and rules change no study."""
-    if specification.search is None:
-        return specification
-    from autorl.engine.methods import method_of
-    from autorl.spaces import resolve_space
-
-    plain = to_mapping(specification)
-    plain["search"]["space"] = resolve_space(specification.search.space)
-    plain["search"]["method"] = method_of(specification, "method").name
-    return from_mapping(plain, references=False)
 
 
 def resume_command(path: Path) -> str:

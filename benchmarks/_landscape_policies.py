@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,9 +11,10 @@ from _landscape_search import Outcome, answer, proposer, seed_order
 
 from autorl.errors import UsageError
 from autorl.keys import derive
+from autorl.outer.budget.joined import Joined, most_trials
 from autorl.outer.budget.policies import make_policy
-from autorl.outer.budget.protocol import BudgetPolicy, Order, Run
-from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
+from autorl.outer.budget.protocol import Order, Run
+from autorl.outer.protocol import Budget, Proposal, Result
 
 WORKERS = 4
 """Orders carried out at a time: a method and a policy see results in batches, as in a study."""
@@ -23,8 +25,7 @@ class _Search:
     """A search under way."""
 
     work: Work
-    policy: BudgetPolicy
-    method: SearchMethod[Any]
+    joined: Joined
     state: Any
     seeds: tuple[int, ...]
     runs: dict[tuple[int, int], Run] = field(default_factory=dict)
@@ -32,61 +33,59 @@ class _Search:
     pending: dict[int, Proposal] = field(default_factory=dict)
 
     def step(self) -> bool:
-        """Carry out the next orders; return whether there was anything to do."""
-        for trial in self.policy.stops(tuple(self.runs.values())):
+        """Carry out what is due; return whether there was anything to do."""
+        for trial in self.joined.policy.stops(tuple(self.runs.values())):
             self.runs[trial, 0] = replace(self.runs[trial, 0], ended=True)
         self._tell()
-        done = 0
-        for order in self.policy.orders(tuple(self.runs.values()), WORKERS):
-            if not self._carry_out(order):
-                break
-            done += 1
+        due = self.joined.due(self.state, tuple(self.runs.values()), self.pending.values(), WORKERS)
+        for proposal in due.proposals:
+            self._place(proposal)
+        for order in due.orders:
+            self._carry_out(order)
         self._tell()
-        return done > 0
+        return bool(due.orders)
 
-    def _carry_out(self, order: Order) -> bool:
-        """Train as ordered; return False where no work, or no candidate, is left for it."""
+    def _place(self, proposal: Proposal) -> None:
+        """Take the nearest configuration not yet trained for a proposal."""
+        landscape = self.work.landscape
+        if len(self.configurations) == len(landscape.configurations):
+            raise UsageError(
+                f"landscape {landscape.name!r}: policy {self.joined.policy.name!r} starts more than the "
+                f"{len(self.configurations)} configurations on record. Remedy: fewer --trainings, or another --policy."
+            )
+        self.pending[proposal.number] = proposal
+        point = landscape.space.to_unit(proposal.candidate)
+        self.configurations.append(self.work.nearest(point, self.configurations))
+
+    def _carry_out(self, order: Order) -> None:
         landscape = self.work.landscape
         run = self.runs.get((order.trial, order.seed), Run(order.trial, 0, seed=order.seed))
-        start, end = run.env_steps / landscape.env_steps, order.env_steps / landscape.env_steps
-        if not self.work.affords(end - start):
-            return False
-        if order.trial == len(self.configurations):
-            pending = list(self.pending.values())
-            if len(self.configurations) == len(landscape.configurations):
-                raise UsageError(
-                    f"landscape {landscape.name!r}: policy {self.policy.name!r} starts more than the "
-                    f"{len(self.configurations)} configurations on record. Remedy: fewer --trainings, or another --policy."
-                )
-            if not self.method.available(self.state, pending):
-                return False
-            proposal = self.method.ask(self.state, 1, pending)[0]
-            self.pending[order.trial] = proposal
-            point = landscape.space.to_unit(proposal.candidate)
-            self.configurations.append(self.work.nearest(point, self.configurations))
         configuration, seed = self.configurations[order.trial], self.seeds[order.seed]
-        self.work.train(configuration, seed, start, end)
+        self.work.train(configuration, seed, run.env_steps / landscape.env_steps, order.env_steps / landscape.env_steps)
         spacing = landscape.env_steps // landscape.checkpoints
         curve = self.work.curve(configuration, seed).tolist()
         scores = tuple((spacing * (k + 1), score) for k, score in enumerate(curve))
         self.runs[order.trial, order.seed] = replace(run, env_steps=order.env_steps, scores=scores)
-        return True
 
     def _tell(self) -> None:
         """Tell the method what its open trials scored, where the policy says that scores can be compared."""
         results: dict[int, Result] = {}
         for trial, proposal in self.pending.items():
-            run, rung = self.runs[trial, 0], self.policy.comparable_at or self.work.landscape.env_steps
-            score = run.score(rung)
-            if score is not None:
-                results[trial] = answer(self.work.landscape, proposal, self.configurations[trial], score)
-            elif run.ended:
-                results[trial] = Result(proposal, Status.PRUNED, run.scores[-1][1])
+            told = self.joined.told(self.runs[trial, 0])
+            if told is not None:
+                results[trial] = answer(self.work.landscape, proposal, self.configurations[trial], *told)
         self.pending = {trial: p for trial, p in self.pending.items() if trial not in results}
-        self.state = self.method.tell(self.state, list(results.values()))
+        self.state = self.joined.method.tell(self.state, list(results.values()))
 
 
-def search_under(landscape: Landscape, method: str, policy: str, trainings: int, seed: int) -> Outcome:
+def search_under(
+    landscape: Landscape,
+    method: str,
+    policy: str,
+    trainings: int,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Search with ``method`` under ``policy``, and return what the policy chooses.
 
     Args:
@@ -95,12 +94,14 @@ def search_under(landscape: Landscape, method: str, policy: str, trainings: int,
         policy: Name of a budget policy.
         trainings: Whole trainings granted; a part of one costs its share.
         seed: Makes the search reproducible.
+        settings: Of the policy.
     """
     spacing = landscape.env_steps // landscape.checkpoints
-    decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing)
-    trials = min(trainings * landscape.checkpoints, len(landscape.configurations))
+    decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing, settings)
+    trials = most_trials(decides, trainings, landscape.checkpoints)
     proposes = proposer(landscape, method, trials, derive(seed, "search"))
-    search = _Search(Work(landscape, trainings), decides, proposes, proposes.init(), seed_order(seed))
+    joined = Joined(proposes, decides, trainings * landscape.env_steps)
+    search = _Search(Work(landscape, trainings), joined, proposes.init(), seed_order(seed))
     while search.step():
         pass
     winner = search.configurations[decides.winner(tuple(search.runs.values()))]

@@ -36,11 +36,6 @@ def proposer(landscape: Landscape, name: str, trials: int, seed: int) -> SearchM
         AutoRLError: No such method, or one that cannot search the landscape.
     """
     method = make_method(name, landscape.space, Budget(trials, landscape.env_steps), seed)
-    if trials > len(landscape.configurations):
-        raise UsageError(
-            f"landscape {landscape.name!r}: {trials} configurations are asked for, {len(landscape.configurations)} are on "
-            "record. Remedy: a smaller --trainings, or more --seeds for each configuration."
-        )
     if method.continues:
         others = ", ".join(n for n in METHODS if not METHODS.load(n).continues)
         raise IncompatibleError(
@@ -65,7 +60,13 @@ def search(landscape: Landscape, name: str, trainings: int, seeds: int, seed: in
         seeds: Trainings of a configuration, 1 to 5.
         seed: Makes the search reproducible.
     """
-    method = proposer(landscape, name, trainings // seeds, derive(seed, "search"))
+    trials = trainings // seeds
+    method = proposer(landscape, name, trials, derive(seed, "search"))
+    if trials > len(landscape.configurations):
+        raise UsageError(
+            f"landscape {landscape.name!r}: {trials} configurations are asked for, {len(landscape.configurations)} are on "
+            "record. Remedy: a smaller --trainings, or more --seeds for each configuration."
+        )
     work, means = Work(landscape, trainings), {}
     state = method.init()
     while not method.finished(state):
@@ -75,13 +76,13 @@ def search(landscape: Landscape, name: str, trainings: int, seeds: int, seed: in
             means[configuration] = float(
                 np.mean([work.train(configuration, s, 0.0, 1.0) for s in seed_order(seed)[:seeds]])
             )
-            results.append(answer(landscape, proposal, configuration, means[configuration]))
+            results.append(answer(landscape, proposal, configuration, Status.COMPLETED, means[configuration]))
         state = method.tell(state, results)
     winner = max(means, key=means.__getitem__)
     return Outcome(winner, landscape.test_score(winner), work.spent)
 
 
-def answer(landscape: Landscape, proposal: Proposal, configuration: int, score: float) -> Result:
-    """Return what a method is told: what was trained in fact, the configuration nearest to its proposal, and the score."""
+def answer(landscape: Landscape, proposal: Proposal, configuration: int, status: Status, score: float | None) -> Result:
+    """Return what a method is told: what was trained in fact, the configuration nearest to its proposal, and how it ended."""
     trained = replace(proposal, candidate=landscape.configurations[configuration])
-    return Result(trained, Status.COMPLETED, score)
+    return Result(trained, status, score)

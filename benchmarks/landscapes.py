@@ -3,12 +3,13 @@
     python benchmarks/landscapes.py --data FOLDER --method random --trainings 32 --repeats 40
     python benchmarks/landscapes.py --data FOLDER --method tpe --trainings 96 --repeats 10 --json
     python benchmarks/landscapes.py --data FOLDER --method random --policy race --trainings 32 --repeats 40
+    python benchmarks/landscapes.py --data FOLDER --method auto --trainings 32 --repeats 40
 
 FOLDER holds one TASK.csv.gz a task (Becktepe et al., 2024): configurations of a Sobol sequence, ten seeds, ten checkpoints of
 each training. A proposal is answered by the nearest configuration not yet trained. The search sees seeds 0 to 4; its winner is
 scored on seeds 5 to 9: 0 is the average configuration, 1 the best one. A policy of autorl.outer.budget cuts trainings short,
-which then cost their share. What is printed is the mean over the tasks, with a 95 % interval over the repeats (Student's t);
-beside it random search that trains each configuration on three seeds.
+which then cost their share; ``auto`` chooses method and policy itself. What is printed is the mean over the tasks, with a 95 %
+interval over the repeats (Student's t); beside it random search that trains each configuration on three seeds.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from _landscape_search import Outcome, search
 
 from autorl.errors import AutoRLError, UsageError
 from autorl.keys import derive
+from autorl.outer.auto import Choice, choose
+from autorl.outer.budget.policies import make_policy
+from autorl.outer.protocol import Budget
 
 BASELINE_SEEDS = 3
 
@@ -46,15 +50,22 @@ def interval(values: Sequence[float]) -> dict[str, float | None]:
     return {"score": mean, "low": low, "high": high}
 
 
-def measure(landscapes: Sequence[Landscape], searched: Searcher, repeats: int) -> dict[str, Any]:
+def resolved(landscape: Landscape, trainings: int, policy: str | None) -> Choice:
+    """Return the search method and the budget policy that ``auto`` stands for on a landscape. It has no default to begin with."""
+    given = None if policy is None else make_policy(policy, Budget(trainings, landscape.checkpoints), 1)
+    return choose(landscape.space, trainings, landscape.checkpoints, policy=given)
+
+
+def measure(landscapes: Sequence[Landscape], searched: Searcher, repeats: int, first: int = 0) -> dict[str, Any]:
     """Return score and interval over all tasks and for each, and the trainings that were spent on average.
 
-    Repeat r has the same randomness whatever is measured, so two methods can be compared repeat by repeat (``repeats``).
+    The repeats are numbered from ``first``. Repeat r has the same randomness whatever is measured, so two methods can be
+    compared repeat by repeat (``repeats``).
     """
     scores, spent = np.zeros((repeats, len(landscapes))), []
     for column, landscape in enumerate(landscapes):
         for repeat in range(repeats):
-            outcome = searched(landscape, derive(repeat, landscape.name))
+            outcome = searched(landscape, derive(first + repeat, landscape.name))
             scores[repeat, column] = outcome.score
             spent.append(outcome.spent)
     tasks = {landscape.name: interval(scores[:, i].tolist()) for i, landscape in enumerate(landscapes)}
@@ -71,16 +82,21 @@ def text(name: str, found: dict[str, Any]) -> str:
 def checked(arguments: argparse.Namespace) -> argparse.Namespace:
     """Return the arguments; raise `UsageError` where a number makes no sense."""
     most = len(TUNING_SEEDS)
-    for name, low, high in (("trainings", BASELINE_SEEDS, None), ("repeats", 1, None), ("seeds", 1, most)):
+    for name, low, high in (
+        ("trainings", BASELINE_SEEDS, None),
+        ("repeats", 1, None),
+        ("first_repeat", 0, None),
+        ("seeds", 1, most),
+    ):
         value = getattr(arguments, name)
         if value < low or (high is not None and value > high):
             limit = f"of at least {low}" if high is None else f"from {low} to {high}"
-            raise UsageError(f"--{name} {value}: expected a whole number {limit}.")
+            raise UsageError(f"--{name.replace('_', '-')} {value}: expected a whole number {limit}.")
     if arguments.trainings < arguments.seeds:
         raise UsageError(
             f"--trainings {arguments.trainings}: fewer than the --seeds {arguments.seeds} of a configuration."
         )
-    if arguments.policy and arguments.seeds > 1:
+    if (arguments.policy or arguments.method == "auto") and arguments.seeds > 1:
         raise UsageError(f"--seeds {arguments.seeds}: a policy decides on seeds itself. Remedy: leave out --seeds.")
     return arguments
 
@@ -91,13 +107,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     method, trainings, seeds = arguments.method, arguments.trainings, arguments.seeds
 
     def searched(landscape: Landscape, seed: int) -> Outcome:
-        if arguments.policy:
-            return search_under(landscape, method, arguments.policy, trainings, seed)
-        return search(landscape, method, trainings, seeds, seed)
+        name, policy, settings = method, arguments.policy, {}
+        if method == "auto":
+            chosen = resolved(landscape, trainings, policy)
+            name, policy, settings = chosen.method, chosen.policy, chosen.policy_settings
+        if policy:
+            return search_under(landscape, name, policy, trainings, seed, settings)
+        return search(landscape, name, trainings, seeds, seed)
 
-    found = measure(landscapes, searched, arguments.repeats)
+    found = measure(landscapes, searched, arguments.repeats, arguments.first_repeat)
     baseline = measure(
-        landscapes, lambda x, seed: search(x, "random", trainings, BASELINE_SEEDS, seed), arguments.repeats
+        landscapes,
+        lambda x, seed: search(x, "random", trainings, BASELINE_SEEDS, seed),
+        arguments.repeats,
+        arguments.first_repeat,
     )
     keys = ("score", "low", "high", "spent")
     return {
@@ -118,6 +141,9 @@ def main() -> None:
     parser.add_argument("--policy", help="a policy of autorl.outer.budget.policies; whole trainings if not given")
     parser.add_argument("--trainings", type=int, default=32, help="whole trainings granted to a search")
     parser.add_argument("--repeats", type=int, default=40, help="searches of each task")
+    parser.add_argument(
+        "--first-repeat", type=int, default=0, help="number of the first: choose on others than you report"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each configuration, on as many tuning seeds")
     parser.add_argument("--tasks", nargs="*", default=[], help="tasks to measure; all but two flawed ones if not given")
     parser.add_argument("--json", action="store_true")
@@ -134,6 +160,8 @@ def main() -> None:
     for task, values in found["tasks"].items():
         print("  " + text(task, values))
     how = f"policy {found['policy']}" if found["policy"] else f"{found['seeds']} seeds a configuration"
+    if found["method"] == "auto" and not found["policy"]:
+        how = "its own policy"
     print(text(f"{found['method']}, {how}", found))
     print(text(f"random, {BASELINE_SEEDS} seeds a configuration", found["baseline"]))
 

@@ -102,7 +102,12 @@ def _setting(specification: Mapping[str, Any]) -> str:
 
 
 def _settings(specification: Mapping[str, Any]) -> str:
-    settings = (specification.get("search") or {}).get("settings") or {}
+    search = specification.get("search") or {}
+    policy = search.get("policy")
+    settings = {
+        **(search.get("settings") or {}),
+        **((policy.get("settings") or {}) if isinstance(policy, Mapping) else {}),
+    }
     return f" ({', '.join(f'{k} {v}' for k, v in settings.items())})" if settings else " with its default settings"
 
 

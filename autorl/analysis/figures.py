@@ -161,7 +161,7 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
         _history(axis, told, limits, arm, arm_name(arm, method_name(specification)))
     height = limits[0] + 0.02 * (limits[1] - limits[0])
     if pruned:
-        text = f"stopped at the hurdle ({len(pruned)})"
+        text = f"stopped on the way ({len(pruned)})"
         axis.plot(pruned, [height] * len(pruned), "|", color=MUTED, markersize=5, label=text)
     if failed:
         axis.plot(failed, [height] * len(failed), "x", color=PURPLE, markersize=5, label=f"failed ({len(failed)})")

@@ -20,6 +20,7 @@ from autorl.analysis.figures_space import contours, parallel_coordinates
 from autorl.analysis.importance import importances
 from autorl.analysis.programs import programs_sentence
 from autorl.analysis.result import summarise
+from autorl.analysis.rungs import rungs_table
 from autorl.analysis.scores import all_environments, arm_name, count, environments, finished, number, plural
 from autorl.analysis.selection_bias import sentences
 from autorl.analysis.style import to_svg
@@ -202,10 +203,11 @@ def _search(
         return []
     found = importances(searched, space)
     source = _leader(result, searched)
-    parts = [
-        _figure(drawn, optimisation_history(trials, specification), "history"),
-        _figure(drawn, anytime_figure(trials, specification), "anytime"),
-    ]
+    rungs = rungs_table(searched, specification)
+    parts = [page.paragraph(result["chosen"])] if result["chosen"] else []
+    parts.append(_figure(drawn, optimisation_history(trials, specification), "history"))
+    parts += [] if rungs is None else [page.table(rungs, heading=True)]
+    parts.append(_figure(drawn, anytime_figure(trials, specification), "anytime"))
     if any(t.parent is not None for t in searched):
         parts.append(_figure(drawn, pbt_schedule(searched, space, source), "schedule"))
         parts.append(_figure(drawn, lineage(searched, source), "lineage"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.analysis.scores import by_arm, environments, finished, method_name, score_table
+from autorl.analysis.rungs import rung_rows
+from autorl.analysis.scores import by_arm, environments, finished, method_name, policy_name, score_table
 from autorl.analysis.selection import plain, selection_scores
 from autorl.analysis.selection_bias import selection_bias
 from autorl.analysis.statistics import (
@@ -33,10 +34,10 @@ from autorl.studies.trial import OBJECTIVE_ARM, Arm, Json, Trial
 def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     """Return the study's result as JSON data. Works on a study at any point of its life and says what is missing.
 
-    Keys: ``study, learner, method, environments, state, missing, barren, winner, arms, differences, work, ledger, protocol,
-    expected, own_objective, selection_bias, headline, verdict``.
-    An arm's ``score`` is the interquartile mean over its test seeds (and environments),
-    failed trainings counted as the worst score of all arms; ``failed`` says how many. Scores are None while unknown.
+    Keys: ``study, learner, method, environments, state, missing, barren, winner, arms, differences, work, ledger, rungs, chosen,
+    protocol, expected, own_objective, selection_bias, headline, verdict``. An arm's ``score`` is the interquartile mean over its test
+    seeds (and environments), failed trainings counted as the worst score of all arms; ``failed`` says how many. Scores are None while
+    unknown.
     """
     tested = by_arm(trials, "test")
     barren = _barren(trials)
@@ -56,6 +57,8 @@ def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json
         "differences": _differences(filled, study_seed),
         "work": equal_work(trials, specification),
         "ledger": ledger_rows(trials, specification),
+        "rungs": rung_rows(trials, specification),
+        "chosen": (specification.get("search") or {}).get("chosen") or None,
         "protocol": _protocol(specification),
     }
     result["expected"] = _expected(result, specification)
@@ -73,7 +76,8 @@ def expected_arms(specification: Mapping[str, Any]) -> list[Arm]:
         return []
     baselines = specification.get("baselines") or {}
     arms: list[Arm] = ["method"]
-    if search and search.get("method") != "random" and baselines.get("random", True):
+    is_baseline = search and search.get("method") == "random" and policy_name(specification) is None
+    if search and not is_baseline and baselines.get("random", True):
         arms.append("random")
     if baselines.get("default", True) and not _is_default(specification):
         arms.append("default")

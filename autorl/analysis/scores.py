@@ -68,8 +68,16 @@ def method_name(specification: Mapping[str, Any]) -> str:
     """Return the study's search method as a person calls it; ``the schedule`` or ``the configuration`` without a search."""
     search = specification.get("search")
     if search:
-        return str(search.get("method", "auto"))
+        method, policy = str(search.get("method", "auto")), policy_name(specification)
+        return method if policy is None else f"{method} + {policy}"
     return "the schedule" if specification.get("schedule") else "the configuration"
+
+
+def policy_name(specification: Mapping[str, Any]) -> str | None:
+    """Return the name of the study's budget policy; None where every training is a whole one."""
+    policy = (specification.get("search") or {}).get("policy")
+    name = policy.get("name") if isinstance(policy, Mapping) else policy
+    return None if name in (None, "whole") else str(name)
 
 
 def arm_name(arm: str, method: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autorl.analysis.candidates import readable
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
 from autorl.analysis.selection_bias import sentences
-from autorl.studies.trial import Json, Trial
+from autorl.studies.trial import AT_HURDLE, Json, Trial
 
 if TYPE_CHECKING:
     import rich.table
@@ -87,7 +87,7 @@ def trials_table(trials: Sequence[Trial], title: str = "Trials", limit: int | No
         title: Title.
         limit: Only so many rows; the note says how many are left out.
     """
-    ranked = sorted(trials, key=lambda t: (t.score is None, -(t.score or 0.0), t.number))
+    ranked = sorted(trials, key=_rank)
     shown = ranked if limit is None else ranked[:limit]
     continues = any(t.parent is not None for t in trials)
     sourced = any(t.source is not None for t in trials)
@@ -111,6 +111,15 @@ def trials_table(trials: Sequence[Trial], title: str = "Trials", limit: int | No
     if len(shown) < len(ranked):
         note = f"The best {len(shown)} of {len(ranked)} trials. {note}"
     return Table(title, tuple(columns), tuple(rows), frozenset(), note)
+
+
+def _rank(trial: Trial) -> tuple[float, ...]:
+    """Return what trials are sorted by: completed before pruned before the rest; the pruned by how far and how well they came."""
+    if trial.score is not None:
+        return (0, -trial.score, 0, trial.number)
+    if trial.status == "pruned":
+        return (1, -trial.env_steps, -trial.values.get(AT_HURDLE, 0.0), trial.number)
+    return (2, 0, 0, trial.number)
 
 
 def failures_table(trials: Sequence[Trial], method: str) -> Table:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.analysis.scores import PHASES, count, environments, method_name
+from autorl.analysis.scores import PHASES, count, environments, method_name, policy_name
 from autorl.studies.trial import Json, Ledger, Trial, in_order
 
 _TOLERANCE = 0.01
@@ -49,11 +49,15 @@ def granted(trials: Sequence[Trial], specification: Mapping[str, Any]) -> int:
     """Return the environment steps the trials were given: a diverged training stops early but had its full budget."""
     total = 0
     for trial in trials:
-        if trial.status == "pruned":  # stopped at a hurdle, as every other trial would have been
+        if trial.status == "pruned":  # stopped on the way, as every other trial would have been
             total += trial.ledger.train_env_steps
             continue
         where = environments(specification, trial.phase) or [{}]
-        total += sum(int(e.get("env_steps") or trial.env_steps) for e in where) * max(1, len(trial.seeds))
+        steps = sum(int(e.get("env_steps") or trial.env_steps) for e in where)
+        if policy_name(specification) is not None and trial.phase == "search" and trial.arm == "method":
+            whole = int(specification["budget"]["env_steps"])  # it failed on the way, or goes on
+            steps = sum(int(e.get("env_steps") or whole) * trial.env_steps // whole for e in where)
+        total += steps * max(1, len(trial.seeds))
     return total
 
 
@@ -68,7 +72,13 @@ def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Jso
     if not ours or not others:
         return {"equal": None, "method": ours, "random": others, "sentence": _alone(specification)}
     equal = abs(ours - others) <= _TOLERANCE * max(ours, others)
-    if equal:
+    if policy_name(specification) is not None and ours <= others:
+        equal = True
+        sentence = (
+            f"Equal work: {method} and random search were each granted {count(others)} environment steps of search, "
+            f"of which {method} needed {count(ours)}."
+        )
+    elif equal:
         sentence = (
             f"Equal work: {method} and random search were each granted {count(ours)} environment steps of search."
         )
@@ -82,7 +92,7 @@ def _alone(specification: Mapping[str, Any]) -> str:
     search = specification.get("search")
     if not search:
         return "Nothing was searched."
-    if search.get("method") == "random":
+    if search.get("method") == "random" and policy_name(specification) is None:
         return "The search was a random one: there is none beside it."
     wanted = (specification.get("baselines") or {}).get("random", True)
     return "No random search beside it so far." if wanted else "No random search beside it: baselines.random is false."

@@ -25,6 +25,9 @@ def watch(study: Study, *, quiet: bool) -> None:
     finished = study.finished
     if not quiet:
         typer.echo(f"study {study.path}{' is finished; this is its result' if finished else ''}", err=True)
+        search = study.specification.search
+        if search is not None and search.chosen:
+            typer.echo(search.chosen, err=True)
     with Live(quiet or finished) as live:
         study.run(live)
 
@@ -61,7 +64,7 @@ def print_failures(study: Study) -> None:
     pruned = [t for t in trials if t.status is Status.PRUNED]
     if pruned:
         typer.echo(
-            f"{len(pruned)} of {len(trials)} trials stopped at the hurdle, such as trial {pruned[0].number}: {pruned[0].message}"
+            f"{len(pruned)} of {len(trials)} trials stopped on the way, such as trial {pruned[0].number}: {pruned[0].message}"
         )
     failed = [t for t in trials if t.status not in (Status.COMPLETED, Status.RUNNING, Status.PRUNED)]
     if not failed:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     OBJECTIVES = "objectives"
     EXPERIMENTS = "experiments"
     METHODS = "methods"
+    POLICIES = "policies"
     LEARNERS = "learners"
     ENVIRONMENTS = "environments"
     STUDIES = "studies"
@@ -39,7 +40,7 @@ def list_(
     root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = Path("studies"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List spaces, objectives, experiments, methods, learners, environments and studies."""
+    """List spaces, objectives, experiments, methods, budget policies, learners, environments and studies."""
     from autorl.cli.output import print_json, print_table
 
     kinds = [kind] if kind is not None else list(Kind)
@@ -60,6 +61,8 @@ def list_(
 def _rows(kind: Kind, root: Path) -> list[dict[str, Any]]:
     if kind is Kind.METHODS:
         return _methods()
+    if kind is Kind.POLICIES:
+        return _policies()
     if kind is Kind.LEARNERS:
         from autorl.inner.algorithms import ALGORITHMS
 
@@ -78,6 +81,19 @@ def _methods() -> list[dict[str, Any]]:
 
     loaded = [METHODS.load(name) for name in METHODS]
     return [{"name": m.name, "searches": ", ".join(sorted(m.searches)), "reference": m.reference} for m in loaded]
+
+
+def _policies() -> list[dict[str, Any]]:
+    from autorl.outer.budget.policies import POLICIES, policy_settings
+
+    return [
+        {
+            "name": name,
+            "settings": ", ".join(f"{key} {value}" for key, value in policy_settings(name).items()),
+            "reference": POLICIES.load(name).reference,
+        }
+        for name in POLICIES
+    ]
 
 
 def _studies(root: Path) -> list[dict[str, Any]]:

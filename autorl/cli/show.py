@@ -27,14 +27,20 @@ def show(
         print_json(opened.summary())
         return
     from autorl.analysis import tables
+    from autorl.analysis.rungs import rungs_table
     from autorl.cli.finish import print_failures, print_result, state
 
     typer.echo(f"{opened.path} ({state(opened)})")
     if opened.specification.description:
         typer.echo(opened.specification.description)
+    if opened.specification.search is not None and opened.specification.search.chosen:
+        typer.echo(opened.specification.search.chosen)
     typer.echo()
     trials = opened.trials()
     if trials:
         typer.echo(tables.render_trials(trials, limit=None if all_trials else 20))
+        rungs = rungs_table(trials, opened.plain_specification())
+        if rungs is not None:
+            typer.echo(tables.render(rungs))
     print_failures(opened)
     print_result(opened)

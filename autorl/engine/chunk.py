@@ -203,7 +203,7 @@ class Chunk:
                     Status.DIVERGED,
                     f"non-finite loss, parameter or return by env step {steps[i]}",
                 )
-            elif steps[i] == 0:
+            elif steps[i] == 0 and not self.jobs[i].goes_on:
                 outcome.status = Status.INVALID
                 outcome.message = (
                     f"one iteration takes more env steps than the {self.jobs[i].plan[-1].until} granted; "

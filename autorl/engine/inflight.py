@@ -44,7 +44,7 @@ class InflightSaver(Saver):
             return None
         if meta.get("identity") != self._identity:
             return None
-        outcomes = [_outcome(entry) for entry in meta["outcomes"]]
+        outcomes = [outcome_from(entry) for entry in meta["outcomes"]]
         states = [_state(like, arrays, f"job-{i}-") for i in range(len(outcomes))]
         if any(state is None for state in states):
             return None  # saved by a version whose agents have another form
@@ -96,6 +96,7 @@ def identity(phase: str, jobs: Sequence[Job]) -> str:
     return hashlib.sha256(json.dumps([phase, plain], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _outcome(entry: dict[str, Any]) -> Outcome:
+def outcome_from(entry: dict[str, Any]) -> Outcome:
+    """Return the outcome that was saved as ``entry``, without its state."""
     values = {**entry, "status": Status(entry["status"])}
     return Outcome(**{**values, "env_steps": tuple(values["env_steps"]), "returns": tuple(values["returns"])})

@@ -29,6 +29,7 @@ class Job:
         parent_state: Trained state on the host to continue from, without a lane axis; None starts from scratch.
         points: Cumulative env steps at which to evaluate; the last one is the end.
         horizon: Env steps of a whole training, of which this may be a part.
+        goes_on: Whether it may be continued: then it has not failed if it ends before its first iteration fits in.
     """
 
     trial: int
@@ -40,6 +41,7 @@ class Job:
     averaged: int = 1
     horizon: int = 0
     parent_state: Tree = None
+    goes_on: bool = False
 
 
 @dataclass

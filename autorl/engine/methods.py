@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from autorl.errors import UsageError
 from autorl.keys import derive
+from autorl.outer.budget.joined import most_trials
+from autorl.outer.budget.policies import WHOLE, make_policy
+from autorl.outer.budget.protocol import BudgetPolicy
 from autorl.outer.methods import make_method
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 from autorl.spaces import Space, load_space
+from autorl.spaces.nearest import nearest_candidate
 from autorl.studies.specification import Specification
 from autorl.studies.trial import AT_HURDLE, Arm, Trial
 
@@ -19,11 +24,41 @@ def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
     search, budget = specification.search, specification.budget
     if search is None:
         raise UsageError("this experiment has no search: it trains one configuration")
+    space, seed = load_space(search.space), derive(specification.seeds.study, "arm", arm)
     granted = Budget(budget.trainings, budget.env_steps)
-    seed = derive(specification.seeds.study, "arm", arm)
     if arm == "random":
-        return make_method("random", load_space(search.space), granted, seed, {})
-    return make_method(search.method, load_space(search.space), granted, seed, search.settings)
+        return make_method("random", space, granted, seed, {})
+    policy = policy_of(specification)
+    if policy is not None:
+        granted = Budget(most_trials(policy, budget.trainings, specification.evaluation.points), budget.env_steps)
+    starts = [space.from_json(start) for start in starts_of(specification, space)]
+    return make_method(search.method, space, granted, seed, search.settings, starts)
+
+
+def starts_of(specification: Specification, space: Space) -> list[dict[str, Any]]:
+    """Return the configurations that a search begins with, that of the learner written out."""
+    search = specification.search
+    given = search.start if search is not None else ()
+    return [_default(specification, space) if isinstance(start, str) else start for start in given]
+
+
+def _default(specification: Specification, space: Space) -> dict[str, Any]:
+    from autorl.inner.algorithms import ALGORITHMS  # imports jax; asked for by studies that train agents alone
+
+    learner = specification.learner
+    assert learner is not None
+    fields = dataclasses.fields(ALGORITHMS.load(learner.algorithm).Hyperparameters)
+    defaults = {field.name: field.default for field in fields}
+    return space.to_json(nearest_candidate(space, {**defaults, **learner.hyperparameters}))
+
+
+def policy_of(specification: Specification) -> BudgetPolicy | None:
+    """Return the budget policy of a study, which counts in checkpoints; None where every training is a whole one."""
+    search, points = specification.search, specification.evaluation.points
+    if search is None or search.policy is None or search.policy.name == WHOLE:
+        return None
+    granted = Budget(specification.budget.trainings, points)
+    return make_policy(search.policy.name, granted, 1, search.policy.settings)
 
 
 def result_of(trial: Trial, space: Space) -> Result:

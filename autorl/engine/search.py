@@ -11,10 +11,11 @@ from typing import Any
 
 from autorl.engine.generations import GenerationStore
 from autorl.engine.hurdles import run_staged
-from autorl.engine.methods import result_of, trial_of
+from autorl.engine.methods import policy_of, result_of, trial_of
 from autorl.engine.progress import Meter
+from autorl.engine.rungs import run_under_policy
 from autorl.engine.session import Session
-from autorl.engine.trials import run_trials
+from autorl.engine.trials import recorded, run_trials
 from autorl.errors import StudyError
 from autorl.outer.protocol import SearchMethod, Status
 from autorl.studies.trial import Arm, Trial
@@ -22,6 +23,8 @@ from autorl.studies.trial import Arm, Trial
 
 def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
     """Run (or go on with) the search of one arm to the end of its budget; return all its trials."""
+    if arm == "method" and policy_of(session.specification) is not None:
+        return run_under_policy(session, arm, phase_name)
     method, space = session.method(arm), session.space
     assert space is not None
     record = session.record
@@ -34,9 +37,7 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
     while not method.finished(state):
         session.stopper.check()
         proposals = method.ask(state, _batch(session, method, state))
-        batch = _recorded(
-            session, left, [trial_of(p, space, arm, session.seeds("search", p.repeat)) for p in proposals]
-        )
+        batch = recorded(session, left, [trial_of(p, space, arm, session.seeds("search", p.repeat)) for p in proposals])
         left = {}
         ended = _train(session, batch, told, store, meter)
         record.tell([(t.arm, t.phase, t.number) for t in ended])
@@ -56,24 +57,6 @@ def _batch(session: Session, method: SearchMethod[Any], state: Any) -> int:
         raise StudyError(f"search method {method.name!r} has not finished but asks for nothing")
     wish = search.batch if search is not None else None
     return available if wish is None or method.continues else min(wish, available)
-
-
-def _recorded(session: Session, known: dict[int, Trial], batch: list[Trial]) -> list[Trial]:
-    """Write the batch down, or return it as an earlier run of this study left it in ``known``."""
-    if known and sorted(known) != [t.number for t in batch]:
-        raise StudyError(
-            f"the record holds unfinished trials {sorted(known)} where {[t.number for t in batch]} are due; "
-            "it was written by another version or another specification"
-        )
-    for trial in batch if known else []:
-        if known[trial.number].candidate != trial.candidate:
-            raise StudyError(
-                f"trial {trial.number} of the record is not the one this study asks for; were versions or the specification changed?"
-            )
-    if not known:
-        session.record.add(batch)
-        return batch
-    return [known[t.number] for t in batch]
 
 
 def _train(

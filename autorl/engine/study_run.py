@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autorl.engine.methods import policy_of
 from autorl.engine.progress import Meter
+from autorl.engine.rung_trials import by_merit
 from autorl.engine.search import run_search
 from autorl.engine.selection import Finalist, choose_finalists, pick_winner
 from autorl.engine.session import Session
@@ -46,7 +48,7 @@ def arms(session: Session) -> list[Arm]:
     """Return the arms that search: the method's, and random search unless that is the method or not wanted."""
     search = session.specification.search
     assert search is not None
-    same = session.method("method").name == "random"
+    same = session.method("method").name == "random" and policy_of(session.specification) is None
     return ["method"] if same or not session.specification.baselines.random else ["method", "random"]
 
 
@@ -57,6 +59,8 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     for arm in arms(session):
         name = "search" if arm == "method" else "random baseline"
         trials = run_search(session, arm, name)
+        if arm == "method" and policy_of(session.specification) is not None:
+            trials = by_merit(session, trials)
         finalists[arm] = choose_finalists(
             trials,
             session.specification.finalists,

@@ -11,6 +11,7 @@ from autorl.engine.inflight import InflightSaver
 from autorl.engine.lanes import Job, Outcome, evaluation_points
 from autorl.engine.progress import Meter
 from autorl.engine.session import Session
+from autorl.errors import StudyError
 from autorl.outer.protocol import Status
 from autorl.studies.trial import Curve, Ledger, Stage, Trial
 
@@ -141,6 +142,28 @@ def jobs_of(
             state = held[len(made)] if held is not None else None
             made.append(Job(trial.number, environment, seed, plan, cut, start, averaged, horizon, state))
     return made
+
+
+def recorded(session: Session, known: dict[int, Trial], batch: list[Trial]) -> list[Trial]:
+    """Write the batch down, or return it as an earlier run of this study left it in ``known``.
+
+    Raises:
+        StudyError: What was left is not what is asked for now.
+    """
+    if known and sorted(known) != [t.number for t in batch]:
+        raise StudyError(
+            f"the record holds unfinished trials {sorted(known)} where {[t.number for t in batch]} are due; "
+            "it was written by another version or another specification"
+        )
+    for trial in batch if known else []:
+        if known[trial.number].candidate != trial.candidate:
+            raise StudyError(
+                f"trial {trial.number} of the record is not the one this study asks for; were versions or the specification changed?"
+            )
+    if not known:
+        session.record.add(batch)
+        return batch
+    return [known[t.number] for t in batch]
 
 
 def assemble(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> Trial:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from autorl.outer.protocol import Budget, Candidate, Proposal, Result, SearchMethod
 from autorl.outer.settings import whole_number
@@ -36,7 +37,14 @@ class FullTrainings(SearchMethod[History]):
         self.space = space
         self.budget = budget
         self.seed = seed
+        self.starts: tuple[Candidate, ...] = ()
         self.batch = whole_number(self.name, "batch", batch, 1)
+
+    def starting_with(self, starts: Sequence[Candidate]) -> Self:
+        """Return this method proposing ``starts`` first, in their order; it learns from them as from its own."""
+        made = copy.copy(self)
+        made.starts = tuple(starts)
+        return made
 
     @abstractmethod
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
@@ -71,7 +79,10 @@ class FullTrainings(SearchMethod[History]):
         first = max(numbers, default=-1) + 1
         made: list[Proposal] = []
         for number in range(first, first + count):
-            candidate, origin = self._propose(state, number, [*pending, *made])
+            if number < len(self.starts):
+                candidate, origin = self.starts[number], "start"
+            else:
+                candidate, origin = self._propose(state, number, [*pending, *made])
             made.append(Proposal(number, candidate, self.budget.env_steps, origin=origin))
         return made
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.errors import IncompatibleError, UnknownNameError, UsageError, suggestion
-from autorl.outer.protocol import Budget, SearchMethod
+from autorl.errors import IncompatibleError, UnknownNameError, UsageError
+from autorl.outer.full_trainings import FullTrainings
+from autorl.outer.protocol import Budget, Candidate, SearchMethod
+from autorl.outer.settings import check_names
 from autorl.registry import Registry
 from autorl.spaces import Space
 
@@ -25,12 +27,21 @@ METHODS: Registry[type[SearchMethod[Any]]] = Registry(
     },
 )
 
+NUMERIC = frozenset({"float", "int"})
+"""Features of spaces whose dimensions are all numbers."""
+MANY_DIMENSIONS = 30
+"""Dimensions up to which ``auto`` prefers a Gaussian process: distances say little in more."""
 GP_LIMIT = 250
 """Trainings up to which ``auto`` prefers a Gaussian process (its cost grows with the cube of the trials)."""
 
 
 def make_method(
-    name: str, space: Space, budget: Budget, seed: int, settings: Mapping[str, Any] | None = None
+    name: str,
+    space: Space,
+    budget: Budget,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
+    starts: Sequence[Candidate] = (),
 ) -> SearchMethod[Any]:
     """Make the search method called ``name`` (or the one that ``auto`` stands for).
 
@@ -40,6 +51,7 @@ def make_method(
         budget: Work granted to the search.
         seed: The study's seed for the search.
         settings: Settings of the method, by name; those left out take the method's defaults.
+        starts: Candidates to propose first.
 
     Raises:
         UnknownNameError: No such method.
@@ -61,26 +73,27 @@ def make_method(
             f"search method {chosen!r} cannot search space {space.name!r}: it has {', '.join(sorted(missing))} dimensions. "
             f"Methods that can: {', '.join(fitting(space)) or 'none'}."
         )
-    known = method_settings(chosen)
     given = dict(settings or {})
-    wrong = [
-        f"unknown setting {key!r} of search method {chosen!r}.{suggestion(key, known)}"
-        for key in given
-        if key not in known
-    ]
-    if wrong:
-        raise UsageError("; ".join(wrong))
+    check_names(f"search method {chosen!r}", given, method_settings(chosen))
     make: Any = method
     made: SearchMethod[Any] = make(space, budget, seed, **given)
-    return made
+    if not starts:
+        return made
+    if not isinstance(made, FullTrainings):
+        able = [n for n in fitting(space) if issubclass(METHODS.load(n), FullTrainings)]
+        raise IncompatibleError(
+            f"search method {chosen!r} draws whole populations and cannot begin with given candidates. "
+            f"Methods that can: {', '.join(able) or 'none'}."
+        )
+    return made.starting_with(starts)
 
 
 def resolve_auto(space: Space, budget: Budget) -> str:
     """Return the method that ``auto`` stands for.
 
     Spaces with loss graphs: ``evolution``. Spaces with arrays: ``es``, or ``random`` where they have nominal dimensions too. Purely
-    numeric spaces with at most `GP_LIMIT` trainings: ``gp`` where torch is installed. Everything else (conditional, nominal or
-    ordinal dimensions, large budgets, no torch): ``tpe``.
+    numeric spaces: ``gp`` where torch is installed, but ``es`` for more than `GP_LIMIT` trainings or `MANY_DIMENSIONS`.
+    Everything else (conditional, nominal or ordinal dimensions, no torch): ``tpe``.
 
     This is the rule of Optuna's AutoSampler (Preferred Networks, 2024) without its CMA-ES. On ARLBench's records (Becktepe et al.,
     2024) model-based search ranks first over 42 tasks, before random search and population-based training, which is
@@ -91,10 +104,11 @@ def resolve_auto(space: Space, budget: Budget) -> str:
         return "evolution"
     if "arrays" in features:
         return "es" if features <= METHODS.load("es").searches else "random"
-    numeric = features <= {"float", "int"}
-    if numeric and budget.trainings <= GP_LIMIT and importlib.util.find_spec("torch") is not None:
-        return "gp"
-    return "tpe"
+    if not features <= NUMERIC:
+        return "tpe"
+    if budget.trainings > GP_LIMIT or space.unit_dimension > MANY_DIMENSIONS:
+        return "es"
+    return "tpe" if importlib.util.find_spec("torch") is None else "gp"
 
 
 def fitting(space: Space) -> list[str]:

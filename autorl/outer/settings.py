@@ -1,12 +1,20 @@
-"""Checks of a search method's settings: one clear error that names the method, the setting, the value and what is allowed."""
+"""Checks of the settings of search methods and budget policies: one clear error that names owner, setting and what is allowed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from autorl.errors import UsageError
+from autorl.errors import UsageError, suggestion
+
+
+def check_names(owner: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raise `UsageError` unless all settings ``given`` to ``owner`` (``search method 'tpe'``) are among the ``known`` ones."""
+    wrong = [f"unknown setting {key!r} of {owner}.{suggestion(key, known)}" for key in given if key not in known]
+    if wrong:
+        raise UsageError("; ".join(wrong))
 
 
 def wrong_setting(method: str, name: str, value: Any, expected: str) -> UsageError:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from autorl.studies.values import Number, ObjectiveReference, Plain, Scalar, SpaceReference, TaskValue, Whole, complaint
+from autorl.studies.values import (
+    Number,
+    ObjectiveReference,
+    Plain,
+    Scalar,
+    SpaceReference,
+    StartReference,
+    TaskValue,
+    Whole,
+    complaint,
+)
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -126,13 +136,29 @@ class LearnerChoice(LearnerSettings):
     )
 
 
+class PolicyChoice(Section):
+    """Which trainings are cut short, and when."""
+
+    shorthand = "name"
+    name: str = Field(min_length=1, description="Name of the budget policy; whole cuts none.")
+    settings: Mapping[str, Plain] = Field({}, description="Settings of the policy.")
+
+
 class Search(Section):
     """What is searched, and how."""
 
     space: SpaceReference = Field(description="Name of a search space, the path of its file, or the space itself.")
     method: str = Field("auto", min_length=1, description="Name of the search method; auto picks one that fits.")
     settings: Mapping[str, Plain] = Field({}, description="Settings of the method.")
+    policy: PolicyChoice | None = Field(
+        None,
+        description="Budget policy, which cuts trainings short: halving, race ... Without it all are whole, but auto chooses one.",
+    )
+    start: Annotated[tuple[StartReference, ...], BeforeValidator(as_entries)] = Field(
+        (), description="Configurations to try first; default is the learner's own. Here a prior puts its order."
+    )
     batch: Whole | None = Field(None, ge=1, description="Trials asked for at once; by default the method's own number.")
+    chosen: str = Field("", description="What auto chose and why; it writes this itself.")
 
 
 class Hurdle(Section):

@@ -49,7 +49,8 @@ _UPDATE = (
 _LAST_TOLD = (
     "SELECT MAX(told) FROM trials WHERE arm = ? AND phase = ? AND told IS NOT NULL"  # the index's own condition
 )
-_TELL = "UPDATE trials SET told = ? WHERE arm = ? AND phase = ? AND number = ? AND told IS NULL AND status != 'running'"
+_TELL_GOING = "UPDATE trials SET told = ? WHERE arm = ? AND phase = ? AND number = ? AND told IS NULL"
+_TELL = f"{_TELL_GOING} AND status != 'running'"
 
 Key = tuple[str, str, int]
 """(arm, phase, number)."""
@@ -164,14 +165,23 @@ class Record:
                 raise StudyError(f"{label(*_key(trial))} was told as number {trial.told}; the record gives that number")
         rows = [to_row(trial) for trial in trials]
         with self._transaction("finish trials in") as connection:
-            for trial, row in zip(trials, rows, strict=True):
-                if connection.execute(_UPDATE, (*row[3:], *row[:3])).rowcount != 1:
-                    raise StudyError(
-                        f"{label(*_key(trial))} is not running in the record: never added, or ended already"
-                    )
+            _update(connection, trials, rows)
             if told:
                 _tell(connection, [_key(trial) for trial in trials])
         self.ended(trials)
+
+    def advance(self, trials: Sequence[Trial], tell: Sequence[Key] = ()) -> None:
+        """Store how far running trials have come (whole rows; some may have ended), and tell others, all in one transaction.
+
+        Unlike `tell`, a trial that goes on can be told: what was told of it is the score where all trials are compared.
+
+        Raises:
+            StudyError: One was never added, or has ended already; or is to be told again. Then nothing changes.
+        """
+        rows = [to_row(trial) for trial in trials]
+        with self._transaction("advance trials in") as connection:
+            _update(connection, trials, rows)
+            _tell(connection, tell, _TELL_GOING)
 
     def tell(self, keys: Sequence[Key]) -> None:
         """Mark ended trials as told, in the order given: each gets the next position of its (arm, phase).
@@ -239,13 +249,19 @@ def _key(trial: Trial) -> Key:
     return (trial.arm, trial.phase, trial.number)
 
 
-def _tell(connection: sqlite3.Connection, keys: Sequence[Key]) -> None:
+def _update(connection: sqlite3.Connection, trials: Sequence[Trial], rows: Sequence[tuple[Any, ...]]) -> None:
+    for trial, row in zip(trials, rows, strict=True):
+        if connection.execute(_UPDATE, (*row[3:], *row[:3])).rowcount != 1:
+            raise StudyError(f"{label(*_key(trial))} is not running in the record: never added, or ended already")
+
+
+def _tell(connection: sqlite3.Connection, keys: Sequence[Key], statement: str = _TELL) -> None:
     following: dict[tuple[str, str], int] = {}
     for arm, phase, number in keys:
         if (arm, phase) not in following:
             (last,) = connection.execute(_LAST_TOLD, (arm, phase)).fetchone()
             following[arm, phase] = 0 if last is None else last + 1
-        if connection.execute(_TELL, (following[arm, phase], arm, phase, int(number))).rowcount != 1:
+        if connection.execute(statement, (following[arm, phase], arm, phase, int(number))).rowcount != 1:
             raise StudyError(f"{label(arm, phase, number)} cannot be told: unknown, still running, or told before")
         following[arm, phase] += 1
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from autorl.errors import UnknownNameError, UsageError, suggestion
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.explain import remedy
+from autorl.studies.policy_references import policy_at, starts_at
 from autorl.studies.problems import Path, shown
 from autorl.studies.space_references import space_at, unfit_dimensions
 
 if TYPE_CHECKING:
-    from autorl.spaces import Space
+    from autorl.outer.budget.protocol import BudgetPolicy
+    from autorl.spaces import Candidate, Space
     from autorl.studies.models import EnvironmentSettings, LearnerSettings
 
 _TRIED = 8
@@ -247,7 +249,21 @@ def _hyperparameter_space(s: Sections, space: Space, learner: Any, single: bool)
 
 
 def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:
+    """Yield the problems of the search method, of its budget policy and of what it begins with."""
+    policy, found = policy_at(s)
+    yield from found
+    starts: list[Candidate] = []
+    if space is not None:
+        starts, found = starts_at(s, space)
+        yield from found
+    yield from _method_under(policy, starts, s, space, learner)
+
+
+def _method_under(
+    policy: BudgetPolicy | None, starts: Sequence[Candidate], s: Sections, space: Space | None, learner: Any
+) -> Iterator[Finding]:
     """Yield the problems of the search method: its name, its settings, and what it can search."""
+    from autorl.outer.budget.joined import most_trials
     from autorl.outer.methods import METHODS, make_method, method_settings
     from autorl.outer.protocol import Budget
 
@@ -267,14 +283,18 @@ def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]
             return
     if space is None or not s.intact("budget"):
         return
+    trials = s.budget.trainings if policy is None else most_trials(policy, s.budget.trainings, s.evaluation.points)
     try:
-        method = make_method(name, space, Budget(s.budget.trainings, s.budget.env_steps), s.seed, settings)
+        method = make_method(name, space, Budget(trials, s.budget.env_steps), s.seed, settings, starts)
     except UsageError as error:
         yield _refused(error, name, settings)
         return
     if method.continues and s.hurdle is not None:
         message = f"{method.name!r} stops no trial on its way; remove the hurdle, or choose another search method"
         yield Finding(("hurdle",), message, at_key=True)
+    if method.continues and policy is not None:
+        message = f"{method.name!r} decides itself who trains on; remove the policy, or choose another search method"
+        yield Finding(("search", "policy"), message, at_key=True)
     if learner is not None and method.continues:
         yield from _continuing(method.name, space, learner)
         members = getattr(method, "population_size", s.budget.trainings)

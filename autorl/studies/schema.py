@@ -25,6 +25,7 @@ from autorl.studies.models import (
     EnvironmentSettings,
     LearnerChoice,
     LearnerSettings,
+    PolicyChoice,
     Specification,
 )
 
@@ -52,7 +53,7 @@ def json_schema(*, names: bool = False) -> dict[str, Any]:
     """
     study, comparison = _schema_of(Specification), _schema_of(Comparison)
     definitions: dict[str, Any] = {**study.pop("$defs"), **comparison.pop("$defs")}
-    for model in (EnvironmentSettings, EnvironmentChoice, LearnerSettings, LearnerChoice):
+    for model in (EnvironmentSettings, EnvironmentChoice, LearnerSettings, LearnerChoice, PolicyChoice):
         definitions[model.__name__] = _with_shorthand(definitions[model.__name__], str(model.shorthand))
     if names:
         _add_names(definitions, comparison["properties"])
@@ -96,6 +97,7 @@ def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
     from autorl import catalogue
     from autorl.environments.registry import ENVIRONMENTS
     from autorl.inner.algorithms import ALGORITHMS
+    from autorl.outer.budget.policies import POLICIES, WHOLE
     from autorl.outer.methods import METHODS
 
     for section, field, known, own in (
@@ -109,6 +111,9 @@ def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
             _enumerate(place, list(known), own)
     properties = definitions["Search"]["properties"]
     _enumerate(properties["method"], ["auto", *METHODS], False)
+    text, whole = definitions["PolicyChoice"]["anyOf"]
+    for place in (text, whole["properties"]["name"]):
+        _enumerate(place, [*POLICIES, WHOLE], False)
     for place in (properties["space"], definitions["Tuning"]["properties"]["space"]):
         place["anyOf"].insert(0, {"enum": list(catalogue.names("search_spaces"))})
     _enumerate(comparison[COMPARED]["items"], list(catalogue.names("learned_objectives")), True)

@@ -106,6 +106,12 @@ SpaceReference = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
 """A space: its name in the catalogue, the path of its file, or the space itself."""
+StartReference = Annotated[
+    str | dict[str, Any],
+    PlainValidator(_name_or_mapping("default, or a mapping of hyperparameters")),
+    WithJsonSchema({"anyOf": [{"enum": ["default"]}, {"type": "object"}]}),
+]
+"""A configuration to begin with."""
 ObjectiveReference = Annotated[
     str | dict[str, Any],
     PlainValidator(_name_or_mapping("the name of a learned objective, or a loss graph {language, family, nodes}")),

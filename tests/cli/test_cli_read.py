@@ -11,6 +11,7 @@ import autorl
 from autorl import catalogue
 from autorl.environments.registry import environment_names
 from autorl.inner.algorithms import ALGORITHMS
+from autorl.outer.budget.policies import POLICIES
 from autorl.outer.methods import METHODS
 
 
@@ -28,6 +29,7 @@ def listed(kind, *more):
         ("objectives", lambda: catalogue.names("learned_objectives")),
         ("experiments", lambda: catalogue.names("experiments")),
         ("methods", lambda: METHODS),
+        ("policies", lambda: POLICIES),
         ("learners", lambda: ALGORITHMS),
         ("environments", environment_names),
     ],
@@ -56,6 +58,7 @@ def test_list_without_a_kind_is_all_kinds(finished):
         "objectives",
         "experiments",
         "methods",
+        "policies",
         "learners",
         "environments",
         "studies",

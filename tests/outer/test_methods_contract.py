@@ -205,7 +205,7 @@ def test_unknown_methods_have_a_suggestion() -> None:
     ("space", "trainings", "expected"),
     [
         ("continuous", 250, "gp"),
-        ("continuous", 251, "tpe"),
+        ("continuous", 251, "es"),
         ("ordered", 32, "tpe"),
         ("conditional", 32, "tpe"),
         ("arrays", 32, "es"),

@@ -40,6 +40,8 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "random": {"method": "random", "batch": 3},
     "tpe": {"method": "tpe", "batch": 3, "settings": {"n_startup_trials": 4}},
     "es": {"method": "es", "settings": {"algorithm": "CMA_ES", "population_size": 4}},
+    "race": {"method": "tpe", "policy": "race", "settings": {"batch": 6, "n_startup_trials": 4}},
+    "asha": {"method": "random", "policy": "asha", "settings": {"batch": 3}},
     "pbt": {"method": "pbt", "settings": {"population_size": 4, "intervals": 4}},
 }
 
@@ -56,7 +58,7 @@ def specification(method: str) -> dict[str, Any]:
         "search": {"space": SPACE, **SEARCHES[method]},
         "budget": {"trainings": 4 if method == "pbt" else 12, "env_steps": 512},
         "seeds": {"study": 3, "tuning": 2, "test": 2},
-        "evaluation": {"episodes": 4, "points": 2},
+        "evaluation": {"episodes": 4, "points": 5 if "policy" in SEARCHES[method] else 2},
         "finalists": 2,
     }
 

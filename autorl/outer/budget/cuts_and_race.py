@@ -9,12 +9,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from autorl.errors import UsageError
-from autorl.outer.budget.protocol import BudgetPolicy, Order, Run
+from autorl.outer.budget.protocol import BudgetPolicy, Order, Run, checked_count
 from autorl.outer.budget.successive_halving import SuccessiveHalving, affordable
 from autorl.outer.protocol import Budget
 
 CUTS = 5
 """Rungs at 20, 40, 60, 80 and 100 % of the steps."""
+SEEDS = 5
+"""Seeds that a trial can have."""
 LAST = 3
 """Checkpoints whose mean is the score of a run: single evaluations are noisy."""
 HALVING_SHARE = 0.8
@@ -22,7 +24,7 @@ HALVING_SHARE = 0.8
 
 
 class CutsAndRace(BudgetPolicy):
-    """Two phases; a run is scored by the mean of its last `LAST` checkpoints, the winner by its mean over seeds, shrunk.
+    """Two phases; a run is scored by the mean of its ``last`` checkpoints, the winner by its mean over seeds, shrunk.
 
     1. Successive halving over ``rungs``: half of the trials are kept at each.
     2. The best of those that trained to the end are trained on further seeds, round by round, half of them in each round but never
@@ -40,7 +42,7 @@ class CutsAndRace(BudgetPolicy):
         "shrinkage: Efron and Morris, 1975, Data Analysis Using Stein's Estimator"
     )
 
-    def __init__(self, rungs: Sequence[int], trials: int, env_steps: int, seeds: int = 5) -> None:
+    def __init__(self, rungs: Sequence[int], trials: int, env_steps: int, seeds: int = SEEDS, last: int = LAST) -> None:
         """Prepare.
 
         Args:
@@ -48,33 +50,43 @@ class CutsAndRace(BudgetPolicy):
             trials: Trials that start.
             env_steps: Environment steps granted to both phases.
             seeds: Seeds of a trial, the first one included.
+            last: Checkpoints whose mean is the score of a run.
 
         Raises:
             UsageError: A value out of range, or the first phase alone takes more than is granted.
         """
-        self.halving = SuccessiveHalving(rungs, trials, 2, last=LAST)
+        self.last = checked_count(self.name, "last", last)
+        self.halving = SuccessiveHalving(rungs, trials, 2, last=last)
         self.rungs = self.halving.rungs
         self.env_steps = env_steps
-        if seeds < 1:
-            raise UsageError(f"budget policy {self.name!r}: seeds: expected at least 1, got {seeds!r}.")
+        self.seeds = checked_count(self.name, "seeds", seeds)
         if self.halving.env_steps > env_steps:
             raise UsageError(
                 f"budget policy {self.name!r}: {trials} trials take {self.halving.env_steps} environment steps, {env_steps} "
                 "are granted. Remedy: fewer trials."
             )
-        self.seeds = seeds
 
     @classmethod
-    def for_budget(cls, budget: Budget, spacing: int) -> Self:
+    def for_budget(cls, budget: Budget, spacing: int, *, seeds: int = SEEDS, last: int = LAST) -> Self:
         """Return it with cuts at 20, 40, 60 and 80 % and as many trials as `HALVING_SHARE` of the budget pays."""
         if budget.env_steps % (CUTS * spacing):
             raise UsageError(
-                f"budget policy {cls.name!r}: {budget.env_steps} env_steps with a checkpoint every {spacing}: there is none at "
-                "20 % of the steps. Remedy: a multiple of five checkpoints."
+                f"budget policy {cls.name!r}: of {budget.env_steps / spacing:g} checkpoints none is at 20 % of the steps. "
+                "Remedy: a multiple of five checkpoints."
             )
         rungs = [budget.env_steps * k // CUTS for k in range(1, CUTS + 1)]
         granted = budget.trainings * budget.env_steps
-        return cls(rungs, affordable(rungs, max(rungs[-1], int(HALVING_SHARE * granted)), 2), granted)
+        trials = affordable(rungs, max(rungs[-1], int(HALVING_SHARE * granted)), 2)
+        return cls(rungs, trials, granted, seeds, last)
+
+    @property
+    def starts(self) -> int:
+        """Trials that it starts."""
+        return self.halving.starts
+
+    def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
+        """Return those that the halving has not kept."""
+        return self.halving.stops(runs)
 
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
         """Return those of the halving; when it is over, those of the race's next round."""
@@ -119,7 +131,7 @@ class CutsAndRace(BudgetPolicy):
     def _scores(self, runs: Sequence[Run], seeds: int) -> dict[int, list[float]]:
         """Return the scores of the whole trainings on the first ``seeds`` seeds, by trial; a failed further run counts as the worst."""
         whole = self.rungs[-1]
-        scores = {(run.trial, run.seed): run.score(whole, LAST) for run in runs if run.seed < seeds}
+        scores = {(run.trial, run.seed): run.score(whole, self.last) for run in runs if run.seed < seeds}
         known = [score for score in scores.values() if score is not None]
         found: dict[int, list[float]] = {}
         for trial, seed in sorted(scores):
@@ -129,6 +141,11 @@ class CutsAndRace(BudgetPolicy):
             elif seed and trial in found:
                 found[trial].append(min(known) if score is None else score)
         return found
+
+    def merits(self, runs: Sequence[Run]) -> dict[int, float]:
+        """Return the means over seeds, shrunk, of the trials trained to the end; where there is none, what the halving says."""
+        scores = self._scores(runs, self.seeds)
+        return shrunk_means(scores) if scores else self.halving.merits(runs)
 
     def winner(self, runs: Sequence[Run]) -> int:
         """Return the trial with the best mean over its seeds, shrunk, of those trained to the end.

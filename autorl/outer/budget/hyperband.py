@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import count as counting
-from typing import ClassVar, Self
+from itertools import takewhile
+from typing import ClassVar
 
-from autorl.outer.budget.protocol import (
-    BudgetPolicy,
-    Order,
-    Run,
-    checked_eta,
-    checked_rungs,
-    geometric_rungs,
-)
+from autorl.outer.budget.geometric import GeometricPolicy
+from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.budget.successive_halving import SuccessiveHalving
-from autorl.outer.protocol import Budget
 
 
-class Hyperband(BudgetPolicy):
+class Hyperband(GeometricPolicy):
     """Brackets of successive halving, from the one that starts at the first rung to the one that cuts nothing, again and again.
 
     With s + 1 rungs left of s_max + 1, a bracket starts ceil((s_max + 1) / (s + 1) * eta**s) trials (algorithm 1 of the paper). It
@@ -30,24 +24,6 @@ class Hyperband(BudgetPolicy):
         "Li et al., 2018, Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization"
     )
 
-    def __init__(self, rungs: Sequence[int], eta: int = 3) -> None:
-        """Prepare.
-
-        Args:
-            rungs: Environment steps from the start, ascending: each about ``eta`` times the one before.
-            eta: One trial in ``eta`` is kept.
-
-        Raises:
-            UsageError: A value out of range.
-        """
-        self.rungs = checked_rungs(self.name, rungs)
-        self.eta = checked_eta(self.name, eta)
-
-    @classmethod
-    def for_budget(cls, budget: Budget, spacing: int) -> Self:
-        """Return it with eta 3, the first rung as low as the checkpoints allow."""
-        return cls(geometric_rungs(budget.env_steps, 3, spacing))
-
     def brackets(self) -> Iterator[SuccessiveHalving]:
         """Yield the brackets, without end; each has its own range of trial numbers."""
         first, most = 0, len(self.rungs) - 1
@@ -56,6 +32,12 @@ class Hyperband(BudgetPolicy):
             trials = -(-(most + 1) * self.eta**s // (s + 1))
             yield SuccessiveHalving(self.rungs[most - s :], trials, self.eta, first)
             first += trials
+
+    def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
+        """Return those that the brackets under way have not kept."""
+        known = {run.trial for run in runs}
+        begun = takewhile(lambda bracket: bracket.first in known, self.brackets())
+        return tuple(trial for bracket in begun for trial in bracket.stops(runs))
 
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
         """Return ``count`` orders: those of the first bracket, then, while it waits or when it is done, of the next ones."""

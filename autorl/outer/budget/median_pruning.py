@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import ClassVar, Self
 
-from autorl.errors import UsageError
-from autorl.outer.budget.protocol import BudgetPolicy, Order, Run, checked_rungs, geometric_rungs
+from autorl.outer.budget.protocol import BudgetPolicy, Order, Run, checked_count, checked_rungs, geometric_rungs
 from autorl.outer.protocol import Budget
 
 
@@ -33,15 +32,13 @@ class MedianPruning(BudgetPolicy):
             UsageError: A value out of range.
         """
         self.rungs = checked_rungs(self.name, rungs)
-        if startup < 1:
-            raise UsageError(f"budget policy {self.name!r}: startup: expected at least 1, got {startup!r}.")
-        self.startup = startup
+        self.startup = checked_count(self.name, "startup", startup)
 
     @classmethod
-    def for_budget(cls, budget: Budget, spacing: int) -> Self:
+    def for_budget(cls, budget: Budget, spacing: int, *, startup: int = 4) -> Self:
         """Return it with a rung at every checkpoint."""
         geometric_rungs(budget.env_steps, 2, spacing)  # checks the spacing
-        return cls(range(spacing, budget.env_steps + 1, spacing))
+        return cls(range(spacing, budget.env_steps + 1, spacing), startup)
 
     @property
     def comparable_at(self) -> None:

@@ -70,15 +70,20 @@ class BudgetPolicy(ABC):
     @classmethod
     @abstractmethod
     def for_budget(cls, budget: Budget, spacing: int) -> Self:
-        """Return the policy with its defaults for a search.
+        """Return the policy for a search. What a subclass takes beyond these two by name are its settings.
 
         Args:
             budget: Work granted.
             spacing: Environment steps between two checkpoints; every rung is a multiple of it.
 
         Raises:
-            UsageError: The budget is too small.
+            UsageError: The budget is too small, or a setting out of range.
         """
+
+    @property
+    def starts(self) -> int | None:
+        """Trials that it starts; None: as many as the budget pays."""
+        return None
 
     @property
     def comparable_at(self) -> int | None:
@@ -93,22 +98,30 @@ class BudgetPolicy(ABC):
         """Return the trials whose training is to be ended now, for good. To be asked before `orders`; most policies end none."""
         return ()
 
+    def merits(self, runs: Sequence[Run]) -> dict[int, float]:
+        """Return what the trials that got furthest are worth, by number: their scores at the highest rung that any reached."""
+        return next((found for rung in reversed(self.rungs) if (found := scores_at(runs, rung))), {})
+
     def winner(self, runs: Sequence[Run]) -> int:
-        """Return the trial with the best score at the highest rung that any trial reached.
+        """Return the trial with the highest of the `merits`, ties by number.
 
         Raises:
             ValueError: No trial reached a rung.
         """
-        for rung in reversed(self.rungs):
-            ranked = best(runs, rung)
-            if ranked:
-                return ranked[0]
-        raise ValueError("no trial has a score at a rung")
+        merits = self.merits(runs)
+        if not merits:
+            raise ValueError("no trial has a score at a rung")
+        return min(merits, key=lambda trial: (-merits[trial], trial))
+
+
+def scores_at(runs: Iterable[Run], rung: int, last: int = 1) -> dict[int, float]:
+    """Return the scores at ``rung`` of the trials whose first run has one."""
+    return {run.trial: score for run in runs if run.seed == 0 and (score := run.score(rung, last)) is not None}
 
 
 def best(runs: Iterable[Run], rung: int, last: int = 1) -> list[int]:
     """Return the trials whose first run has a score at ``rung``, best first, ties by number."""
-    scores = {run.trial: score for run in runs if run.seed == 0 and (score := run.score(rung, last)) is not None}
+    scores = scores_at(runs, rung, last)
     return sorted(scores, key=lambda trial: (-scores[trial], trial))
 
 
@@ -119,6 +132,13 @@ def checked_rungs(policy: str, rungs: Sequence[int]) -> tuple[int, ...]:
             f"budget policy {policy!r}: rungs: expected ascending whole numbers above 0, got {list(rungs)!r}."
         )
     return tuple(rungs)
+
+
+def checked_count(policy: str, name: str, value: int) -> int:
+    """Return ``value``; raise `UsageError` unless it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"budget policy {policy!r}: {name}: expected a whole number of at least 1, got {value!r}.")
+    return value
 
 
 def checked_eta(policy: str, eta: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar, Self
 
@@ -12,6 +12,7 @@ from autorl.outer.budget.protocol import (
     Order,
     Run,
     best,
+    checked_count,
     checked_eta,
     checked_rungs,
     geometric_rungs,
@@ -45,19 +46,21 @@ class SuccessiveHalving(BudgetPolicy):
         """
         self.rungs = checked_rungs(self.name, rungs)
         self.eta = checked_eta(self.name, eta)
-        if trials < 1 or last < 1:
-            raise UsageError(
-                f"budget policy {self.name!r}: expected at least one trial and checkpoint, got {trials}, {last}."
-            )
-        self.first, self.last = first, last
+        trials = checked_count(self.name, "trials", trials)
+        self.first, self.last = first, checked_count(self.name, "last", last)
         self.sizes = tuple(max(1, trials // eta**k) for k in range(len(rungs)))
         """Trials that train to each rung, if none ends early."""
 
     @classmethod
-    def for_budget(cls, budget: Budget, spacing: int) -> Self:
-        """Return halving with eta 2, and as many trials as the budget pays."""
-        rungs = geometric_rungs(budget.env_steps, 2, spacing)
-        return cls(rungs, affordable(rungs, budget.trainings * budget.env_steps, 2))
+    def for_budget(cls, budget: Budget, spacing: int, *, eta: int = 2) -> Self:
+        """Return halving with as many trials as the budget pays."""
+        rungs = geometric_rungs(budget.env_steps, checked_eta(cls.name, eta), spacing)
+        return cls(rungs, affordable(rungs, budget.trainings * budget.env_steps, eta), eta)
+
+    @property
+    def starts(self) -> int:
+        """Trials that it starts."""
+        return self.sizes[0]
 
     @property
     def env_steps(self) -> int:
@@ -68,16 +71,29 @@ class SuccessiveHalving(BudgetPolicy):
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
         """Return the starts that are missing, then the promotions from the last rung that all have reached."""
         known = {run.trial: run for run in runs if run.seed == 0}
-        members = list(range(self.first, self.first + self.sizes[0]))
-        made = [Order(trial, self.rungs[0]) for trial in members if trial not in known]
-        for k, rung in enumerate(self.rungs[:-1]):
-            group = [known[trial] for trial in members if trial in known]
-            if len(group) < len(members) or any(run.score(rung) is None and not run.ended for run in group):
-                break
-            members = best(group, rung, self.last)[: self.sizes[k + 1]]
-            target = self.rungs[k + 1]
+        made = [Order(trial, self.rungs[0]) for trial in self._members() if trial not in known]
+        for target, members, _ in self._cuts(known):
             made += [Order(t, target) for t in members if known[t].env_steps < target and not known[t].ended]
         return tuple(made[:count])
+
+    def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
+        """Return those that were not kept at a rung that all have reached."""
+        known = {run.trial: run for run in runs if run.seed == 0}
+        return tuple(t for _, _, cut in self._cuts(known) for t in cut if not known[t].ended)
+
+    def _members(self) -> range:
+        return range(self.first, self.first + self.sizes[0])
+
+    def _cuts(self, known: Mapping[int, Run]) -> Iterator[tuple[int, list[int], list[int]]]:
+        """Yield, for each cut that can be made, the rung to train to, the trials kept, best first, and the others."""
+        members: Sequence[int] = self._members()
+        for (rung, target), size in zip(pairwise(self.rungs), self.sizes[1:], strict=True):
+            group = [known[trial] for trial in members if trial in known]
+            if len(group) < len(members) or any(run.score(rung) is None and not run.ended for run in group):
+                return
+            kept = best(group, rung, self.last)[:size]
+            yield target, kept, [trial for trial in members if trial not in kept]
+            members = kept
 
 
 def affordable(rungs: Sequence[int], env_steps: int, eta: int) -> int:

@@ -151,7 +151,7 @@ def test_rungs_are_checkpoints() -> None:
         (lambda: SuccessiveHalving((), 4), "ascending whole numbers"),
         (lambda: SuccessiveHalving((2, 1), 4), "ascending whole numbers"),
         (lambda: SuccessiveHalving((0, 1), 4), "ascending whole numbers"),
-        (lambda: SuccessiveHalving((1, 2), 0), "at least one trial"),
+        (lambda: SuccessiveHalving((1, 2), 0), "trials: expected a whole number of at least 1"),
         (lambda: SuccessiveHalving((1, 2), 4, eta=1), "eta: expected"),
         (lambda: AsynchronousHalving((1, 2), eta=1), "eta: expected"),
         (lambda: Hyperband((1, 1)), "ascending whole numbers"),

@@ -1,0 +1,127 @@
+"""Trials that a budget policy cuts: as the policy sees them, and as they are after the next part of their training. Pure.
+
+A policy counts in checkpoints, the equally spaced evaluations of a training, so that environments may differ in length. One training of
+a trial, for a policy, is that on all environments and search seeds together; its further seeds are as many fresh ones (a *block*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autorl.engine.lanes import Job, Outcome, final_score
+from autorl.engine.methods import policy_of
+from autorl.engine.session import Session
+from autorl.engine.trials import jobs_of, ledger_of, normalised
+from autorl.outer.budget.protocol import Order, Run
+from autorl.outer.protocol import Status
+from autorl.studies.trial import AT_HURDLE, Curve, Trial
+
+
+def runs_of(session: Session, trial: Trial) -> list[Run]:
+    """Return the trainings of a trial as a policy sees them; none before the first order is carried out."""
+    if not trial.scores:
+        return []
+    width, points = session.specification.seeds.search, session.specification.evaluation.points
+    made = []
+    for k in range(len(trial.seeds) // width):
+        own = range(k * width, (k + 1) * width)
+        failed = any(row[s] is None for row in trial.scores for s in own)
+        columns = zip(*(curve.scores for curve in trial.curves if curve.seed in own), strict=False)
+        scores = tuple(
+            (i, sum(known) / len(known))
+            for i, column in enumerate(columns, 1)
+            if len(known := [score for score in column if score is not None]) == len(column)
+        )
+        reached = _checkpoint(session, trial.env_steps) if k == 0 else points
+        ended = failed or (k == 0 and trial.status is not Status.RUNNING)
+        made.append(Run(trial.number, reached, scores, k, ended))
+    return made
+
+
+def _checkpoint(session: Session, env_steps: int) -> int:
+    """Return the checkpoint that stands at ``env_steps``, of a training as long as the budget says."""
+    points, whole = session.specification.evaluation.points, session.specification.budget.env_steps
+    return -(-env_steps * points // whole)
+
+
+def block_of(session: Session, trial: Trial, seed: int) -> Trial:
+    """Return the trial as a whole training on its block of seeds number ``seed``."""
+    width = session.specification.seeds.search
+    seeds = trial.seeds[:width] if seed == 0 else session.seeds("search", seed)
+    return replace(trial, env_steps=session.specification.budget.env_steps, seeds=seeds)
+
+
+def jobs_between(session: Session, block: Trial, start: int, end: int) -> list[Job]:
+    """Return the jobs of a block from one checkpoint to another, one for each environment and seed, in this order."""
+    points = session.specification.evaluation.points
+    made: list[Job] = []
+    for environment in session.acts_in("search"):
+        horizon = session.horizon(environment)
+        jobs = jobs_of(session, block, [environment], start=horizon * start // points, until=horizon * end // points)
+        made += [replace(job, goes_on=end < points) for job in jobs]
+    return made
+
+
+def advanced(session: Session, trial: Trial, order: Order, outcomes: Sequence[Outcome]) -> Trial:
+    """Return the trial after an order: longer curves, the scores they give, the work, and whether it failed.
+
+    A failure on the first block ends the trial. One on a later block leaves no score there.
+    """
+    width, evaluation = session.specification.seeds.search, session.specification.evaluation
+    where = session.acts_in("search")
+    curves = {(curve.environment, curve.seed): curve for curve in trial.curves}
+    seeds = trial.seeds if order.seed == 0 else (*trial.seeds, *session.seeds("search", order.seed))
+    scores = [list(row) + [None] * (len(seeds) - len(row)) for row in trial.scores or ((),) * len(where)]
+    for i, outcome in enumerate(outcomes):
+        e, s = i // width, order.seed * width + i % width
+        span = session.environments[where[e]].score_range
+        before = curves.get((e, s), Curve(e, s, (), ()))
+        returns = (*before.scores, *(normalised(value, span) for value in outcome.returns))
+        curves[e, s] = Curve(e, s, (*before.env_steps, *outcome.env_steps), returns)
+        good = outcome.status is Status.COMPLETED
+        scores[e][s] = final_score(returns, evaluation.averaged) if good else None
+    failed = next((o for o in outcomes if o.status is not Status.COMPLETED), None)
+    lost = failed is None and any(row[s] is None for row in scores for s in range(len(seeds)))
+    made = replace(
+        trial,
+        seeds=seeds,
+        scores=tuple(map(tuple, scores)),
+        curves=tuple(curves[key] for key in sorted(curves)),
+        ledger=trial.ledger + ledger_of(outcomes),
+        message=trial.message if failed is None else failed.message,
+    )
+    if order.seed:
+        return made
+    whole = session.specification.budget.env_steps
+    made = replace(made, env_steps=whole * order.env_steps // evaluation.points)
+    if failed is not None:
+        return replace(made, status=failed.status)
+    return replace(made, status=Status.DIVERGED, message="non-finite return") if lost else made
+
+
+def pruned(session: Session, trial: Trial) -> Trial:
+    """Return a trial that trains no further: it ranks behind all that trained to the end; its score so far is kept apart."""
+    scores = [score for row in trial.scores for score in row if score is not None]
+    score = sum(scores) / len(scores)
+    share = _checkpoint(session, trial.env_steps) / session.specification.evaluation.points
+    message = f"stopped at {share:.0%} of the steps, with score {score:.4g}"
+    return replace(trial, status=Status.PRUNED, values={AT_HURDLE: score}, message=message)
+
+
+def completed(trial: Trial, trials: Sequence[Trial]) -> Trial:
+    """Return a trial that trained to the end; a further seed that failed counts as the worst score of all ``trials``."""
+    known = [score for t in trials for row in t.scores for score in row if score is not None]
+    flat = [min(known) if score is None else score for row in trial.scores for score in row]
+    failed = sum(score is None for row in trial.scores for score in row)
+    message = f"failed {failed} of {len(flat)} trainings: {trial.message}" if failed else ""
+    return replace(trial, status=Status.COMPLETED, score=sum(flat) / len(flat), message=message)
+
+
+def by_merit(session: Session, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that got furthest, each with what the policy says that it is worth as its score."""
+    policy = policy_of(session.specification)
+    assert policy is not None
+    merits = policy.merits([run for t in trials for run in runs_of(session, t)])
+    able = [t for t in trials if t.number in merits and t.status in (Status.COMPLETED, Status.PRUNED)]
+    return [replace(t, status=Status.COMPLETED, score=merits[t.number]) for t in able]

@@ -1,0 +1,62 @@
+"""What `auto` chooses, and that it says why."""
+
+import pytest
+
+from autorl.outer.auto import choose
+from autorl.outer.budget.median_pruning import MedianPruning
+from autorl.spaces import ArraySpace, Bool, Condition, Float, HyperparameterSpace, Int
+
+NUMBERS = HyperparameterSpace("numbers", {"x": Float(0, 1), "y": Int(1, 9)})
+CHOICES = HyperparameterSpace("choices", {"x": Float(0, 1), "on": Bool()})
+CONDITIONAL = HyperparameterSpace("conditional", {"on": Int(0, 1), "x": Float(0, 1)}, {"x": Condition("on", (1,))})
+MANY = HyperparameterSpace("many", {f"x{i}": Float(0, 1) for i in range(31)})
+ARRAYS = ArraySpace({"w": (2, 2)}, name="weights")
+
+
+@pytest.mark.parametrize(
+    ("space", "trainings", "method"),
+    [
+        (NUMBERS, 32, "gp"),  # 67 trials start
+        (NUMBERS, 200, "es"),  # 416
+        (MANY, 32, "es"),
+        (CHOICES, 200, "tpe"),
+        (CONDITIONAL, 32, "tpe"),
+        (ARRAYS, 32, "es"),
+    ],
+)
+def test_the_space_and_the_trials_choose_the_method(space, trainings, method):
+    chosen = choose(space, trainings, 5)
+    assert chosen.method == method
+    assert chosen.starts == (method in ("gp", "tpe"))
+    assert f"auto chose {method}: " in chosen.why
+
+
+def test_the_checkpoints_choose_the_policy():
+    assert choose(NUMBERS, 32, 10).policy == "race"
+    assert [choose(NUMBERS, 32, points).policy_settings for points in (5, 10)] == [{"last": 3}, {"last": 5}]
+    assert (choose(NUMBERS, 32, 4).policy, choose(NUMBERS, 32, 4).policy_settings) == ("halving", {})
+    assert choose(NUMBERS, 32, 1).policy is None
+    assert choose(NUMBERS, 1, 10).policy is None
+    assert choose(ARRAYS, 32, 10).policy is None
+
+
+def test_trials_start_in_batches_that_fill_the_lanes():
+    assert choose(CHOICES, 32, 5).settings == {"batch": 16}
+    assert choose(CHOICES, 32, 5, whole="so I said").settings == choose(ARRAYS, 32, 5).settings == {}
+
+
+def test_it_says_why():
+    why = choose(NUMBERS, 32, 5).why
+    assert "all dimensions are numbers, few (2 dimensions, 67 trials at most)" in why
+    assert "race: 67 trials start, and trials are cut at 20%, 40%, 60%, 80% of the steps" in why
+    assert "the learner's default configuration" in why
+    assert "some dimensions are choices or conditional" in choose(CHOICES, 32, 5).why
+    assert "Trainings are whole: evaluation.points is 1" in choose(NUMBERS, 32, 1).why
+    assert "Trainings are whole: so I said." in choose(NUMBERS, 32, 5, whole="so I said").why
+
+
+def test_a_policy_that_is_given_stays():
+    policy = MedianPruning((1, 2, 3, 4, 5))
+    chosen = choose(NUMBERS, 32, 5, policy=policy)
+    assert (chosen.method, chosen.policy) == ("gp", "median")  # 160 trials at most
+    assert "Budget policy median: trials are cut at 20%" in chosen.why
