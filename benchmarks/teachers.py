@@ -31,7 +31,6 @@ from autorl.engine.devices import start
 DEVICES = start()
 
 import jax  # noqa: E402  # after `start`, so that every core is a device
-import jax.numpy as jnp  # noqa: E402
 from jax import Array  # noqa: E402
 from jax.sharding import Mesh, PartitionSpec  # noqa: E402
 

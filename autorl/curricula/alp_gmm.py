@@ -21,9 +21,7 @@ FIRST = 5
 class AlpGmmParameters(MixtureParameters):
     """Of ALP-GMM; defaults are the reference implementation's, whose history is unbounded."""
 
-    history: int = static(
-        32_768, "Episodes among which the nearest is sought: the newest ones.", low=1, high=2**24
-    )
+    history: int = static(32_768, "Episodes among which the nearest is sought: the newest ones.", low=1, high=2**24)
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ class History(NamedTuple):
     Attributes:
         points: float32 [D, C], a column for each episode; 0 where none is yet.
         returns: float32 [C].
-        count: int32, episodes so far, those forgotten included.
+        total: int32, episodes so far, those forgotten included.
     """
 
     points: Array
     returns: Array
-    count: Array
+    total: Array
 
     @classmethod
     def empty(cls, room: int, dimensions: int) -> History:
@@ -41,11 +41,11 @@ class History(NamedTuple):
             point, value, known = episode
             nearest = history.nearest_return(point)
             # a place beyond the end is not written
-            place = jnp.where(known, history.count % len(history.returns), len(history.returns))
+            place = jnp.where(known, history.total % len(history.returns), len(history.returns))
             grown = History(
                 history.points.at[:, place].set(point, mode="drop"),
                 history.returns.at[place].set(value, mode="drop"),
-                history.count + known,
+                history.total + known,
             )
             return grown, nearest
 
@@ -53,7 +53,7 @@ class History(NamedTuple):
 
     def nearest_return(self, point: Array) -> Array:
         """Return the return of the episode nearest to ``point`` [D], 0 if there is none."""
-        filled = jnp.minimum(self.count, len(self.returns))
+        filled = jnp.minimum(self.total, len(self.returns))
 
         places = jnp.arange(BLOCK)
 

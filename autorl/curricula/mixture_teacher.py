@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ class MixtureTeacher(Teacher[MixtureState]):
     whole update, at most one: with batches, up to n - 1 episodes late.
     """
 
-    extra: int
+    extra: ClassVar[int]
     """Coordinates of a fitted point after those of the task."""
 
     def _check(self, params: MixtureParameters) -> None:
@@ -92,9 +92,7 @@ class MixtureTeacher(Teacher[MixtureState]):
         mixture = jax.lax.cond(
             due, lambda: self._fit(params, stream(state.seed, episodes), window), lambda: state.mixture
         )
-        return MixtureState(
-            state.seed, episodes, jnp.where(due, episodes, state.fitted), window, mixture, memory
-        )
+        return MixtureState(state.seed, episodes, jnp.where(due, episodes, state.fitted), window, mixture, memory)
 
     def _fit(self, params: MixtureParameters, key: Array, window: Array) -> Mixture:
         place = jnp.arange(params.window) - (params.window - params.fit_rate)

@@ -46,7 +46,7 @@ class RiacState(NamedTuple):
         high: float32 [R, D].
         points: float32 [R, S, D], tasks of each, the newest last.
         returns: float32 [R, S].
-        count: int32 [R], episodes held.
+        held: int32 [R], episodes held.
         progress: float32 [R], absolute learning progress; 0 for nodes not used.
         child: int32 [R], number of the lower half, the upper half's is one more; 0 for a leaf.
         axis: int32 [R], coordinate in which the halves differ.
@@ -59,7 +59,7 @@ class RiacState(NamedTuple):
     high: Array
     points: Array
     returns: Array
-    count: Array
+    held: Array
     progress: Array
     child: Array
     axis: Array
@@ -109,12 +109,12 @@ class Riac(Teacher[RiacState]):
         node = choose(keys[0], jnp.where(state.progress.sum() > 0, state.progress, used.astype(jnp.float32)), n)
         low, high, returns = state.low[node], state.high[node], state.returns[node]
         within = low + jax.random.uniform(keys[1], (n, d)) * (high - low)
-        held = jnp.arange(room) >= room - state.count[node][:, None]
+        held = jnp.arange(room) >= room - state.held[node][:, None]
         worst = state.points[node, jnp.argmin(jnp.where(held, returns, jnp.inf), axis=1)]
         mutated = jnp.clip(worst + params.mutation * jax.random.normal(keys[2], (n, d)), low, high)
         uniform = self.space.draw(keys[3], n)
         mode = jax.random.uniform(keys[4], (n, 1))
-        anywhere = (mode < params.region_share + params.uniform_share) | (state.count[node] == 0)[:, None]
+        anywhere = (mode < params.region_share + params.uniform_share) | (state.held[node] == 0)[:, None]
         tasks = jnp.where(mode < params.region_share, within, jnp.where(anywhere, uniform, mutated))
         return learned_from(jnp.where(state.episodes == 0, uniform, tasks))
 
@@ -123,7 +123,7 @@ class Riac(Teacher[RiacState]):
     ) -> RiacState:
         def step(before: RiacState, point: Array, own: Channels) -> RiacState:
             grown, leaf = self._grown(params, before, point, own["returns"])
-            full = grown.count[leaf] > params.region_size
+            full = grown.held[leaf] > params.region_size
             return jax.lax.cond(full, lambda: self._relieved(params, grown, leaf), lambda: grown)
 
         return one_by_one(step, state, points, channels, valid)
@@ -136,11 +136,11 @@ class Riac(Teacher[RiacState]):
             # a leaf with all its places taken is relieved at once; an inner node forgets its oldest
             points = jnp.roll(state.points[node], -1, axis=0).at[-1].set(point)
             returns = jnp.roll(state.returns[node], -1).at[-1].set(value)
-            count = jnp.minimum(state.count[node] + 1, room)
+            count = jnp.minimum(state.held[node] + 1, room)
             return state._replace(
                 points=state.points.at[node].set(points),
                 returns=state.returns.at[node].set(returns),
-                count=state.count.at[node].set(count),
+                held=state.held.at[node].set(count),
                 progress=state.progress.at[node].set(_progress(returns, jnp.arange(room) >= room - count)),
             )
 
@@ -181,16 +181,16 @@ class Riac(Teacher[RiacState]):
             divided = divided._replace(
                 points=divided.points.at[half].set(state.points[leaf][order]),
                 returns=divided.returns.at[half].set(returns),
-                count=divided.count.at[half].set(count),
+                held=divided.held.at[half].set(count),
                 progress=divided.progress.at[half].set(_progress(returns, jnp.arange(room) >= room - count)),
             )
         return divided
 
     def _forgotten(self, params: RiacParameters, state: RiacState, leaf: Array) -> RiacState:
         lost = jnp.maximum((params.region_size * params.discarded).astype(jnp.int32), 1)
-        count, room = state.count[leaf] - lost, params.region_size + 1
+        count, room = state.held[leaf] - lost, params.region_size + 1
         progress = _progress(state.returns[leaf], jnp.arange(room) >= room - count)
-        return state._replace(count=state.count.at[leaf].set(count), progress=state.progress.at[leaf].set(progress))
+        return state._replace(held=state.held.at[leaf].set(count), progress=state.progress.at[leaf].set(progress))
 
     def _cut(self, params: RiacParameters, state: RiacState, leaf: Array) -> _Cut:
         """Return the best of the first ``split_attempts`` random cuts that leave enough episodes on both sides."""

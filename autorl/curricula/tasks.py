@@ -64,12 +64,12 @@ class TaskSpace:
 
     def from_unit(self, points: Array) -> Array:
         """Return points of [0, 1]^D, float32 [..., D], as tasks."""
-        low, high = np.float32(self.low), np.float32(self.high)
+        low, high = np.asarray(self.low, np.float32), np.asarray(self.high, np.float32)
         return jnp.clip(low + points * (high - low), low, high)
 
     def to_unit(self, tasks: Array) -> Array:
         """Return tasks, float32 [..., D], as points of [0, 1]^D."""
-        low, high = np.float32(self.low), np.float32(self.high)
+        low, high = np.asarray(self.low, np.float32), np.asarray(self.high, np.float32)
         return jnp.clip((tasks - low) / (high - low), 0.0, 1.0)
 
     def draw(self, key: Array, n: int) -> Array:
@@ -97,3 +97,14 @@ class TaskSpace:
 def same_task(points: Array, others: Array) -> Array:
     """Return whether each of ``points`` [n, D] is the same task as each of ``others`` [m, D], bool [n, m]."""
     return jnp.all(jnp.abs(points[:, None] - others[None]) < SAME, axis=-1)
+
+
+def find(points: Array, table: Array, filled: Array) -> tuple[Array, Array]:
+    """Return where each of ``points`` [n, D] stands in ``table`` [m, D], int32 [n], and whether it does, bool [n]; ``filled`` [m]."""
+    same = same_task(points, table) & filled
+    return jnp.argmax(same, axis=1).astype(jnp.int32), same.any(axis=1)
+
+
+def first_alike(points: Array, valid: Array) -> Array:
+    """Return the number of the first valid one of ``points`` [n, D] that is the same task as each, int32 [n]."""
+    return jnp.argmax(same_task(points, points) & valid, axis=1).astype(jnp.int32)

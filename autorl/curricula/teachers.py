@@ -16,6 +16,16 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "riac": "autorl.curricula.riac:Riac",
         "covar_gmm": "autorl.curricula.covar_gmm:CovarGmm",
         "arms": "autorl.curricula.arms:Arms",
+        "sequence": "autorl.curricula.sequence:Sequence",
+        "schedule": "autorl.curricula.schedule:Schedule",
+        "adr": "autorl.curricula.adr:Adr",
+        "learning_progress": "autorl.curricula.learning_progress:LearningProgress",
+        "goal_gan": "autorl.curricula.goal_gan:GoalGan",
+        "spdl": "autorl.curricula.spdl:Spdl",
+        "plr": "autorl.curricula.plr:Plr",
+        "robust_plr": "autorl.curricula.plr:RobustPlr",
+        "accel": "autorl.curricula.accel:Accel",
+        "sfl": "autorl.curricula.sfl:Sfl",
     },
 )
 

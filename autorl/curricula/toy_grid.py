@@ -91,7 +91,9 @@ class ToyGrid:
             UsageError: Tasks of another dimension.
         """
         if tasks.shape[-1] != self.space.dimensions:
-            raise UsageError(f"toy grid: tasks: expected shape [..., {self.space.dimensions}], got {list(tasks.shape)}.")
+            raise UsageError(
+                f"toy grid: tasks: expected shape [..., {self.space.dimensions}], got {list(tasks.shape)}."
+            )
         index = jnp.clip((tasks[..., : self.dimensions] * self.cells).astype(jnp.int32), 0, self.cells - 1)
         powers = self.cells ** np.arange(self.dimensions - 1, -1, -1)
         return (index * powers.astype(np.int32)).sum(axis=-1)
