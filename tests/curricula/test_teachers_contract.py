@@ -57,7 +57,8 @@ def test_a_teacher_says_what_it_is(name: str) -> None:
         default, low, high = field.default, field.metadata["low"], field.metadata["high"]
         if isinstance(default, int | float) and not isinstance(default, bool):
             assert low is not None or name == "adr", f"{field.name} has no range"
-            assert (low is None or low <= default) and (high is None or default <= high), field.name
+            assert low is None or low <= default, field.name
+            assert high is None or default <= high, field.name
 
 
 @every_teacher
