@@ -60,7 +60,7 @@ def test_mixtures_are_fitted_every_40_episodes_and_at_another_rate_by_the_same_p
     state = one.update(state, one.tasks(points[39:40]), returns=returns[39:40])
     assert 2 <= state.mixture.exists.sum() <= 3
     assert state.fitted == 40
-    later = one.teacher.parameters({**dict(fit_rate=48, window=48, max_components=3), **_history(name)})
+    later = one.teacher.parameters({"fit_rate": 48, "window": 48, "max_components": 3, **_history(name)})
     state = one.update(one.init(1), one.tasks(points[:40]), later, returns=returns[:40])
     assert not state.mixture.exists.any()
     assert one.update(state, one.tasks(points[40:]), later, returns=returns[40:]).mixture.exists.any()
