@@ -4,11 +4,12 @@
         [--dimensions 2] [--irrelevant 0] [--cells 10] [--noise 0] [--forgetting 0] [--first-seed 0]
 
 Per cent of the cells that are mastered at the end: mean over seeds with its 95 % interval (Student's t), standard deviation, least. All
-seeds of a teacher, their students included, are one compiled program, mapped over the cores; seconds are those of all seeds together, and
-those of compiling. A perfect teacher has mastered all after 76 episodes a cell (7,600 in two dimensions). With --batch n, a teacher
-proposes n tasks before it sees their returns. Each teacher runs with its default parameters, but for --set. The reference is Portelas et
-al.'s own code at its defaults, measured over 3 to 10 seeds in the default setting of this command: mean and standard deviation between
-seeds; "z" is how many standard errors of the difference lie between the two means.
+seeds of a teacher, their students included, are one compiled program, mapped over the cores; seconds are those of all seeds together,
+those of compiling, and those that the cores worked (less where other programs take turns). Teachers that need more than returns and
+successes are left out, unless --set gives them another score. A perfect teacher has mastered all after 76 episodes a cell (7,600 in
+two dimensions). With --batch n, a teacher proposes n tasks before it sees their returns. Each teacher runs with its default parameters,
+but for --set. The reference is Portelas et al.'s own code at its defaults, measured over 3 to 10 seeds in the default setting of this
+command: mean and standard deviation between seeds; "z" is how many standard errors of the difference lie between the two means.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ from autorl.inner.threefry import unrolled  # noqa: E402
 
 REFERENCE = {"uniform": (4.6, 0.8, 10), "alp_gmm": (36.4, 2.2, 5), "riac": (46.0, 2.6, 3), "covar_gmm": (68.6, 2.7, 5)}
 """Mean, standard deviation between seeds, seeds."""
+MEASURED = {"returns", "successes"}
+"""Channels of feedback that the grid has: the return is also the share of the goal that is reached."""
 CUTS = 10
 """Points of a curve."""
 
@@ -99,14 +102,18 @@ class Lesson:
         return np.full(lanes, number, np.int32)
 
 
-def measure(name: str, grid: ToyGrid, options: argparse.Namespace) -> dict[str, Any]:
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of --set."""
+    return {key: json.loads(value) for key, value in (item.split("=", 1) for item in options.set)}
+
+
+def measure(teacher: Teacher[Any], params: Any, grid: ToyGrid, options: argparse.Namespace) -> dict[str, Any]:
     """Return a row of the table."""
-    teacher = make_teacher(name, grid.space)
-    given = {key: json.loads(value) for key, value in (item.split("=", 1) for item in options.set)}
+    name = teacher.name
     seeds = np.arange(options.first_seed, options.first_seed + options.seeds)
     say(options, f"{name}: compiling")
-    lesson = Lesson(teacher, teacher.parameters(given), grid, options.batch, seeds)
-    steps, curve, began = options.episodes // options.batch, [], time.perf_counter()
+    lesson = Lesson(teacher, params, grid, options.batch, seeds)
+    steps, curve, began, worked = options.episodes // options.batch, [], time.perf_counter(), time.process_time()
     for cut in range(CUTS):
         scores = lesson.play(steps * cut // CUTS, steps * (cut + 1) // CUTS)
         curve.append(float(scores.mean()))
@@ -123,6 +130,7 @@ def measure(name: str, grid: ToyGrid, options: argparse.Namespace) -> dict[str, 
         "curve": curve,
         "seconds": time.perf_counter() - began,
         "compile_seconds": lesson.compile_seconds,
+        "cpu_seconds": time.process_time() - worked,
     }
 
 
@@ -164,8 +172,8 @@ def line(row: dict[str, Any]) -> str:
     deviation = "-" if row["deviation"] is None else f"{row['deviation']:.1f}"
     known = "{:.1f} ± {:.1f} ({} seeds)".format(*row["reference"]) if row["reference"] else "-"
     z = "-" if row["z"] is None else f"{row['z']:+.1f}"
-    seconds = f"{row['seconds']:.1f} + {row['compile_seconds']:.0f}"
-    return f"{row['teacher']:<20} {score:<20} {deviation:>9} {row['least']:6.1f} {seconds:>12}  {known:<21} {z:>5}"
+    seconds = f"{row['seconds']:.1f} + {row['compile_seconds']:.0f} ({row['cpu_seconds']:.1f})"
+    return f"{row['teacher']:<20} {score:<20} {deviation:>9} {row['least']:6.1f} {seconds:>18}  {known:<21} {z:>5}"
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -193,10 +201,18 @@ def main() -> None:
     rows = []
     if not options.json:
         print(
-            f"{'teacher':<20} {'mastered, %':<20} {'deviation':>9} {'least':>6} {'s + compile':>12}  {'reference':<21} {'z':>5}"
+            f"{'teacher':<20} {'mastered, %':<20} {'deviation':>9} {'least':>6} {'s + compile (cpu)':>18}  {'reference':<21} {'z':>5}"
         )
     for name in options.only or TEACHERS:
-        row = measure(name, grid, options)
+        teacher = make_teacher(name, grid.space)
+        params = teacher.parameters(given(options))
+        missing = sorted(teacher.needs(params) - MEASURED)
+        if missing:
+            rows.append({"teacher": name, "missing": missing})
+            if not options.json:
+                print(f"{name:<20} left out: it needs {' and '.join(missing)}, which the grid has not", flush=True)
+            continue
+        row = measure(teacher, params, grid, options)
         row["reference"] = REFERENCE.get(name) if comparable(options) else None
         row["z"] = distance(row, row["reference"], options.seeds)
         rows.append(row)

@@ -65,11 +65,14 @@ def fit_mixture(key: Array, points: Array, present: Array, largest: int, smalles
     """Fit a mixture of each size and return the one with the least AIC (Akaike, 1974), with room for ``largest`` Gaussians.
 
     Args:
-        key: Decides the starts. The starts of one size are the first ones of the next.
+        key: Decides the starts, which each size has of its own.
         points: float32 [n, d].
         present: bool [n], which of the points count; at least ``largest`` of them.
         largest: Greatest number of Gaussians, K.
         smallest: Least number of Gaussians.
+
+    Returns:
+        The mixture; an empty one where float32 was not enough for any (a covariance that is singular in spite of the ridge).
     """
     count, d = present.sum(), points.shape[1]
     centre = jnp.where(present[:, None], points, 0.0).sum(axis=0) / count
@@ -79,16 +82,18 @@ def fit_mixture(key: Array, points: Array, present: Array, largest: int, smalles
     assigned = _k_means(key, centred, present, exists)
     estimates, likelihoods = _maximise(centred, present, exists, assigned)
     free = sizes * (1 + d + d * (d + 1) // 2) - 1
-    best = jnp.argmin(-2.0 * count * likelihoods + 2.0 * free)
+    criterion = -2.0 * count * likelihoods + 2.0 * free
+    best = jnp.argmin(jnp.where(jnp.isfinite(criterion), criterion, jnp.inf))
     chosen = jax.tree.map(lambda x: x[best], estimates)
-    return Mixture(chosen.weights, chosen.means + centre, chosen.covariances, jnp.asarray(exists)[best])
+    fitted = Mixture(chosen.weights, chosen.means + centre, chosen.covariances, jnp.asarray(exists)[best])
+    none = Mixture.empty(largest, d)
+    return jax.tree.map(lambda new, old: jnp.where(jnp.isfinite(criterion[best]), new, old), fitted, none)
 
 
 def _k_means(key: Array, points: Array, present: Array, exists: np.ndarray) -> Array:
     """Return the assignment of points to the clusters of each model, as zeros and ones [M, K, n]."""
     models, components = exists.shape
-    seeds = _far_apart(key, points, present, components)
-    centres = jnp.broadcast_to(seeds, (models, components, points.shape[1]))
+    centres = jax.vmap(lambda own: _far_apart(own, points, present, components))(jax.random.split(key, models))
 
     def assign(centres: Array) -> Array:
         distances = (centres**2).sum(axis=-1)[..., None] - 2.0 * jnp.einsum("mkd,nd->mkn", centres, points)

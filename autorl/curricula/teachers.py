@@ -22,6 +22,7 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "learning_progress": "autorl.curricula.learning_progress:LearningProgress",
         "goal_gan": "autorl.curricula.goal_gan:GoalGan",
         "spdl": "autorl.curricula.spdl:Spdl",
+        "space": "autorl.curricula.space:Space",
         "plr": "autorl.curricula.plr:Plr",
         "robust_plr": "autorl.curricula.plr:RobustPlr",
         "accel": "autorl.curricula.accel:Accel",

@@ -20,6 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "learning_progress": {"bins": 4},
     "goal_gan": {"goals": 16, "room": 12},
     "spdl": {"episodes": 64, "offset": 1},
+    "space": {"instances": 16, "first": 2, "growth": 4, "period": 32},
     "plr": {"capacity": 16, "score": "progress"},
     "robust_plr": {"capacity": 16},
     "accel": {"capacity": 16, "most_edits": 3, "edits": 3},
@@ -29,6 +30,19 @@ SMALL: dict[str, dict[str, Any]] = {
 
 # half the time of compiling; nothing here runs long
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+SLOW = {"alp_gmm", "covar_gmm", "riac", "plr", "goal_gan"}
+"""Those that take long to compile, or whose likes are tested quickly."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that compile a slow teacher."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        compiles = "pupil" in getattr(item, "fixturenames", ())
+        if compiles and callspec is not None and callspec.params.get("name") in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 class Pupil:

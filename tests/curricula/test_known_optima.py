@@ -34,6 +34,7 @@ def test_uniform_proposals_stay_uniform(pupil: Pupils) -> None:
     assert share_where_returns_rise(pupil("uniform")) == pytest.approx(0.25, abs=0.06)
 
 
+@pytest.mark.slow
 def test_alp_gmm_follows_falling_returns_and_covar_gmm_does_not(pupil: Pupils) -> None:
     shares = {}
     for name in ("alp_gmm", "covar_gmm"):
@@ -78,6 +79,7 @@ def test_learning_progress_is_that_of_the_nearest_earlier_task(pupil: Pupils) ->
     np.testing.assert_allclose(state.window[-9:, -1], [0, 0, 0, 0, 0, 0, 0.6, 0.4, 0.3], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_covar_gmm_measures_time_in_windows(pupil: Pupils) -> None:
     teacher = pupil("covar_gmm").teacher
     window = np.array([[0.1, 0.2, 0.7], [0.3, 0.4, 0.8]], np.float32)
@@ -85,6 +87,7 @@ def test_covar_gmm_measures_time_in_windows(pupil: Pupils) -> None:
     np.testing.assert_allclose(columns, [[0.1, 0.2, -0.5, 0.7], [0.3, 0.4, 0.0, 0.8]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_riac_cuts_a_full_region_into_halves_that_keep_its_episodes(pupil: Pupils) -> None:
     one, rng = pupil("riac"), np.random.default_rng(0)
     points = rng.random((21, 2))
@@ -105,12 +108,14 @@ def test_riac_cuts_a_full_region_into_halves_that_keep_its_episodes(pupil: Pupil
     assert state.progress[1] != state.progress[2]
 
 
+@pytest.mark.slow
 def test_riac_progress_is_the_difference_of_the_halves_of_a_window(pupil: Pupils) -> None:
     one = pupil("riac")
     state = one.update(one.init(1), one.tasks([[0.5, 0.5]] * 5), returns=[7.0, 0.1, 0.3, 0.6, 0.8])
     assert state.progress[0] == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_riac_forgets_the_oldest_where_no_cut_is_allowed(pupil: Pupils) -> None:
     one = pupil("riac")
     state = one.update(one.init(1), one.tasks([[0.5, 0.5]] * 21), returns=np.arange(21.0))
@@ -119,6 +124,7 @@ def test_riac_forgets_the_oldest_where_no_cut_is_allowed(pupil: Pupils) -> None:
     assert state.returns[0][-16] == 5
 
 
+@pytest.mark.slow
 def test_riac_never_uses_more_room_than_it_has(pupil: Pupils) -> None:
     one, rng = pupil("riac"), np.random.default_rng(0)
     state = one.init(1)

@@ -15,6 +15,7 @@ from autorl.curricula.scores import SCORES
 from autorl.declarations import make_hyperparameters
 
 Pupils = Callable[[str], Any]
+jitted_probabilities = jax.jit(probabilities)
 SETTINGS = {"capacity": 5, "staleness": 0.3, "temperature": 0.5}
 
 
@@ -43,22 +44,22 @@ def test_levels_are_drawn_by_rank_and_staleness() -> None:
     scores, played = [0.2, 0.9, 0.1, 0.5], [7, 9, 1, 3]
     held = buffer(scores, played, 10)
     expected = by_paper(scores, played, 10, 0.5, 0.3)
-    found = np.asarray(probabilities(parameters(), held))
+    found = np.asarray(jitted_probabilities(parameters(), held))
     np.testing.assert_allclose(found, [*expected, 0.0], atol=1e-6)
     assert found.argmax() == 1
-    drawn = np.asarray(replay(parameters(), held, jax.random.key(0), 20_000))[:, 0]
+    drawn = np.asarray(jax.jit(replay, static_argnums=3)(parameters(), held, jax.random.key(0), 20_000))[:, 0]
     np.testing.assert_allclose([np.isclose(drawn, i / 10).mean() for i in range(4)], expected, atol=0.012)
 
 
 def test_topk_draws_among_the_best_in_proportion_to_the_exponential_of_scores() -> None:
     held = buffer([0.2, 0.9, 0.1, 0.5], [0] * 4, 0)
-    found = probabilities(parameters(priority="topk", top=2, staleness=0.0), held)
+    found = jitted_probabilities(parameters(priority="topk", top=2, staleness=0.0), held)
     ratio = np.exp(0.9 - 0.5)
     np.testing.assert_allclose(found, [0, ratio / (1 + ratio), 0, 1 / (1 + ratio), 0], atol=1e-6)
 
 
 def test_no_level_no_probability() -> None:
-    assert not np.asarray(probabilities(parameters(), LevelBuffer.empty(5, 1))).any()
+    assert not np.asarray(jitted_probabilities(parameters(), buffer([], [], 0))).any()
 
 
 jitted_told = jax.jit(told)
@@ -143,20 +144,22 @@ def held_levels(one: Any, state: Any) -> Callable[[Any], np.ndarray]:
     return lambda tasks: np.array([np.abs(levels - point).max(axis=1).min() < 1e-4 for point in one.unit(tasks)])
 
 
-def test_replays_are_learned_from_and_new_levels_only_without_robustness(pupil: Pupils) -> None:
-    for name, on_new in (("plr", True), ("robust_plr", False)):
-        one = pupil(name)
-        state = full(one)
-        known, replays = held_levels(one, state), []
-        for seed in range(60):
-            proposal = one.propose(state, seed)
-            again = known(proposal.tasks)
-            assert again.all() or not again.any()
-            assert (proposal.train == (again | on_new)).all()
-            replays.append(again[0])
-        assert 0.65 < np.mean(replays) < 0.95, "0.8, by default"
-        fresh = one.propose(one.init(0), 1)
-        assert (fresh.train == on_new).all(), "nothing to replay yet"
+@pytest.mark.parametrize(("name", "on_new"), [("plr", True), ("robust_plr", False)])
+def test_replays_are_learned_from_and_new_levels_only_without_robustness(
+    name: str, on_new: bool, pupil: Pupils
+) -> None:
+    one = pupil(name)
+    state = full(one)
+    known, replays = held_levels(one, state), []
+    for seed in range(60):
+        proposal = one.propose(state, seed)
+        again = known(proposal.tasks)
+        assert again.all() or not again.any()
+        assert (proposal.train == (again | on_new)).all()
+        replays.append(again[0])
+    assert 0.65 < np.mean(replays) < 0.95, "0.8, by default"
+    fresh = one.propose(one.init(0), 1)
+    assert (fresh.train == on_new).all(), "nothing to replay yet"
 
 
 def test_regret_beyond_what_was_seen_is_replayed(pupil: Pupils) -> None:
@@ -203,6 +206,7 @@ def test_accel_edits_few_replays_in_turn_and_takes_one_edit_for_one_edit(pupil: 
     assert ((np.abs(edits - parents) > 1e-4).sum(axis=1) <= 1).all(), "one coordinate of each"
 
 
+@pytest.mark.slow
 def test_edits_and_draws_are_the_task_spaces_own() -> None:
     from autorl.curricula.tasks import TaskSpace
 

@@ -7,10 +7,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from autorl.curricula.history import BLOCK, History
 from autorl.curricula.mixtures import Mixture, fit_mixture
 
+pytestmark = pytest.mark.slow
 CENTRES = np.array([[0.1, 0.1], [0.9, 0.1], [0.5, 0.9], [0.5, 0.5]])
 
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
-
-from autorl.curricula.tasks import TaskSpace
-from autorl.curricula.teachers import make_teacher
 
 Pupils = Callable[[str], Any]
 
@@ -29,12 +25,11 @@ def test_a_sequence_plays_each_task_for_its_episodes(pupil: Pupils) -> None:
     np.testing.assert_allclose(one.unit(late), [order[-1]] * 8, atol=1e-5)
 
 
-def test_a_schedule_passes_through_its_knots() -> None:
-    teacher = make_teacher("schedule", TaskSpace.unit(1))
-    params = teacher.parameters(
-        {"means": [[0.2], [0.6], [0.4]], "deviations": [[0.01], [0.04], [0.01]], "uniform": 0.0, "horizon": 4000}
-    )
-    state = teacher.init(jax.random.key(0), params)
+def test_a_schedule_passes_through_its_knots(pupil: Pupils) -> None:
+    one = pupil("schedule")
+    means, deviations = [[0.2], [0.6], [0.4]], [[0.01], [0.04], [0.01]]
+    params = one.teacher.parameters({"means": means, "deviations": deviations, "uniform": 0.0, "horizon": 4000})
+    state = one.init(0)
     for episode, mean, deviation in (
         (0, 0.2, 0.01),
         (1000, 0.4, 0.02),
@@ -43,9 +38,9 @@ def test_a_schedule_passes_through_its_knots() -> None:
         (9000, 0.4, 0.01),
     ):
         at = state._replace(episodes=np.int32(episode))
-        drawn = np.concatenate([teacher.propose(params, at, jax.random.key(k), 50).tasks for k in range(8)])
-        assert drawn.mean() == pytest.approx(mean, abs=0.015)
-        assert drawn.std() == pytest.approx(deviation, rel=0.25)
+        drawn = np.concatenate([one.unit(one.propose(at, seed, params).tasks) for seed in range(50)])
+        assert drawn.mean() == pytest.approx(mean, abs=0.01)
+        assert drawn.std() == pytest.approx(deviation, rel=0.15)
 
 
 def play_adr(one: Any, solved: Callable[[np.ndarray], np.ndarray], batches: int = 60, state: Any = None) -> Any:
@@ -130,6 +125,7 @@ def test_self_paced_ignores_the_target_before_the_offset_and_at_no_return(pupil:
         np.testing.assert_allclose(state.mean, 0.2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_goals_gather_where_success_is_sometimes(pupil: Pupils) -> None:
     one, rng, late = pupil("goal_gan"), np.random.default_rng(0), []
     state = one.init(0)
@@ -149,6 +145,7 @@ def test_goals_gather_where_success_is_sometimes(pupil: Pupils) -> None:
     assert gaps.min() > 0.0, "an old goal is kept once"
 
 
+@pytest.mark.slow
 def test_each_goal_of_a_round_is_tried_as_often_as_asked(pupil: Pupils) -> None:
     one, state = pupil("goal_gan"), pupil("goal_gan").init(0)
     seen = []
@@ -199,3 +196,39 @@ def test_learnability_learns_from_kept_and_random_levels_until_the_next_evaluati
             from_kept = np.abs(one.unit(proposal.tasks)[:, None] - kept).max(axis=2).min(axis=1) < 1e-4
             assert 0 <= from_kept.sum() <= 8
     assert kinds == ["look"] * 4 + ["learn"] * 4 + ["look"] * 4 + ["learn"] * 4
+
+
+def play_space(one: Any, state: Any, values: Callable[[np.ndarray], np.ndarray]) -> tuple[Any, list[Any]]:
+    """Play to the end of the next evaluation; return the state and what was proposed."""
+    proposals, evaluations = [], int(state.evaluations)
+    while state.evaluations == evaluations:
+        proposals.append(one.propose(state, len(proposals)))
+        x = one.unit(proposals[-1].tasks)[:, 0]
+        state = one.update(state, proposals[-1].tasks, returns=np.zeros(8), values=values(x))
+    return state, proposals
+
+
+def test_space_looks_at_every_instance_and_chooses_those_whose_values_rose_most(pupil: Pupils) -> None:
+    one = pupil("space")
+    state, looks = play_space(one, one.init(0), np.ones_like)
+    assert not np.concatenate([look.train for look in looks]).any()
+    assert len(np.unique(np.concatenate([look.tasks for look in looks]), axis=0)) == 16
+    assert state.size == 2
+    state, proposals = play_space(one, state, lambda x: 1 + 2 * x)
+    learned = [proposal for proposal in proposals if proposal.train.any()]
+    assert sum(proposal.train.sum() for proposal in learned) == 32
+    assert state.size == 2, "values changed much: the set does not grow"
+    x = np.asarray(state.points)[:, 0]
+    np.testing.assert_array_equal(np.flatnonzero(state.chosen), np.sort(np.argsort(x)[-2:]))
+    tasks = one.unit(one.propose(state, 0).tasks)
+    np.testing.assert_allclose(np.unique(np.round(tasks[:, 0], 4)), np.sort(x)[-2:], atol=1e-3)
+
+
+def test_space_grows_when_values_stand_still_up_to_all_instances(pupil: Pupils) -> None:
+    one = pupil("space")
+    state, sizes = one.init(0), []
+    for _ in range(6):
+        state, _ = play_space(one, state, lambda x: 1 + x)
+        sizes.append(int(state.size))
+    assert sizes == [2, 6, 10, 14, 16, 16]
+    assert np.asarray(state.chosen).all()
