@@ -1,12 +1,15 @@
 """Teachers on the toy grid: how much of it a simulated student masters.
 
-    python benchmarks/teachers.py [--json] [--seeds 20] [--episodes 20000] [--batch 1] [--only NAME ...]
+    python benchmarks/teachers.py [--json] [--seeds 20] [--episodes 20000] [--batch 1] [--only NAME ...] [--set PARAMETER=VALUE ...]
         [--dimensions 2] [--irrelevant 0] [--cells 10] [--noise 0] [--forgetting 0] [--first-seed 0]
 
-Per cent of the cells that are mastered at the end, mean and standard error over seeds, and seconds a seed on one core. A perfect
-teacher has mastered all after 76 episodes a cell (7,600 in two dimensions). With --batch n, a teacher proposes n tasks before it sees their
-returns. Each teacher runs with its default settings. The reference is Portelas et al.'s own code at its defaults, measured over 3 to 10
-seeds in the default setting of this command (its spread is the standard deviation between seeds).
+Per cent of the cells that are mastered at the end: mean over seeds with its 95 % interval (Student's t), standard deviation, least. All
+seeds of a teacher, their students included, are one compiled program, mapped over the cores; seconds are those of all seeds together,
+those of compiling, and those that the cores worked (less where other programs take turns). Teachers that need more than returns and
+successes are left out, unless --set gives them another score. A perfect teacher has mastered all after 76 episodes a cell (7,600 in
+two dimensions). With --batch n, a teacher proposes n tasks before it sees their returns. Each teacher runs with its default parameters,
+but for --set. The reference is Portelas et al.'s own code at its defaults, measured over 3 to 10 seeds in the default setting of this
+command: mean and standard deviation between seeds; "z" is how many standard errors of the difference lie between the two means.
 """
 
 from __future__ import annotations
@@ -16,67 +19,164 @@ import json
 import statistics
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from autorl.curricula.protocol import Feedback
-from autorl.curricula.teachers import TEACHERS, make_teacher
-from autorl.curricula.toy_grid import ToyGrid
-from autorl.keys import derive
+import numpy as np
 
-REFERENCE = {"uniform": (4.6, 0.8), "alp_gmm": (36.4, 2.2), "riac": (46.0, 2.6), "covar_gmm": (68.6, 2.7)}
+from autorl.engine.devices import start
+
+DEVICES = start()
+
+import jax  # noqa: E402  # after `start`, so that every core is a device
+from jax import Array  # noqa: E402
+from jax.sharding import Mesh, PartitionSpec  # noqa: E402
+
+from autorl.curricula.protocol import Feedback, Teacher  # noqa: E402
+from autorl.curricula.teachers import TEACHERS, make_teacher  # noqa: E402
+from autorl.curricula.toy_grid import ToyGrid  # noqa: E402
+from autorl.inner.threefry import unrolled  # noqa: E402
+
+REFERENCE = {"uniform": (4.6, 0.8, 10), "alp_gmm": (36.4, 2.2, 5), "riac": (46.0, 2.6, 3), "covar_gmm": (68.6, 2.7, 5)}
+"""Mean, standard deviation between seeds, seeds."""
+MEASURED = {"returns", "successes"}
+"""Channels of feedback that the grid has: the return is also the share of the goal that is reached."""
+CUTS = 10
+"""Points of a curve."""
 
 
-def play(name: str, grid: ToyGrid, seed: int, episodes: int, batch: int) -> tuple[float, list[float]]:
-    """Return the per cent mastered after ``episodes``, and that after each tenth of them."""
-    teacher = make_teacher(name, grid.space)
-    state, student = teacher.init(derive(seed, "init")), grid.init()
-    curve, done = [], 0
-    while done < episodes:
-        n = min(batch, episodes - done)
-        tasks = teacher.propose(state, derive(seed, "propose", done), n).tasks
-        student, returns = grid.play(student, tasks[None], derive(seed, "grid", done))
-        state = teacher.update(state, tasks, Feedback(returns[0]))
-        done += n
-        if 10 * done // episodes > len(curve):
-            curve.append(float(grid.mastered(student)[0]))
-    return curve[-1], curve
+class Lesson:
+    """A teacher and its students, one for each seed, in one program.
+
+    Attributes:
+        compile_seconds: Seconds of tracing and compiling.
+    """
+
+    def __init__(self, teacher: Teacher[Any], params: Any, grid: ToyGrid, batch: int, seeds: np.ndarray) -> None:
+        self.teacher, self.params, self.grid, self.batch = teacher, params, grid, batch
+        self.count = len(seeds)
+        # two lanes on each device at least, so that a seed's bits do not depend on their number
+        lanes = max(2 * len(DEVICES), -(-self.count // len(DEVICES)) * len(DEVICES))
+        padded = np.resize(seeds, lanes).astype(np.uint32)
+        started = time.perf_counter()
+        self.keys = jax.jit(jax.vmap(jax.random.key))(padded)
+        shapes = jax.eval_shape(jax.vmap(self._first), self.keys)
+        self._advance = self._mapped(self._play).lower(self.keys, shapes, *2 * (self._steps(0, lanes),)).compile()
+        self._lanes, self._state = lanes, self._mapped(self._first)(self.keys)
+        self.compile_seconds = time.perf_counter() - started
+
+    def play(self, first: int, last: int) -> np.ndarray:
+        """Play the batches from number ``first`` to before ``last``; return the per cent mastered of each seed."""
+        bounds = self._steps(first, self._lanes), self._steps(last, self._lanes)
+        self._state = self._advance(self.keys, self._state, *bounds)
+        return np.asarray(self.grid.mastered(self._state[1]))[: self.count]
+
+    def _first(self, key: Array) -> tuple[Any, Array]:
+        return self.teacher.init(jax.random.fold_in(key, 0), self.params), self.grid.init()
+
+    def _play(self, key: Array, state: tuple[Any, Array], first: Array, last: Array) -> tuple[Any, Array]:
+        lesson = unrolled(jax.random.fold_in(key, 1))  # the same draws from quicker code
+
+        def step(number: Array, state: tuple[Any, Array]) -> tuple[Any, Array]:
+            knowledge, competence = state
+            proposing, playing = jax.random.split(jax.random.fold_in(lesson, number))
+            tasks = self.teacher.propose(self.params, knowledge, proposing, self.batch).tasks
+            competence, returns = self.grid.play(competence, tasks, playing)
+            known = dict.fromkeys(self.teacher.needs(self.params), returns)
+            return self.teacher.update(self.params, knowledge, tasks, Feedback(**known)), competence
+
+        return jax.lax.fori_loop(first, last, step, state)
+
+    def _mapped(self, function: Any) -> Any:
+        spec = PartitionSpec("lanes")
+        mapped = partial(jax.lax.map, lambda lane: function(*lane))
+        mesh = Mesh(np.asarray(DEVICES), ("lanes",))
+        over = jax.shard_map(lambda *lanes: mapped(lanes), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+        return jax.jit(over)
+
+    @staticmethod
+    def _steps(number: int, lanes: int) -> np.ndarray:
+        return np.full(lanes, number, np.int32)
 
 
-def measure(name: str, grid: ToyGrid, options: argparse.Namespace) -> dict[str, Any]:
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of --set."""
+    return {key: json.loads(value) for key, value in (item.split("=", 1) for item in options.set)}
+
+
+def measure(teacher: Teacher[Any], params: Any, grid: ToyGrid, options: argparse.Namespace) -> dict[str, Any]:
     """Return a row of the table."""
-    start = time.perf_counter()
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    runs = [play(name, grid, seed, options.episodes, options.batch) for seed in seeds]
-    scores = [score for score, _ in runs]
+    name = teacher.name
+    seeds = np.arange(options.first_seed, options.first_seed + options.seeds)
+    say(options, f"{name}: compiling")
+    lesson = Lesson(teacher, params, grid, options.batch, seeds)
+    steps, curve, began, worked = options.episodes // options.batch, [], time.perf_counter(), time.process_time()
+    for cut in range(CUTS):
+        scores = lesson.play(steps * cut // CUTS, steps * (cut + 1) // CUTS)
+        curve.append(float(scores.mean()))
+        say(options, f"{name}: {10 * (cut + 1)} % of the episodes, {curve[-1]:.1f} % mastered")
+    say(options, "")
+    deviation = statistics.stdev(map(float, scores)) if len(scores) > 1 else None
     return {
         "teacher": name,
-        "mastered": statistics.fmean(scores),
-        "standard_error": statistics.stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else None,
-        "deviation": statistics.stdev(scores) if len(scores) > 1 else None,
-        "least": min(scores),
-        "curve": [statistics.fmean(points) for points in zip(*(curve for _, curve in runs), strict=True)],
-        "seconds": (time.perf_counter() - start) / len(scores),
+        "mastered": curve[-1],
+        "interval": interval(curve[-1], deviation, len(scores)),
+        "deviation": deviation,
+        "least": float(scores.min()),
+        "scores": [float(score) for score in scores],
+        "curve": curve,
+        "seconds": time.perf_counter() - began,
+        "compile_seconds": lesson.compile_seconds,
+        "cpu_seconds": time.process_time() - worked,
     }
+
+
+def interval(mean: float, deviation: float | None, count: int) -> tuple[float, float] | None:
+    """Return the 95 % interval of a mean, None for one seed."""
+    if deviation is None:
+        return None
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, count - 1)) * deviation / count**0.5
+    return mean - half, mean + half
+
+
+def distance(row: dict[str, Any], reference: tuple[float, float, int] | None, seeds: int) -> float | None:
+    """Return the difference of the means in its standard errors."""
+    if reference is None or row["deviation"] is None:
+        return None
+    mean, deviation, count = reference
+    error = (deviation**2 / count + row["deviation"] ** 2 / seeds) ** 0.5
+    return float((row["mastered"] - mean) / error) if error else None
 
 
 def comparable(options: argparse.Namespace) -> bool:
     """Return whether the setting is that of the reference's figures."""
-    standard = {
-        "episodes": 20_000,
-        "batch": 1,
-        "dimensions": 2,
-        "irrelevant": 0,
-        "cells": 10,
-        "noise": 0,
-        "forgetting": 0,
-    }
-    return all(getattr(options, name) == value for name, value in standard.items())
+    names = ("episodes", "batch", "dimensions", "irrelevant", "cells", "noise", "forgetting")
+    return [getattr(options, name) for name in names] == [20_000, 1, 2, 0, 10, 0, 0] and not options.set
 
 
-def main() -> None:
+def say(options: argparse.Namespace, text: str) -> None:
+    """Show how far it is, on a terminal."""
+    if not options.json and sys.stderr.isatty():
+        print(f"\r{text:<78}" if text else f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return a row as text."""
+    low, high = row["interval"] or (float("nan"), float("nan"))
+    score = f"{row['mastered']:.1f} [{low:.1f}, {high:.1f}]" if row["interval"] else f"{row['mastered']:.1f}"
+    deviation = "-" if row["deviation"] is None else f"{row['deviation']:.1f}"
+    known = "{:.1f} ± {:.1f} ({} seeds)".format(*row["reference"]) if row["reference"] else "-"
+    z = "-" if row["z"] is None else f"{row['z']:+.1f}"
+    seconds = f"{row['seconds']:.1f} + {row['compile_seconds']:.0f} ({row['cpu_seconds']:.1f})"
+    return f"{row['teacher']:<20} {score:<20} {deviation:>9} {row['least']:6.1f} {seconds:>18}  {known:<21} {z:>5}"
+
+
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--seeds", type=int, default=20)
@@ -84,6 +184,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20_000)
     parser.add_argument("--batch", type=int, default=1, help="tasks proposed at once")
     parser.add_argument("--only", nargs="*", choices=list(TEACHERS), help="some of the teachers")
+    parser.add_argument("--set", nargs="*", default=[], metavar="PARAMETER=VALUE", help="of the teachers; JSON")
     parser.add_argument("--dimensions", type=int, default=2)
     parser.add_argument("--irrelevant", type=int, default=0, help="dimensions that change nothing")
     parser.add_argument("--cells", type=int, default=10, help="cells along each dimension")
@@ -91,22 +192,32 @@ def main() -> None:
     parser.add_argument(
         "--forgetting", type=float, default=0.0, help="probability that a cell loses a point, an episode"
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = arguments().parse_args()
     grid = ToyGrid(options.dimensions, options.irrelevant, options.cells, options.noise, options.forgetting)
     rows = []
     if not options.json:
-        print(f"{'teacher':<12} {'mastered, %':<14} {'deviation':>9} {'least':>6} {'s a seed':>9}  reference")
+        print(
+            f"{'teacher':<20} {'mastered, %':<20} {'deviation':>9} {'least':>6} {'s + compile (cpu)':>18}  {'reference':<21} {'z':>5}"
+        )
     for name in options.only or TEACHERS:
-        row = measure(name, grid, options)
-        reference = REFERENCE.get(name) if comparable(options) else None
-        rows.append({**row, "reference": reference})
+        teacher = make_teacher(name, grid.space)
+        params = teacher.parameters(given(options))
+        missing = sorted(teacher.needs(params) - MEASURED)
+        if missing:
+            rows.append({"teacher": name, "missing": missing})
+            if not options.json:
+                print(f"{name:<20} left out: it needs {' and '.join(missing)}, which the grid has not", flush=True)
+            continue
+        row = measure(teacher, params, grid, options)
+        row["reference"] = REFERENCE.get(name) if comparable(options) else None
+        row["z"] = distance(row, row["reference"], options.seeds)
+        rows.append(row)
         if not options.json:
-            error, deviation = (f"{row[k]:.1f}" if row[k] is not None else "-" for k in ("standard_error", "deviation"))
-            known = f"{reference[0]} ± {reference[1]}" if reference else "-"
-            score = f"{row['mastered']:.1f} ± {error}"
-            print(
-                f"{name:<12} {score:<14} {deviation:>9} {row['least']:6.1f} {row['seconds']:9.2f}  {known}", flush=True
-            )
+            print(line(row), flush=True)
     if options.json:
         print(json.dumps({"setting": vars(options), "rows": rows}))
 

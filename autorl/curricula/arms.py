@@ -2,58 +2,74 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
+from jax import Array
 
-from autorl.curricula.protocol import Floats, Teacher
+from autorl.curricula.protocol import Channels, Proposal, Teacher, choose, learned_from, one_by_one
+from autorl.curricula.tasks import same_task
+from autorl.declarations import hyperparameters, static, traced
+from autorl.errors import UsageError
 
 WINDOW = 32
 """Returns of an arm that are kept: the most that a slope is estimated from."""
-CAPACITY = 1024
-"""Live arms, at the most: the oldest on trial is dropped for a new one."""
-PARENTS = 100
-"""Tasks that rose lately, from which others are made."""
 TRIAL, RISING = 3.0, 6.0
 """How many standard errors of a slope the usual slope must be before a task on trial, or one that rose, is judged."""
 LONGEST_TRIAL = 16
 """Visits after which every trial ends: progress too slow to show in so many is not looked for."""
 HOPE = 0.6
 """Standard errors by which a slope may fall short of half the usual one before its trial is over."""
-SAME = 1e-9
-"""Points of [0, 1]^D that differ by less in every coordinate are one task: scaling to the box and back rounds."""
 
 
-@dataclass(frozen=True)
-class ArmsState:
-    """A live arms, what rose before them, and what is known of noise and pace.
+@hyperparameters
+class ArmsParameters:
+    """Of arms, with defaults that master the toy grid."""
+
+    enough: Array = traced(2, "Rising tasks at which the search for others falls to exploration.", low=1, high=1000)
+    exploration: Array = traced(0.05, "Least share of proposals that try tasks.", low=0.0, high=1.0)
+    trials: Array = traced(8, "Tasks on trial at once, at the most (and not fewer than a batch).", low=1, high=1000)
+    uniform: Array = traced(0.4, "Share of new tasks that are drawn uniformly.", low=0.0, high=1.0)
+    again: Array = traced(0.1, "Share of new tasks that rose before; the rest are near those.", low=0.0, high=1.0)
+    capacity: int = static(1024, "Room for arms; the oldest on trial makes room for a new one.", low=2, high=100_000)
+    parents: int = static(100, "Tasks that rose lately, from which others are made.", low=1, high=100_000)
+
+
+class ArmsState(NamedTuple):
+    """A arms, what rose before them, and what is known of noise and pace.
 
     Attributes:
-        points: float64 [A, D], tasks in [0, 1]^D.
-        recent: float64 [A, WINDOW], returns of each, newest last; 0 where there were fewer.
-        visits: int64 [A].
-        slopes: float64 [A], estimated rise of the return a visit.
-        errors: float64 [A], standard error of that.
+        born: int32 [A], episode in which the arm was first played; 0 for a free place.
+        points: float32 [A, D], tasks in [0, 1]^D.
+        recent: float32 [A, WINDOW], returns of each, newest last.
+        visits: int32 [A].
+        slopes: float32 [A], estimated rise of the return a visit.
+        errors: float32 [A], standard error of that.
         rising: bool [A]; the others are on trial.
-        parents: float64 [P, D], tasks that rose, newest last.
+        parents: float32 [P, D], tasks that rose, newest last.
+        ancestors: int32, how many rose so far.
         squares: Discounted sum of estimates of the variance of a return about its trend.
         weight: Discounted number of those.
         pace: Rise a visit of tasks that rise, 0 before any did.
+        episodes: int32, episodes so far.
     """
 
-    points: Floats
-    recent: Floats
-    visits: NDArray[np.int64]
-    slopes: Floats
-    errors: Floats
-    rising: NDArray[np.bool_]
-    parents: Floats
-    squares: float
-    weight: float
-    pace: float
+    born: Array
+    points: Array
+    recent: Array
+    visits: Array
+    slopes: Array
+    errors: Array
+    rising: Array
+    parents: Array
+    ancestors: Array
+    squares: Array
+    weight: Array
+    pace: Array
+    episodes: Array
 
 
 @dataclass(frozen=True)
@@ -66,159 +82,147 @@ class Arms(Teacher[ArmsState]):
     differences, pooled) and the slope of tasks that rise: two without noise. While fewer than ``enough`` tasks rise, others are
     sought: uniformly, near tasks that rose (0.03 to 0.3 sides of the box away), and those tasks themselves again. Nothing depends
     on the scale of returns. Measured by ``benchmarks/teachers.py --only arms``.
-
-    Attributes:
-        enough: Rising tasks at which the search for others falls to ``exploration``.
-        exploration: Least share of proposals that try tasks.
-        trials: Tasks on trial at once, at the most (and not fewer than a batch).
-        uniform: Share of new tasks that are drawn uniformly.
-        again: Share of new tasks that rose before; the rest are near those.
     """
-
-    enough: int = 2
-    exploration: float = 0.05
-    trials: int = 8
-    uniform: float = 0.4
-    again: float = 0.1
 
     name: ClassVar[str] = "arms"
     reference: ClassVar[str] = (
         "AutoRL, 2026; Thompson, 1933, On the Likelihood That One Unknown Probability Exceeds Another"
     )
-    state_type: ClassVar[type[ArmsState]] = ArmsState
+    Parameters: ClassVar[type[Any]] = ArmsParameters
 
-    def __post_init__(self) -> None:
-        self._require(enough=(self.enough, 1, 1000), trials=(self.trials, 1, 1000))
-        self._require(exploration=(self.exploration, 0, 1), uniform=(self.uniform, 0, 1))
-        self._require(again=(self.again, 0, 1 - self.uniform))
+    def _check(self, params: ArmsParameters) -> None:
+        if float(params.uniform) + float(params.again) > 1.0:
+            raise UsageError(f"again: expected at most 1 - uniform = {1 - float(params.uniform):g}, got {params.again}")
 
-    def init(self, key: int) -> ArmsState:
-        """Return the state before the first episode."""
-        none = np.zeros(0)
-        points = np.zeros((0, self.space.dimensions))
-        recent = np.zeros((0, WINDOW))
+    def _init(self, params: ArmsParameters, seed: Array) -> ArmsState:
+        d, arms = self.space.dimensions, params.capacity
+        none, number, zero = jnp.zeros(arms), jnp.zeros(arms, jnp.int32), jnp.float32(0.0)
+        points, recent = jnp.zeros((arms, d)), jnp.zeros((arms, WINDOW))
+        parents = jnp.zeros((params.parents, d))
         return ArmsState(
-            points, recent, none.astype(np.int64), none, none, none.astype(np.bool_), points, 0.0, 0.0, 0.0
+            number, points, recent, number, none, none, none > 0, parents, jnp.int32(0), zero, zero, zero, jnp.int32(0)
         )
 
-    def _propose(self, state: ArmsState, rng: np.random.Generator, n: int) -> Floats:
-        rising, trial = np.flatnonzero(state.rising), np.flatnonzero(~state.rising)
-        share = max(self.exploration, 1 - len(rising) / self.enough)
+    def _propose(self, params: ArmsParameters, state: ArmsState, key: Array, n: int) -> Proposal:
+        keys = jax.random.split(key, 5)
+        trial = (state.born > 0) & ~state.rising
+        rising, waiting = state.rising.sum(), trial.sum()
+        share = jnp.maximum(params.exploration, 1 - rising / params.enough)
+        room = jnp.maximum(params.trials, n) - waiting
+        draws = jax.random.uniform(keys[0], (2, n))
+        searching = draws[0] < share
+        wanted = searching & (draws[1] < 0.5)
+        fresh = jnp.where(waiting == 0, searching, wanted & (jnp.cumsum(wanted) - wanted < room))
         # every arm keeps some width, so that a batch is spread over arms that are as good
-        widths = np.maximum(state.errors[rising], 0.3 * state.pace)
-        room = max(self.trials, n) - len(trial)
-        tasks = np.empty((n, self.space.dimensions))
-        for i in range(n):
-            searching = rng.random() < share
-            fresh = searching and (len(trial) == 0 or (room > 0 and rng.random() < 0.5))
-            if fresh:
-                tasks[i], room = self._new(state, rng), room - 1
-            else:
-                drawn = state.slopes[rising] + widths * rng.standard_normal(len(rising))
-                tasks[i] = state.points[rng.choice(trial) if searching else rising[int(drawn.argmax())]]
-        return tasks
+        widths = jnp.maximum(state.errors, 0.3 * state.pace)
+        drawn = state.slopes + widths * jax.random.normal(keys[1], (n, params.capacity))
+        best = jnp.argmax(jnp.where(state.rising, drawn, -jnp.inf), axis=1)
+        tried = choose(keys[2], trial.astype(jnp.float32), n)
+        known = state.points[jnp.where(searching, tried, best)]
+        return learned_from(jnp.where(fresh[:, None], self._new(params, state, keys[3:], n), known))
 
-    def _new(self, state: ArmsState, rng: np.random.Generator) -> Floats:
-        kind, uniform = rng.random(), rng.random(self.space.dimensions)
-        if kind < self.uniform or not len(state.parents):
-            return uniform
-        parent = state.parents[rng.integers(len(state.parents))]
-        if kind < self.uniform + self.again:
-            return parent
-        scale = 10 ** rng.uniform(-1.5, -0.5)
-        return np.clip(parent + scale * rng.standard_normal(len(parent)), 0, 1)
+    def _new(self, params: ArmsParameters, state: ArmsState, keys: Array, n: int) -> Array:
+        d = self.space.dimensions
+        uniform = self.space.draw(keys[0], n)
+        draws = jax.random.uniform(keys[1], (3, n))
+        count = jnp.minimum(state.ancestors, params.parents)
+        chosen = jnp.minimum((draws[0] * count).astype(jnp.int32), count - 1)
+        parent = state.parents[params.parents - 1 - jnp.maximum(chosen, 0)]
+        scale = 10 ** (draws[1] - 1.5)
+        near = jnp.clip(parent + scale[:, None] * jax.random.normal(jax.random.fold_in(keys[1], 1), (n, d)), 0.0, 1.0)
+        kind = draws[2][:, None]
+        old = jnp.where(kind < params.uniform + params.again, parent, near)
+        return jnp.where((kind < params.uniform) | (count == 0), uniform, old)
 
-    def _learn(self, state: ArmsState, points: Floats, feedback: dict[str, Floats]) -> ArmsState:
-        for point, value in zip(points, feedback["returns"], strict=True):
-            same = np.flatnonzero((np.abs(state.points - point) < SAME).all(axis=1))
-            known = len(same) > 0
-            state = self._visit(state, int(same[0]), float(value)) if known else self._add(state, point, float(value))
-        return state
+    def _update(
+        self, params: ArmsParameters, state: ArmsState, points: Array, channels: Channels, valid: Array
+    ) -> ArmsState:
+        def step(before: ArmsState, point: Array, own: Channels) -> ArmsState:
+            before = before._replace(episodes=before.episodes + 1)
+            same = same_task(point[None], before.points)[0] & (before.born > 0)
+            arm, value = jnp.argmax(same), own["returns"]
+            return jax.lax.cond(same.any(), lambda: _visited(before, arm, value), lambda: _added(before, point, value))
 
-    def _add(self, state: ArmsState, point: Floats, value: float) -> ArmsState:
-        recent = np.zeros((1, WINDOW))
-        recent[0, -1] = value
-        grown = replace(
-            state,
-            points=np.concatenate([state.points, point[None]]),
-            recent=np.concatenate([state.recent, recent]),
-            visits=np.append(state.visits, 1),
-            slopes=np.append(state.slopes, 0.0),
-            errors=np.append(state.errors, np.inf),
-            rising=np.append(state.rising, False),
-        )
-        # only a caller that plays tasks of its own brings so many
-        return self._drop(grown, int(grown.rising.argmin())) if len(grown.visits) > CAPACITY else grown
-
-    def _visit(self, state: ArmsState, arm: int, value: float) -> ArmsState:
-        row = np.append(state.recent[arm, 1:], value)
-        visits, squares, weight = int(state.visits[arm]) + 1, state.squares, state.weight
-        if visits >= 3:
-            # a straight line has second differences of 0; noise of variance v gives them one of 6 v
-            bend = float(row[-1] - 2 * row[-2] + row[-3])
-            squares, weight = 0.998 * squares + bend * bend / 6, 0.998 * weight + 1
-        noise = math.sqrt(squares / weight) if weight else 0.0
-        rising = bool(state.rising[arm])
-        pace = max(state.pace, TRIAL * noise * math.sqrt(12 / LONGEST_TRIAL**3))
-        needed = _needed(noise, pace, RISING if rising else TRIAL)
-        slope, error = _slope(row[-min(visits, needed) :], noise)
-        verdict: bool | None = True
-        if weight < 20 and visits < 4:
-            verdict = rising  # too little is known of noise
-        elif not rising:
-            verdict = _trial(slope, error, visits, needed, pace)
-        elif visits >= needed and slope < pace / 4:
-            verdict = None
-        state = replace(state, squares=squares, weight=weight)
-        if verdict is None:
-            return self._drop(state, arm)
-        if verdict:
-            rate = 0.0 if visits < needed else 0.03 if state.pace else 1.0
-            state = replace(state, pace=state.pace + rate * (max(slope, 0.0) - state.pace))
-            if not rising:
-                state = replace(state, parents=np.concatenate([state.parents, state.points[arm][None]])[-PARENTS:])
-        return replace(
-            state,
-            recent=_with(state.recent, arm, row),
-            visits=_with(state.visits, arm, visits),
-            slopes=_with(state.slopes, arm, slope),
-            errors=_with(state.errors, arm, error),
-            rising=_with(state.rising, arm, verdict),
-        )
-
-    def _drop(self, state: ArmsState, arm: int) -> ArmsState:
-        kept = np.arange(len(state.visits)) != arm
-        # where nothing rises, slower progress becomes worth having
-        pace = state.pace if state.rising[kept].any() else 0.99 * state.pace
-        names = ("points", "recent", "visits", "slopes", "errors", "rising")
-        return replace(state, pace=pace, **{name: getattr(state, name)[kept] for name in names})
+        return one_by_one(step, state, points, channels, valid)
 
 
-def _trial(slope: float, error: float, visits: int, needed: int, pace: float) -> bool | None:
-    """Return True for a task that rises, None for one that does not, False while that is open."""
-    if slope > 0 and slope > 3 * error and slope > pace / 3:
-        return True
-    if visits >= needed:
-        return True if slope > pace / 2 else None
-    return None if slope + HOPE * error < pace / 2 else False
+def _added(state: ArmsState, point: Array, value: Array) -> ArmsState:
+    """Return the state with a new arm, in a free place or in that of the oldest on trial (of all, if none is)."""
+    age = jnp.where(state.rising, state.born + state.episodes, state.born)
+    place = jnp.argmin(age)
+    # only a caller that plays tasks of its own fills every place
+    pace = _slowed(state, state.rising.at[place].set(False), state.born[place] > 0)
+    return state._replace(
+        born=state.born.at[place].set(state.episodes),
+        points=state.points.at[place].set(point),
+        recent=state.recent.at[place].set(jnp.zeros(WINDOW).at[-1].set(value)),
+        visits=state.visits.at[place].set(1),
+        slopes=state.slopes.at[place].set(0.0),
+        errors=state.errors.at[place].set(jnp.inf),
+        rising=state.rising.at[place].set(False),
+        pace=pace,
+    )
 
 
-def _needed(noise: float, pace: float, precision: float) -> int:
+def _visited(state: ArmsState, arm: Array, value: Array) -> ArmsState:
+    """Return the state after one more return of ``arm``, which rises, stays on trial or is dropped by it."""
+    row = jnp.roll(state.recent[arm], -1).at[-1].set(value)
+    visits = state.visits[arm] + 1
+    # a straight line has second differences of 0; noise of variance v gives them one of 6 v
+    bend, bent = row[-1] - 2 * row[-2] + row[-3], visits >= 3
+    squares = jnp.where(bent, 0.998 * state.squares + bend * bend / 6, state.squares)
+    weight = jnp.where(bent, 0.998 * state.weight + 1, state.weight)
+    noise = jnp.where(weight > 0, jnp.sqrt(squares / jnp.maximum(weight, 1e-6)), 0.0)
+    rising = state.rising[arm]
+    pace = jnp.maximum(state.pace, TRIAL * noise * (12 / LONGEST_TRIAL**3) ** 0.5)
+    needed = _needed(noise, pace, jnp.where(rising, RISING, TRIAL))
+    slope, error = _slope(row, jnp.minimum(visits, needed), noise)
+    kept, rose = _verdict(rising, slope, error, visits, needed, pace, known=(weight >= 20) | (visits >= 4))
+    rate = jnp.where(visits < needed, 0.0, jnp.where(state.pace > 0, 0.03, 1.0))
+    quicker = state.pace + jnp.where(rose, rate, 0.0) * (jnp.maximum(slope, 0.0) - state.pace)
+    flags = state.rising.at[arm].set(rose)
+    ancestor = rose & ~rising
+    return state._replace(
+        born=state.born.at[arm].set(jnp.where(kept, state.born[arm], 0)),
+        recent=state.recent.at[arm].set(row),
+        visits=state.visits.at[arm].set(visits),
+        slopes=state.slopes.at[arm].set(slope),
+        errors=state.errors.at[arm].set(error),
+        rising=flags,
+        parents=jnp.where(ancestor, jnp.roll(state.parents, -1, axis=0).at[-1].set(state.points[arm]), state.parents),
+        ancestors=state.ancestors + ancestor,
+        squares=squares,
+        weight=weight,
+        pace=jnp.where(kept, quicker, _slowed(state, flags, ~kept)),
+    )
+
+
+def _verdict(
+    rising: Array, slope: Array, error: Array, visits: Array, needed: Array, pace: Array, known: Array
+) -> tuple[Array, Array]:
+    """Return whether the arm is kept, and whether it rises. Until noise is ``known``, nothing changes."""
+    clear = (slope > 0) & (slope > 3 * error) & (slope > pace / 3)
+    ended = visits >= needed
+    rises = jnp.where(rising, ~ended | (slope >= pace / 4), clear | (ended & (slope > pace / 2)))
+    hopeless = jnp.where(rising, ~rises, ~rises & (ended | (slope + HOPE * error < pace / 2)))
+    return ~known | ~hopeless, jnp.where(known, rises, rising)
+
+
+def _slowed(state: ArmsState, rising: Array, dropped: Array) -> Array:
+    """Return the pace after an arm is ``dropped``: where nothing rises any more, slower progress becomes worth having."""
+    return jnp.where(dropped & ~rising.any(), 0.99 * state.pace, state.pace)
+
+
+def _needed(noise: Array, pace: Array, precision: Array) -> Array:
     """Return the visits from which a slope's standard error is the usual slope over ``precision``."""
-    if noise == 0:
-        return 2
-    return min(max(math.ceil((12 * (precision * noise / pace) ** 2) ** (1 / 3)), 2), WINDOW)
+    ratio = jnp.where(noise > 0, precision * noise / jnp.maximum(pace, 1e-30), 0.0)
+    return jnp.clip(jnp.ceil(jnp.cbrt(12 * ratio**2)), 2, WINDOW).astype(jnp.int32)
 
 
-def _slope(returns: Floats, noise: float) -> tuple[float, float]:
-    """Return the least-squares slope of ``returns`` [w], w at least 2 (of equal ones it is exactly 0), and its standard error."""
-    w = len(returns)
-    times = np.arange(w) - (w - 1) / 2
+def _slope(row: Array, used: Array, noise: Array) -> tuple[Array, Array]:
+    """Return the least-squares slope of the last ``used`` (at least 2) of ``row`` (of equal ones exactly 0) and its standard error."""
+    w = used.astype(jnp.float32)
+    times = jnp.asarray(np.arange(1 - WINDOW, 1), jnp.float32) + (w - 1) / 2
+    weights = jnp.where(jnp.arange(WINDOW) >= WINDOW - used, times, 0.0)
     total = w * (w * w - 1) / 12
-    return float(times @ (returns - returns[-1])) / total, noise / math.sqrt(total)
-
-
-def _with(array: NDArray[Any], index: int, value: float | Floats) -> NDArray[Any]:
-    changed = array.copy()
-    changed[index] = value
-    return changed
+    return jnp.sum(weights * (row - row[-1])) / total, noise / jnp.sqrt(total)

@@ -1,106 +1,72 @@
-"""The contract of teachers: a pure fold that proposes tasks in a box and learns from the returns of their episodes."""
+"""The contract of teachers: pure functions that propose tasks and learn from the returns of their episodes.
+
+Everything is traced: a teacher runs inside the program that trains the agents, under jit, scan, vmap and lax.map. Its state is a
+pytree of arrays of fixed shapes; its parameters are a pytree too (`autorl.declarations`), so a population whose members have
+different ones is one program.
+"""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import jax
+import jax.numpy as jnp
+from jax import Array
+from numpy.typing import NDArray
 
-from autorl.curricula.packing import pack, unpack
+from autorl.curricula.arrays import pack, unpack
+from autorl.curricula.tasks import TaskSpace
+from autorl.declarations import make_hyperparameters
 from autorl.errors import UsageError
-from autorl.keys import generator
 
-Floats = NDArray[np.float64]
 State = TypeVar("State")
+Channels = dict[str, Array]
+"""Name of a channel of `Feedback` to float32 [n], finite where the episode is valid and 0 elsewhere."""
 
 
-@dataclass(frozen=True)
-class TaskSpace:
-    """A box of tasks.
-
-    Attributes:
-        low: Least value of each coordinate, one for each of D dimensions.
-        high: Greatest value of each coordinate.
-    """
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not self.low or len(self.low) != len(self.high):
-            raise UsageError(
-                f"task space: low {self.low!r} and high {self.high!r} must be equally long, at least 1 entry."
-            )
-        for i, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise UsageError(f"task space: dimension {i}: expected finite low < high, got {low!r} and {high!r}.")
-
-    @classmethod
-    def unit(cls, dimensions: int) -> TaskSpace:
-        """Return [0, 1]^dimensions."""
-        return cls((0.0,) * dimensions, (1.0,) * dimensions)
-
-    @property
-    def dimensions(self) -> int:
-        """Number of coordinates, D."""
-        return len(self.low)
-
-    def from_unit(self, points: Floats) -> Floats:
-        """Return points of [0, 1]^D, shape [..., D], as tasks."""
-        low, high = np.array(self.low), np.array(self.high)
-        return np.clip(low + points * (high - low), low, high)
-
-    def to_unit(self, tasks: Floats) -> Floats:
-        """Return tasks, shape [..., D], as points of [0, 1]^D."""
-        low, high = np.array(self.low), np.array(self.high)
-        return np.clip((tasks - low) / (high - low), 0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """Tasks to play next.
 
     Attributes:
-        tasks: float64 [n, D], within the task space.
+        tasks: float32 [n, D], within the task space.
         train: bool [n]; where False, the episode is only looked at: the agent must not learn from it.
     """
 
-    tasks: Floats
-    train: NDArray[np.bool_]
+    tasks: Array
+    train: Array
 
 
-@dataclass(frozen=True)
-class Feedback:
-    """What became of n episodes; channels that nobody measured are None.
+class Feedback(NamedTuple):
+    """What became of n episodes; channels that nobody measured are None. Each is [n].
 
     Attributes:
-        returns: float [n], return of each episode on a scale of the caller's choice (about [0, 1] suits every teacher here).
-            One that is not finite says that its episode told nothing, and the teacher skips it.
-        successes: bool [n], whether the episode reached its goal.
-        values: float [n], the agent's estimate of the return at the first observation.
-        antagonist_returns: float [n], return of a second agent in the same task.
+        returns: Return of the episode, on a scale of the caller's choice (about [0, 1] suits every teacher here). One that is not finite
+            says that its episode told nothing, and the teacher skips it.
+        successes: 1 or true if the episode reached its goal, else 0; a share of the goal in between.
+        values: The agent's estimate of the return at the first observation.
+        antagonist_returns: Return of a second agent in the same task.
+        positive_value_losses: Mean over steps of the positive part of the generalised advantage.
+        absolute_value_losses: Mean over steps of the absolute generalised advantage.
     """
 
-    returns: ArrayLike
-    successes: ArrayLike | None = None
-    values: ArrayLike | None = None
-    antagonist_returns: ArrayLike | None = None
+    returns: Array | None = None
+    successes: Array | None = None
+    values: Array | None = None
+    antagonist_returns: Array | None = None
+    positive_value_losses: Array | None = None
+    absolute_value_losses: Array | None = None
 
 
-CHANNELS = frozenset(field.name for field in fields(Feedback))
+CHANNELS = frozenset(Feedback._fields)
 """What a teacher may need: the names of the fields of `Feedback`."""
 
 
 @dataclass(frozen=True)
 class Teacher(ABC, Generic[State]):
-    """What picks the next task. Its settings are the fields of the dataclass after ``space``.
-
-    States are frozen dataclasses of arrays and numbers (`autorl.curricula.packing`). They are never changed: `update` returns a new one.
+    """What picks the next task.
 
     Attributes:
         space: The tasks that may be proposed.
@@ -112,96 +78,131 @@ class Teacher(ABC, Generic[State]):
     """Its name in `autorl.curricula.teachers.TEACHERS`."""
     reference: ClassVar[str]
     """Authors, year and title."""
-    state_type: ClassVar[type[Any]]
-    """The class of its states."""
-    needs: ClassVar[frozenset[str]] = frozenset({"returns"})
-    """The channels of `Feedback` that `update` reads; a subset of `CHANNELS`."""
+    Parameters: ClassVar[type[Any]]
+    """Its parameters, declared as hyperparameters are."""
 
-    @abstractmethod
-    def init(self, key: int) -> State:
-        """Return the state before the first episode; ``key`` (see `autorl.keys`) decides all that `update` draws."""
+    def parameters(self, values: Mapping[str, Any] | None = None) -> Any:
+        """Return ``Parameters`` with ``values``, the others at their defaults.
 
-    def propose(self, state: State, key: int, n: int) -> Proposal:
-        """Return ``n`` tasks to play at once, a function of ``state`` and ``key`` alone.
+        Raises:
+            UsageError: An unknown name, a value out of range, or two that do not fit together.
+        """
+        try:
+            params = make_hyperparameters(self.Parameters, values or {}, {"dimensions": self.space.dimensions})
+            self._check(params)
+        except UsageError as error:
+            raise UsageError(f"teacher {self.name!r}: {error}") from error
+        return params
+
+    def needs(self, params: Any) -> frozenset[str]:
+        """Return the channels of `Feedback` that `update` reads, a subset of `CHANNELS`."""
+        return frozenset({"returns"})
+
+    def init(self, key: Array, params: Any) -> State:
+        """Return the state before the first episode; ``key`` (a Threefry key) decides all that `update` draws."""
+        return self._init(params, jax.random.key_data(key))
+
+    def propose(self, params: Any, state: State, key: Array, n: int) -> Proposal:
+        """Return ``n`` tasks to play at once, a function of ``params``, ``state`` and ``key`` alone.
 
         Raises:
             UsageError: ``n`` below 1.
         """
         if n < 1:
             raise UsageError(f"teacher {self.name!r}: n: expected at least 1 task, got {n!r}.")
-        unit = self._propose(state, generator(key), n)
-        return Proposal(self.space.from_unit(unit), np.ones(n, dtype=np.bool_))
+        points, train = self._propose(params, state, key, n)
+        return Proposal(self.space.from_unit(points), train)
 
-    def update(self, state: State, tasks: ArrayLike, feedback: Feedback) -> State:
-        """Return the state after n episodes, in the order given. Episodes without a finite return are skipped.
+    def update(self, params: Any, state: State, tasks: Any, feedback: Feedback) -> State:
+        """Return the state after n episodes. Those with a needed channel that is not finite are skipped.
 
         Args:
+            params: The parameters.
             state: The state before them.
             tasks: float [n, D]; tasks that were played, proposed by this teacher or not.
             feedback: What became of them, with every channel of ``needs``.
 
         Raises:
-            UsageError: Wrong shapes, or a channel that is missing.
+            UsageError: Wrong shapes, or a channel that is missing (both are known before the program runs).
         """
-        played = np.asarray(tasks, dtype=np.float64)
+        played = jnp.asarray(tasks, jnp.float32)
         if played.ndim != 2 or played.shape[1] != self.space.dimensions:
             raise UsageError(
                 f"teacher {self.name!r}: tasks: expected shape [n, {self.space.dimensions}], got {list(played.shape)}."
             )
-        channels = {name: self._channel(feedback, name, len(played)) for name in sorted(self.needs)}
-        if "returns" not in channels:
-            return state
-        kept = np.isfinite(channels["returns"])
-        if not kept.any():
-            return state
-        return self._learn(state, self.space.to_unit(played[kept]), {name: x[kept] for name, x in channels.items()})
+        valid = jnp.ones(len(played), jnp.bool_)
+        channels = {name: self._channel(feedback, name, len(played)) for name in sorted(self.needs(params))}
+        for values in channels.values():
+            valid &= jnp.isfinite(values)
+        known = {name: jnp.where(valid, values, 0.0) for name, values in channels.items()}
+        return self._update(params, state, self.space.to_unit(played), known, valid)
 
     def to_arrays(self, state: State) -> dict[str, NDArray[Any]]:
-        """Return ``state`` as named arrays (a checkpoint's)."""
+        """Return ``state`` as named numpy arrays (a checkpoint's)."""
         return pack(state)
 
-    def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> State:
-        """Return the state that `to_arrays` turned into ``arrays``.
+    def from_arrays(self, params: Any, arrays: Mapping[str, NDArray[Any]]) -> State:
+        """Return the state that `to_arrays` turned into ``arrays``; of ``params``, only the static ones matter.
 
         Raises:
             UsageError: Arrays of something else.
         """
-        restored: State = unpack(self.state_type, arrays)
-        return restored
+        return unpack(jax.eval_shape(self.init, jax.random.key(0), params), arrays)
+
+    def _check(self, params: Any) -> None:
+        """Raise `UsageError` where two parameters do not fit together."""
+        return
 
     @abstractmethod
-    def _propose(self, state: State, rng: np.random.Generator, n: int) -> Floats:
-        """Return n points of [0, 1]^D, shape [n, D]."""
+    def _init(self, params: Any, seed: Array) -> State:
+        """Return the first state; ``seed`` is uint32 [2], see `stream`."""
 
     @abstractmethod
-    def _learn(self, state: State, points: Floats, feedback: dict[str, Floats]) -> State:
-        """Return the state after episodes at ``points``, [n, D] in [0, 1]^D, whose returns are finite."""
+    def _propose(self, params: Any, state: State, key: Array, n: int) -> Proposal:
+        """Return n points of [0, 1]^D and whether to learn from them."""
 
-    def _channel(self, feedback: Feedback, name: str, n: int) -> Floats:
+    @abstractmethod
+    def _update(self, params: Any, state: State, points: Array, channels: Channels, valid: Array) -> State:
+        """Return the state after episodes at ``points``, [n, D] in [0, 1]^D, of which those not ``valid`` [n] change nothing."""
+
+    def _channel(self, feedback: Feedback, name: str, n: int) -> Array:
         value = getattr(feedback, name)
         if value is None:
             raise UsageError(f"teacher {self.name!r}: feedback: it needs {name!r}, which was not measured.")
-        array = np.asarray(value, dtype=np.float64)
+        array = jnp.asarray(value, jnp.float32)
         if array.shape != (n,):
             raise UsageError(
                 f"teacher {self.name!r}: feedback {name!r}: expected shape [{n}], got {list(array.shape)}."
             )
         return array
 
-    def _require(self, **settings: tuple[float, float, float]) -> None:
-        """Raise `UsageError` for a setting outside its range; each is (value, least, greatest)."""
-        for name, (value, low, high) in settings.items():
-            if not low <= value <= high:
-                raise UsageError(
-                    f"teacher {self.name!r}: setting {name!r}: expected a number from {low:g} to {high:g}, got {value!r}."
-                )
+
+def learned_from(points: Array) -> Proposal:
+    """Return the proposal of ``points`` [n, D], all of them to be learned from."""
+    return Proposal(points, jnp.ones(len(points), jnp.bool_))
 
 
-def choose(rng: np.random.Generator, weights: Floats | Sequence[float], n: int) -> NDArray[np.int64]:
-    """Draw n indices in proportion to ``weights`` (at least 0); uniformly if all are 0. Returns int64 [n]."""
-    edges = np.cumsum(np.asarray(weights, dtype=np.float64))
-    if edges[-1] <= 0:
-        return rng.integers(len(edges), size=n)
-    drawn = np.searchsorted(edges, rng.random(n) * edges[-1], side="right")
-    # rounding can put the draw on the last edge itself
-    return np.minimum(drawn, len(edges) - 1).astype(np.int64)
+def one_by_one(
+    step: Callable[[State, Array, Channels], State], state: State, points: Array, channels: Channels, valid: Array
+) -> State:
+    """Return the state after ``step`` (state, point [D], its channels as scalars) for each valid episode, in order."""
+
+    def turn(before: State, episode: tuple[Array, Channels, Array]) -> tuple[State, None]:
+        point, own, told = episode
+        return jax.lax.cond(told, lambda: step(before, point, own), lambda: before), None
+
+    return jax.lax.scan(turn, state, (points, channels, valid))[0]
+
+
+def stream(seed: Array, counter: Array) -> Array:
+    """Return a key for the ``counter``-th draw below ``seed``, uint32 [2] (states hold raw key data, which are plain arrays)."""
+    return jax.random.fold_in(jax.random.wrap_key_data(seed, impl="threefry2x32"), counter)
+
+
+def choose(key: Array, weights: Array, n: int) -> Array:
+    """Draw n indices, int32 [n], in proportion to ``weights`` [k], at least 0; uniformly if all are 0."""
+    edges = jnp.cumsum(jnp.where(jnp.sum(weights) > 0, weights, 1.0))
+    drawn = jnp.searchsorted(edges, jax.random.uniform(key, (n,)) * edges[-1], side="right")
+    # rounding can put the draw on the last edge itself, or beyond the last weight that is not 0
+    last = jnp.searchsorted(edges, edges[-1], side="left")
+    return jnp.minimum(drawn, last).astype(jnp.int32)

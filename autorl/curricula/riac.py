@@ -2,59 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+import jax
+import jax.numpy as jnp
+from jax import Array
 
-from autorl.curricula.protocol import Floats, Teacher, choose
-from autorl.keys import derive, generator
+from autorl.curricula.protocol import Channels, Proposal, Teacher, choose, learned_from, one_by_one, stream
+from autorl.declarations import hyperparameters, static, traced
 
-REGION_SHARE, UNIFORM_SHARE = 0.7, 0.2
-"""Shares of the tasks drawn from a region and from the whole box; the rest are mutated."""
-MUTATION = 0.1
-"""Standard deviation of a mutation, in box sides."""
 ROUNDS = 20
-"""Times that as many cuts as wanted are drawn before a region counts as one that cannot be cut."""
+"""Times as many cuts as wanted that are drawn before a region counts as one that cannot be cut."""
 
 
-@dataclass(frozen=True)
-class Region:
-    """A box of tasks and the newest episodes in it.
+@hyperparameters
+class RiacParameters:
+    """Of RIAC; defaults are the reference implementation's."""
 
-    Attributes:
-        low: float64 [D], in [0, 1].
-        high: float64 [D].
-        points: float64 [m, D], tasks, oldest first.
-        returns: float64 [m].
-        progress: Absolute learning progress.
-        child: Number of the lower half among all regions, the upper half's is one more; 0 for a leaf.
-        dimension: Coordinate in which the halves differ.
-    """
-
-    low: Floats
-    high: Floats
-    points: Floats
-    returns: Floats
-    progress: float
-    child: int
-    dimension: int
+    region_share: Array = traced(0.7, "Share of the tasks drawn from a region.", low=0.0, high=1.0)
+    uniform_share: Array = traced(0.2, "Share of the tasks drawn from the whole box.", low=0.0, high=1.0)
+    mutation: Array = traced(0.1, "Standard deviation of a mutation, in sides of the box.", low=0.0, high=1.0)
+    least_share: Array = traced(
+        0.05, "Least number of episodes in a half, as a share of region_size.", low=0.0, high=0.5
+    )
+    least_side: Array = traced(1 / 15, "Least side of a region, as a share of the box's.", low=0.0, high=0.5)
+    discarded: Array = traced(
+        0.25, "Share of region_size, the oldest, that a leaf forgets if no cut is allowed.", low=0.0, high=1.0
+    )
+    region_size: int = static(200, "Episodes that a leaf holds before it is cut.", low=4, high=10_000)
+    split_attempts: int = static(50, "Cuts tried.", low=1, high=10_000)
+    regions: int = static(511, "Room for regions; once it is used up, no region is cut.", low=1, high=100_000)
 
 
-@dataclass(frozen=True)
-class RiacState:
-    """The tree.
+class RiacState(NamedTuple):
+    """The tree, R nodes of at most S = ``region_size`` + 1 episodes each; the root, which is the whole box, is the first.
 
     Attributes:
-        key: Decides the cuts that are tried.
-        episodes: Episodes so far.
-        regions: Every node; the root, which is the whole box, is first.
+        seed: uint32 [2], decides the cuts that are tried.
+        episodes: int32, episodes so far.
+        used: int32, number of nodes.
+        low: float32 [R, D], corners of the boxes, in [0, 1].
+        high: float32 [R, D].
+        points: float32 [R, S, D], tasks of each, the newest last.
+        returns: float32 [R, S].
+        held: int32 [R], episodes held.
+        progress: float32 [R], absolute learning progress; 0 for nodes not used.
+        child: int32 [R], number of the lower half, the upper half's is one more; 0 for a leaf.
+        axis: int32 [R], coordinate in which the halves differ.
     """
 
-    key: int
-    episodes: int
-    regions: tuple[Region, ...]
+    seed: Array
+    episodes: Array
+    used: Array
+    low: Array
+    high: Array
+    points: Array
+    returns: Array
+    held: Array
+    progress: Array
+    child: Array
+    axis: Array
+
+
+class _Cut(NamedTuple):
+    """The best cut of a region: its coordinate and place, which episodes are below, whether it is allowed."""
+
+    axis: Array
+    place: Array
+    below: Array
+    allowed: Array
 
 
 @dataclass(frozen=True)
@@ -64,128 +81,147 @@ class Riac(Teacher[RiacState]):
     The progress of a region is the absolute difference between the mean returns of the older and the newer half of its episodes. A leaf
     that holds more than ``region_size`` is cut, by the best of ``split_attempts`` random cuts: that with the greatest difference
     between its halves' progress. Of the tasks, 70 % are uniform in a region chosen in proportion to progress (inner nodes too), 20 %
-    are uniform, and 10 % mutate the task with the least return of a region chosen so. Defaults are the reference implementation's.
+    are uniform, and 10 % mutate the task with the least return of a region chosen so.
 
     The score of a cut is meant to grow with both halves' numbers of episodes as well. The reference multiplies by constants
     instead, and its figures were measured so; so it is here. Two of its slips are not copied: new halves get their own progress, not
     that of the cut tried last, and the search for a cut ends where no cut is possible.
-
-    Attributes:
-        region_size: Episodes that a leaf holds before it is cut.
-        split_attempts: Cuts tried.
-        least_share: Least number of episodes in a half, as a share of ``region_size``.
-        least_side: Least side of a region, as a share of the box's.
-        discarded: Share of ``region_size``, the oldest, that a leaf forgets if no cut is allowed.
     """
-
-    region_size: int = 200
-    split_attempts: int = 50
-    least_share: float = 1 / 20
-    least_side: float = 1 / 15
-    discarded: float = 1 / 4
 
     name: ClassVar[str] = "riac"
     reference: ClassVar[str] = (
         "Baranes and Oudeyer, 2009, R-IAC: Robust Intrinsically Motivated Exploration and Active Learning; as a teacher: "
         "Portelas et al., 2019"
     )
-    state_type: ClassVar[type[RiacState]] = RiacState
+    Parameters: ClassVar[type[Any]] = RiacParameters
 
-    def __post_init__(self) -> None:
-        self._require(region_size=(self.region_size, 4, 1e6), split_attempts=(self.split_attempts, 1, 1e4))
-        self._require(least_share=(self.least_share, 0, 0.5), least_side=(self.least_side, 0, 0.5))
-        self._require(discarded=(self.discarded, 1 / self.region_size, 1))
+    def _init(self, params: RiacParameters, seed: Array) -> RiacState:
+        nodes, room, d = params.regions, params.region_size + 1, self.space.dimensions
+        none, number = jnp.zeros(nodes), jnp.zeros(nodes, jnp.int32)
+        low, high = jnp.zeros((nodes, d)), jnp.zeros((nodes, d)).at[0].set(1.0)
+        points, returns = jnp.zeros((nodes, room, d)), jnp.zeros((nodes, room))
+        return RiacState(seed, jnp.int32(0), jnp.int32(1), low, high, points, returns, number, none, number, number)
 
-    def init(self, key: int) -> RiacState:
-        """Return the state before the first episode: one region."""
-        d = self.space.dimensions
-        return RiacState(key, 0, (Region(np.zeros(d), np.ones(d), np.zeros((0, d)), np.zeros(0), 0.0, 0, 0),))
+    def _propose(self, params: RiacParameters, state: RiacState, key: Array, n: int) -> Proposal:
+        keys = jax.random.split(key, 5)
+        d, room = self.space.dimensions, params.region_size + 1
+        used = jnp.arange(params.regions) < state.used
+        node = choose(keys[0], jnp.where(state.progress.sum() > 0, state.progress, used.astype(jnp.float32)), n)
+        low, high, returns = state.low[node], state.high[node], state.returns[node]
+        within = low + jax.random.uniform(keys[1], (n, d)) * (high - low)
+        held = jnp.arange(room) >= room - state.held[node][:, None]
+        worst = state.points[node, jnp.argmin(jnp.where(held, returns, jnp.inf), axis=1)]
+        mutated = jnp.clip(worst + params.mutation * jax.random.normal(keys[2], (n, d)), low, high)
+        uniform = self.space.draw(keys[3], n)
+        mode = jax.random.uniform(keys[4], (n, 1))
+        anywhere = (mode < params.region_share + params.uniform_share) | (state.held[node] == 0)[:, None]
+        tasks = jnp.where(mode < params.region_share, within, jnp.where(anywhere, uniform, mutated))
+        return learned_from(jnp.where(state.episodes == 0, uniform, tasks))
 
-    def _propose(self, state: RiacState, rng: np.random.Generator, n: int) -> Floats:
-        uniform = rng.random((n, self.space.dimensions))
-        if not len(state.regions[0].returns):
-            return uniform
-        chosen = choose(rng, [region.progress for region in state.regions], n)
-        mode, noise = rng.random(n), rng.normal(0, MUTATION, uniform.shape)
-        tasks = uniform.copy()
-        for i, number in enumerate(chosen):
-            region = state.regions[number]
-            if mode[i] < REGION_SHARE:
-                tasks[i] = region.low + uniform[i] * (region.high - region.low)
-            elif mode[i] >= REGION_SHARE + UNIFORM_SHARE and len(region.returns):
-                worst = region.points[int(region.returns.argmin())]
-                tasks[i] = np.clip(worst + noise[i], region.low, region.high)
-        return tasks
+    def _update(
+        self, params: RiacParameters, state: RiacState, points: Array, channels: Channels, valid: Array
+    ) -> RiacState:
+        def step(before: RiacState, point: Array, own: Channels) -> RiacState:
+            grown, leaf = self._grown(params, before, point, own["returns"])
+            full = grown.held[leaf] > params.region_size
+            return jax.lax.cond(full, lambda: self._relieved(params, grown, leaf), lambda: grown)
 
-    def _learn(self, state: RiacState, points: Floats, feedback: dict[str, Floats]) -> RiacState:
-        for point, value in zip(points, feedback["returns"], strict=True):
-            state = self._learn_one(state, point, float(value))
-        return state
+        return one_by_one(step, state, points, channels, valid)
 
-    def _learn_one(self, state: RiacState, point: Floats, value: float) -> RiacState:
-        regions, episodes = list(state.regions), state.episodes + 1
-        number = 0
-        while True:
-            region = regions[number] = self._grown(regions[number], point, value)
-            if not region.child:
-                break
-            axis = region.dimension
-            number = region.child + int(point[axis] > regions[region.child].high[axis])
-        if len(region.returns) > self.region_size:
-            halves = self._cut(region, generator(derive(state.key, "cut", episodes)))
-            if halves is None:
-                forgotten = int(self.region_size * self.discarded)
-                kept = replace(region, points=region.points[forgotten:], returns=region.returns[forgotten:])
-                regions[number] = replace(kept, progress=self._progress(kept.returns))
-            else:
-                regions[number] = replace(region, child=len(regions), dimension=halves[0])
-                regions += halves[1]
-        return RiacState(state.key, episodes, tuple(regions))
+    def _grown(self, params: RiacParameters, state: RiacState, point: Array, value: Array) -> tuple[RiacState, Array]:
+        """Return the state with one more episode in each region that holds ``point``, and the number of the leaf."""
+        room = params.region_size + 1
 
-    def _grown(self, region: Region, point: Floats, value: float) -> Region:
-        """Return the region with one more episode, of at most ``region_size`` + 1."""
-        first = max(0, len(region.returns) - self.region_size)
-        points = np.concatenate([region.points[first:], point[None]])
-        returns = np.append(region.returns[first:], value)
-        return replace(region, points=points, returns=returns, progress=self._progress(returns))
+        def add(node: Array, state: RiacState) -> RiacState:
+            # a leaf with all its places taken is relieved at once; an inner node forgets its oldest
+            points = jnp.roll(state.points[node], -1, axis=0).at[-1].set(point)
+            returns = jnp.roll(state.returns[node], -1).at[-1].set(value)
+            count = jnp.minimum(state.held[node] + 1, room)
+            return state._replace(
+                points=state.points.at[node].set(points),
+                returns=state.returns.at[node].set(returns),
+                held=state.held.at[node].set(count),
+                progress=state.progress.at[node].set(_progress(returns, jnp.arange(room) >= room - count)),
+            )
 
-    def _progress(self, returns: Floats) -> float:
-        if len(returns) <= 2:
-            return 0.0
-        window = min(len(returns), self.region_size)
-        half = window // 2
-        newer, older = returns[-half:], returns[-window:-half]
-        return abs(float(older.sum()) / len(older) - float(newer.sum()) / len(newer))
+        def descend(carry: tuple[Array, RiacState]) -> tuple[Array, RiacState]:
+            node, state = carry
+            child, axis = state.child[node], state.axis[node]
+            lower = child + (point[axis] > state.high[child, axis])
+            return lower, add(lower, state)
 
-    def _cut(self, region: Region, rng: np.random.Generator) -> tuple[int, list[Region]] | None:
-        """Return the dimension of the best cut and the two halves, or None if no cut is allowed."""
-        best, least = None, -1.0
-        for axis, threshold in self._cuts(region, rng):
-            if min(threshold - region.low[axis], region.high[axis] - threshold) < self.least_side:
-                continue
-            below = region.points[:, axis] <= threshold
-            progress = [self._progress(region.returns[side]) for side in (below, ~below)]
-            if abs(progress[0] - progress[1]) >= least:
-                best, least = (axis, threshold, below, progress), abs(progress[0] - progress[1])
-        if best is None:
-            return None
-        axis, threshold, below, progress = best
-        middle_low, middle_high = region.low.copy(), region.high.copy()
-        middle_low[axis] = middle_high[axis] = threshold
-        lower = Region(region.low, middle_high, region.points[below], region.returns[below], progress[0], 0, 0)
-        upper = Region(middle_low, region.high, region.points[~below], region.returns[~below], progress[1], 0, 0)
-        return axis, [lower, upper]
+        start = (jnp.int32(0), add(jnp.int32(0), state._replace(episodes=state.episodes + 1)))
+        leaf, grown = jax.lax.while_loop(lambda carry: carry[1].child[carry[0]] > 0, descend, start)
+        return grown, leaf
 
-    def _cuts(self, region: Region, rng: np.random.Generator) -> list[tuple[int, float]]:
-        """Return up to ``split_attempts`` random cuts (dimension, threshold) that leave enough episodes on both sides."""
-        found: list[tuple[int, float]] = []
-        least = self.least_share * self.region_size
-        for _ in range(ROUNDS):
-            axes: NDArray[np.int64] = rng.integers(self.space.dimensions, size=self.split_attempts)
-            thresholds = region.low[axes] + rng.random(len(axes)) * (region.high - region.low)[axes]
-            below = (region.points[:, axes] <= thresholds).sum(axis=0)
-            allowed = (below >= least) & (len(region.points) - below >= least)
-            found += [(int(a), float(t)) for a, t in zip(axes[allowed], thresholds[allowed], strict=True)]
-            if len(found) >= self.split_attempts:
-                break
-        return found[: self.split_attempts]
+    def _relieved(self, params: RiacParameters, state: RiacState, leaf: Array) -> RiacState:
+        """Return the state with the full ``leaf`` cut, or its oldest episodes forgotten."""
+        cut = self._cut(params, state, leaf)
+        possible = cut.allowed & (state.used + 2 <= params.regions)
+        return jax.lax.cond(
+            possible, lambda: self._divided(state, leaf, cut), lambda: self._forgotten(params, state, leaf)
+        )
+
+    def _divided(self, state: RiacState, leaf: Array, cut: _Cut) -> RiacState:
+        lower, upper = state.used, state.used + 1
+        low, high = state.low[leaf], state.high[leaf]
+        changes = {
+            "used": state.used + 2,
+            "child": state.child.at[leaf].set(lower),
+            "axis": state.axis.at[leaf].set(cut.axis),
+            "low": state.low.at[lower].set(low).at[upper].set(low.at[cut.axis].set(cut.place)),
+            "high": state.high.at[lower].set(high.at[cut.axis].set(cut.place)).at[upper].set(high),
+        }
+        divided = state._replace(**changes)
+        room = state.returns.shape[1]
+        for half, inside in ((lower, cut.below), (upper, ~cut.below)):
+            order = jnp.argsort(inside, stable=True)  # those inside last, in their order
+            count = inside.sum(dtype=jnp.int32)
+            returns = state.returns[leaf][order]
+            divided = divided._replace(
+                points=divided.points.at[half].set(state.points[leaf][order]),
+                returns=divided.returns.at[half].set(returns),
+                held=divided.held.at[half].set(count),
+                progress=divided.progress.at[half].set(_progress(returns, jnp.arange(room) >= room - count)),
+            )
+        return divided
+
+    def _forgotten(self, params: RiacParameters, state: RiacState, leaf: Array) -> RiacState:
+        lost = jnp.maximum((params.region_size * params.discarded).astype(jnp.int32), 1)
+        count, room = state.held[leaf] - lost, params.region_size + 1
+        progress = _progress(state.returns[leaf], jnp.arange(room) >= room - count)
+        return state._replace(held=state.held.at[leaf].set(count), progress=state.progress.at[leaf].set(progress))
+
+    def _cut(self, params: RiacParameters, state: RiacState, leaf: Array) -> _Cut:
+        """Return the best of the first ``split_attempts`` random cuts that leave enough episodes on both sides."""
+        drawn = ROUNDS * params.split_attempts
+        which, where = jax.random.split(stream(state.seed, state.episodes))
+        low, high, points = state.low[leaf], state.high[leaf], state.points[leaf]
+        axes = jax.random.randint(which, (drawn,), 0, self.space.dimensions)
+        places = low[axes] + jax.random.uniform(where, (drawn,)) * (high - low)[axes]
+        counts = (points.T[axes] <= places[:, None]).sum(axis=1)
+        least = params.least_share * params.region_size
+        enough = (counts >= least) & (params.region_size + 1 - counts >= least)
+        tried = jnp.nonzero(enough, size=params.split_attempts, fill_value=drawn)[0]
+        exists = tried < drawn
+        axes, places = axes[tried], places[tried]
+        wide = jnp.minimum(places - low[axes], high[axes] - places) >= params.least_side
+        below = points.T[axes] <= places[:, None]
+        progress = jax.vmap(_progress, in_axes=(None, 0))
+        gain = jnp.abs(progress(state.returns[leaf], below) - progress(state.returns[leaf], ~below))
+        best = jnp.argmax(jnp.where(exists & wide, gain, -1.0))
+        return _Cut(axes[best], places[best], below[best], (exists & wide)[best])
+
+
+def _progress(returns: Array, inside: Array) -> Array:
+    """Return the absolute difference of the means of the older and the newer half of the ``returns`` [S] that are ``inside``.
+
+    Of an odd number the oldest is left out. It is 0 for two or fewer.
+    """
+    rank = jnp.cumsum(inside)  # from 1, oldest first
+    count = rank[-1]
+    half = count // 2
+    newer = inside & (rank > count - half)
+    older = inside & (rank > count - 2 * half) & ~newer
+    difference = jnp.sum(jnp.where(newer, returns, 0.0)) - jnp.sum(jnp.where(older, returns, 0.0))
+    return jnp.where(count > 2, jnp.abs(difference) / jnp.maximum(half, 1), 0.0)

@@ -10,15 +10,17 @@ least 75. Mastered is above 75. So the least number of episodes in which all can
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
-from autorl.curricula.protocol import Floats, TaskSpace
+from autorl.curricula.tasks import TaskSpace
 from autorl.errors import UsageError
-from autorl.keys import generator
 
 FULL = 100
 UNLOCKS = 75
@@ -26,19 +28,10 @@ UNLOCKS = 75
 
 
 @dataclass(frozen=True)
-class GridState:
-    """What S students can do.
-
-    Attributes:
-        competence: int64 [S, cells + 2], cells in C order. Then two cells that no task falls into: one that stays at 0, one at 100.
-    """
-
-    competence: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class ToyGrid:
-    """The grid and its student.
+    """The grid and its student, whose state is its competence.
+
+    That is int32 [cells + 2]: the cells in C order, then two that no task falls into: one that stays at 0, one at 100.
 
     Attributes:
         dimensions: Dimensions that matter.
@@ -74,12 +67,12 @@ class ToyGrid:
         return int(self.cells**self.dimensions)
 
     @cached_property
-    def keys_to(self) -> NDArray[np.int64]:
-        """The cells of which any one unlocks a cell, int64 [total, 2^dimensions - 1]."""
+    def keys_to(self) -> NDArray[np.int32]:
+        """The cells of which any one unlocks a cell, int32 [total, 2^dimensions - 1]."""
         shape = (self.cells,) * self.dimensions
         at = np.stack(np.unravel_index(np.arange(self.total), shape))
         steps = [step for step in itertools.product((0, 1), repeat=self.dimensions) if any(step)]
-        table = np.empty((self.total, len(steps)), dtype=np.int64)
+        table = np.empty((self.total, len(steps)), dtype=np.int32)
         for column, step in enumerate(steps):
             earlier = at - np.array(step)[:, None]
             inside = (earlier >= 0).all(axis=0)
@@ -87,51 +80,53 @@ class ToyGrid:
         table[0] = self.total + 1
         return table
 
-    def init(self, students: int = 1) -> GridState:
-        """Return students that can do nothing."""
-        competence = np.zeros((students, self.total + 2), dtype=np.int64)
-        competence[:, -1] = FULL
-        return GridState(competence)
+    def init(self) -> Array:
+        """Return the competence of a student that can do nothing."""
+        return jnp.zeros(self.total + 2, jnp.int32).at[-1].set(FULL)
 
-    def cell_of(self, tasks: Floats) -> NDArray[np.int64]:
-        """Return the number of the cell, int64 [...], of each task [..., D]; 1.0 belongs to the last cell.
+    def cell_of(self, tasks: Array) -> Array:
+        """Return the number of the cell, int32 [...], of each task [..., D]; 1.0 belongs to the last cell.
 
         Raises:
-            UsageError: A task outside [0, 1]^D.
+            UsageError: Tasks of another dimension.
         """
-        if tasks.shape[-1] != self.space.dimensions or not ((tasks >= 0) & (tasks <= 1)).all():
-            raise UsageError(f"toy grid: tasks: expected points of [0, 1]^{self.space.dimensions}, got {tasks!r}.")
-        index = np.minimum((tasks[..., : self.dimensions] * self.cells).astype(np.int64), self.cells - 1)
+        if tasks.shape[-1] != self.space.dimensions:
+            raise UsageError(
+                f"toy grid: tasks: expected shape [..., {self.space.dimensions}], got {list(tasks.shape)}."
+            )
+        index = jnp.clip((tasks[..., : self.dimensions] * self.cells).astype(jnp.int32), 0, self.cells - 1)
         powers = self.cells ** np.arange(self.dimensions - 1, -1, -1)
-        return np.asarray(index @ powers)
+        return (index * powers.astype(np.int32)).sum(axis=-1)
 
-    def play(self, state: GridState, tasks: Floats, key: int) -> tuple[GridState, Floats]:
-        """Play n episodes for each of S students, one after another.
+    def play(self, competence: Array, tasks: Array, key: Array) -> tuple[Array, Array]:
+        """Play n episodes, one after another.
 
         Args:
-            state: What the students can do before.
-            tasks: float [S, n, D], in [0, 1].
-            key: Decides noise and forgetting (see `autorl.keys`).
+            competence: What the student can do before.
+            tasks: float32 [n, D], in [0, 1].
+            key: Decides noise and forgetting.
 
         Returns:
-            The state after, and the returns [S, n].
+            The competence after, and the returns, float32 [n].
         """
-        visited = self.cell_of(tasks)
-        competence, students = state.competence.copy(), np.arange(len(visited))
-        rng = generator(key) if self.noise or self.forgetting else None
-        returns = np.empty(visited.shape)
-        for i, cell in enumerate(visited.T):
-            unlocked = (competence[students[:, None], self.keys_to[cell]] >= UNLOCKS).any(axis=1)
-            now = np.minimum(competence[students, cell] + unlocked, FULL)
-            if self.forgetting and rng is not None:
-                lost = rng.random((len(students), self.total)) < self.forgetting
-                competence[:, : self.total] = np.maximum(competence[:, : self.total] - lost, 0)
-            competence[students, cell] = now
-            returns[:, i] = now / FULL
-        if self.noise and rng is not None:
-            returns = np.clip(returns + rng.normal(0, self.noise, returns.shape), 0, 1)
-        return replace(state, competence=competence), returns
+        forget, disturb = jax.random.split(key)
+        n, table = len(tasks), jnp.asarray(self.keys_to)
 
-    def mastered(self, state: GridState) -> Floats:
-        """Return the per cent of cells that each student has mastered, float64 [S]."""
-        return np.asarray(100 * (state.competence[:, : self.total] > UNLOCKS).mean(axis=1))
+        def episode(before: Array, turn: tuple[Array, Array]) -> tuple[Array, Array]:
+            cell, number = turn
+            unlocked = jnp.any(before[table[cell]] >= UNLOCKS)
+            now = jnp.minimum(before[cell] + unlocked, FULL)
+            if self.forgetting:
+                lost = jax.random.bernoulli(jax.random.fold_in(forget, number), self.forgetting, (self.total,))
+                before = before.at[: self.total].add(-lost.astype(jnp.int32)).clip(0)
+            return before.at[cell].set(now), now
+
+        after, reached = jax.lax.scan(episode, competence, (self.cell_of(tasks), jnp.arange(n)))
+        returns = reached.astype(jnp.float32) / FULL
+        if self.noise:
+            returns = jnp.clip(returns + self.noise * jax.random.normal(disturb, (n,)), 0.0, 1.0)
+        return after, returns
+
+    def mastered(self, competence: Array) -> Array:
+        """Return the per cent of cells that the student has mastered, a float32 scalar; of competence [..., cells + 2], [...]."""
+        return 100.0 * jnp.mean(competence[..., : self.total] > UNLOCKS, axis=-1)

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
+from jax import Array
 
-from autorl.curricula.protocol import Floats, Teacher
+from autorl.curricula.protocol import Channels, Proposal, Teacher, learned_from
+from autorl.declarations import hyperparameters
 
 
-@dataclass(frozen=True)
-class Nothing:
+class Nothing(NamedTuple):
     """The state of a teacher that learns nothing."""
+
+
+@hyperparameters
+class NoParameters:
+    """None."""
 
 
 @dataclass(frozen=True)
 class Uniform(Teacher[Nothing]):
-    """Every task is drawn uniformly from the box, whatever became of the earlier ones."""
+    """Every task is drawn uniformly from the box (or by its sampler), whatever became of the earlier ones."""
 
     name: ClassVar[str] = "uniform"
     reference: ClassVar[str] = "Tobin et al., 2017, Domain Randomization for Transferring Deep Neural Networks"
-    state_type: ClassVar[type[Nothing]] = Nothing
-    needs: ClassVar[frozenset[str]] = frozenset()
+    Parameters: ClassVar[type[NoParameters]] = NoParameters
 
-    def init(self, key: int) -> Nothing:
-        """Return the empty state."""
+    def needs(self, params: NoParameters) -> frozenset[str]:
+        """Return none."""
+        return frozenset()
+
+    def _init(self, params: Any, seed: Array) -> Nothing:
         return Nothing()
 
-    def _propose(self, state: Nothing, rng: np.random.Generator, n: int) -> Floats:
-        return rng.random((n, self.space.dimensions))
+    def _propose(self, params: Any, state: Nothing, key: Array, n: int) -> Proposal:
+        return learned_from(self.space.draw(key, n))
 
-    def _learn(self, state: Nothing, points: Floats, feedback: dict[str, Floats]) -> Nothing:
+    def _update(self, params: Any, state: Nothing, points: Array, channels: Channels, valid: Array) -> Nothing:
         return state

@@ -1,154 +1,153 @@
-"""Each teacher where the right answer is known, and the parts that it is made of."""
+"""Each teacher that follows progress, where the right answer is known."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from autorl.curricula.mixtures import fit_mixture
-from autorl.curricula.nearest import TAIL, History
-from autorl.curricula.protocol import Feedback, TaskSpace, choose
-from autorl.curricula.riac import Riac
-from autorl.curricula.teachers import TEACHERS, make_teacher
-from autorl.keys import derive, generator
-
-LEARNERS = [name for name in TEACHERS if name != "uniform"]
+Pupils = Callable[[str], Any]
 
 
-def share_where_returns_rise(name: str, episodes: int = 1500) -> float:
-    """Return the share of the later tasks in the quarter of [0, 1]^2 where each episode raises the return; elsewhere it is flat."""
-    teacher: Any = make_teacher(name, TaskSpace.unit(2))
-    state, skill, late = teacher.init(1), 0.0, []
-    for step in range(episodes):
-        tasks = teacher.propose(state, derive(2, step), 1).tasks
-        inside = bool((tasks < 0.5).all())
-        skill = min(1.0, skill + inside / 1200)
-        state = teacher.update(state, tasks, Feedback([skill if inside else 0.4]))
-        if step >= episodes // 2:
-            late.append(inside)
+def share_where_returns_rise(one: Any, batches: int = 120) -> float:
+    """Return the share of the later tasks in the quarter of the box where each episode raises the return; elsewhere it is flat."""
+    state, skill, late = one.init(1), 0.0, []
+    for step in range(batches):
+        tasks = one.propose(state, step).tasks
+        inside = (one.unit(tasks) < 0.5).all(axis=1)
+        returns = np.where(inside, np.minimum(skill + np.cumsum(inside) / 800, 1.0), 0.4)
+        skill = min(1.0, skill + inside.sum() / 800)
+        state = one.update(state, tasks, returns=returns)
+        if step >= batches // 2:
+            late.append(inside.mean())
     return float(np.mean(late))
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_proposals_gather_where_returns_rise(name: str) -> None:
-    assert share_where_returns_rise(name) > 0.5  # a quarter, if it were blind
+@pytest.mark.parametrize("name", ["alp_gmm", "covar_gmm", "riac", "arms"])
+def test_proposals_gather_where_returns_rise(name: str, pupil: Pupils) -> None:
+    assert share_where_returns_rise(pupil(name)) > 0.45  # a quarter, if it were blind
 
 
-def test_uniform_proposals_stay_uniform() -> None:
-    assert share_where_returns_rise("uniform") == pytest.approx(0.25, abs=0.05)
+def test_uniform_proposals_stay_uniform(pupil: Pupils) -> None:
+    assert share_where_returns_rise(pupil("uniform")) == pytest.approx(0.25, abs=0.06)
 
 
-def test_alp_gmm_follows_falling_returns_and_covar_gmm_does_not() -> None:
+@pytest.mark.slow
+def test_alp_gmm_follows_falling_returns_and_covar_gmm_does_not(pupil: Pupils) -> None:
     shares = {}
     for name in ("alp_gmm", "covar_gmm"):
-        teacher: Any = make_teacher(name, TaskSpace.unit(1))
-        state, rng = teacher.init(1), np.random.default_rng(0)
-        for step in range(750):
-            task = rng.random((1, 1))
-            state = teacher.update(state, task, Feedback([1 - step / 750 if task[0, 0] < 0.5 else 0.5]))
-        shares[name] = float((teacher.propose(state, 3, 1000).tasks < 0.5).mean())
-    assert shares["alp_gmm"] > 0.8
-    assert shares["covar_gmm"] < 0.6
+        one, rng = pupil(name), np.random.default_rng(0)
+        state, found = one.init(1), []
+        for step in range(60):
+            points = rng.random((8, 2))
+            state = one.update(state, one.tasks(points), returns=np.where(points[:, 0] < 0.5, 1 - step / 60, 0.5))
+            if step > 20:
+                found.append((one.unit(one.propose(state, step).tasks)[:, 0] < 0.5).mean())
+        shares[name] = np.mean(found)
+    assert shares["alp_gmm"] > 0.65
+    assert shares["covar_gmm"] < 0.55
 
 
 @pytest.mark.parametrize("name", ["alp_gmm", "covar_gmm"])
-def test_mixtures_are_fitted_every_250_episodes(name: str) -> None:
-    teacher: Any = make_teacher(name, TaskSpace.unit(2))
-    rng = np.random.default_rng(0)
-    state = teacher.update(teacher.init(1), rng.random((249, 2)), Feedback(rng.random(249)))
-    assert len(state.mixture.weights) == 0
-    state = teacher.update(state, rng.random((1, 2)), Feedback([0.5]))
-    assert 2 <= len(state.mixture.weights) <= 10
-    assert len(state.window) == 0
+def test_mixtures_are_fitted_every_40_episodes_and_at_another_rate_by_the_same_program(
+    name: str, pupil: Pupils
+) -> None:
+    one, rng = pupil(name), np.random.default_rng(0)
+    points, returns = rng.random((48, 2)), rng.random(48)
+    state = one.update(one.init(1), one.tasks(points[:39]), returns=returns[:39])
+    assert not state.mixture.exists.any()
+    state = one.update(state, one.tasks(points[39:40]), returns=returns[39:40])
+    assert 2 <= state.mixture.exists.sum() <= 3
+    assert state.fitted == 40
+    later = one.teacher.parameters({"fit_rate": 48, "window": 48, "max_components": 3, **_history(name)})
+    state = one.update(one.init(1), one.tasks(points[:40]), later, returns=returns[:40])
+    assert not state.mixture.exists.any()
+    assert one.update(state, one.tasks(points[40:]), later, returns=returns[40:]).mixture.exists.any()
 
 
-def test_learning_progress_is_that_of_the_nearest_earlier_task() -> None:
-    teacher: Any = make_teacher("alp_gmm", TaskSpace.unit(1))
-    tasks = np.array([[0.0], [0.1], [0.2], [0.3], [0.4], [0.5], [0.31], [0.9], [0.88]])
-    state = teacher.update(teacher.init(1), tasks, Feedback([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.9, 0.1, 0.4]))
-    np.testing.assert_allclose(state.window[:, 1], [0, 0, 0, 0, 0, 0, 0.6, 0.4, 0.3])
+def _history(name: str) -> dict[str, int]:
+    return {"history": 512} if name == "alp_gmm" else {}
 
 
-def test_history_finds_the_nearest_of_all_episodes() -> None:
-    rng = np.random.default_rng(0)
-    points, returns = rng.random((3 * TAIL + 50, 3)), rng.random(3 * TAIL + 50)
-    history = History.empty(3)
-    for point, value in zip(points, returns, strict=True):
-        history = history.append(point, float(value))
-    assert len(history) == len(points)
-    assert len(history.indexed.returns) == 3 * TAIL
-    for query in rng.random((100, 3)):
-        assert history.nearest_return(query) == returns[((points - query) ** 2).sum(axis=1).argmin()]
+def test_learning_progress_is_that_of_the_nearest_earlier_task(pupil: Pupils) -> None:
+    one = pupil("alp_gmm")
+    x = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.31, 0.9, 0.88])
+    returns = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.9, 0.1, 0.4]
+    state = one.update(one.init(1), one.tasks(np.stack([x, np.full(9, 0.5)], axis=1)), returns=returns)
+    np.testing.assert_allclose(state.window[-9:, -1], [0, 0, 0, 0, 0, 0, 0.6, 0.4, 0.3], atol=1e-6)
 
 
-def test_a_mixture_finds_clusters_that_are_far_apart() -> None:
-    rng = np.random.default_rng(0)
-    centres = np.array([[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]])
-    points = np.concatenate([centre + rng.normal(0, [0.02, 0.04], (100, 2)) for centre in centres])
-    mixture = fit_mixture(points, [3], generator(0))
-    order = np.argsort(mixture.means @ [1, 10])
-    expected = np.argsort(centres @ [1, 10])
-    np.testing.assert_allclose(mixture.means[order], centres[expected], atol=0.015)
-    np.testing.assert_allclose(mixture.weights, 1 / 3, atol=1e-6)
-    np.testing.assert_allclose(mixture.covariances, np.broadcast_to(np.diag([0.0004, 0.0016]), (3, 2, 2)), atol=0.0006)
+@pytest.mark.slow
+def test_covar_gmm_measures_time_in_windows(pupil: Pupils) -> None:
+    teacher = pupil("covar_gmm").teacher
+    window = np.array([[0.1, 0.2, 0.7], [0.3, 0.4, 0.8]], np.float32)
+    columns = teacher._columns(window, np.array([-0.5, 0.0]))
+    np.testing.assert_allclose(columns, [[0.1, 0.2, -0.5, 0.7], [0.3, 0.4, 0.0, 0.8]], rtol=1e-6)
 
 
-def test_one_gaussian_is_the_sample_mean_and_covariance() -> None:
-    points = np.random.default_rng(0).random((200, 3)) * [1, 2, 3]
-    mixture = fit_mixture(points, [1], generator(0))
-    np.testing.assert_allclose(mixture.means[0], points.mean(axis=0))
-    np.testing.assert_allclose(
-        mixture.covariances[0], np.cov(points.T, bias=True) + 1e-6 * np.eye(3), rtol=1e-6, atol=1e-9
-    )
+@pytest.mark.slow
+def test_riac_cuts_a_full_region_into_halves_that_keep_its_episodes(pupil: Pupils) -> None:
+    one, rng = pupil("riac"), np.random.default_rng(0)
+    points = rng.random((21, 2))
+    returns = np.where(points[:, 0] > 0.5, np.arange(21) / 21, 0.2)
+    whole = one.update(one.init(1), one.tasks(points[:20]), returns=returns[:20])
+    assert whole.used == 1
+    state = one.update(whole, one.tasks(points[20:]), returns=returns[20:])
+    assert state.used == 3
+    assert state.child[0] == 1
+    axis, cut = int(state.axis[0]), float(state.high[1, int(state.axis[0])])
+    assert state.held[1] + state.held[2] == 21
+    assert state.low[2, axis] == cut
+    below = points[:, axis] <= cut
+    for node, inside in ((1, below), (2, ~below)):
+        held = slice(21 - int(state.held[node]), None)
+        np.testing.assert_allclose(state.points[node][held], points[inside], atol=1e-5)
+        np.testing.assert_allclose(state.returns[node][held], returns[inside], atol=1e-6)
+    assert state.progress[1] != state.progress[2]
 
 
-def test_akaike_chooses_as_many_gaussians_as_there_are_clusters() -> None:
-    rng = np.random.default_rng(1)
-    points = np.concatenate([centre + rng.normal(0, 0.01, (80, 2)) for centre in rng.random((4, 2)) * 10])
-    assert len(fit_mixture(points, range(2, 6), generator(0)).weights) in (4, 5)
+@pytest.mark.slow
+def test_riac_progress_is_the_difference_of_the_halves_of_a_window(pupil: Pupils) -> None:
+    one = pupil("riac")
+    state = one.update(one.init(1), one.tasks([[0.5, 0.5]] * 5), returns=[7.0, 0.1, 0.3, 0.6, 0.8])
+    assert state.progress[0] == pytest.approx(0.5)
 
 
-def test_a_mixture_draws_what_it_describes() -> None:
-    points = np.random.default_rng(0).multivariate_normal([0.3, 0.6], [[0.02, 0.01], [0.01, 0.03]], 400)
-    mixture = fit_mixture(points, [1], generator(0))
-    drawn = mixture.draw(generator(1), np.ones(1), 20_000)
-    np.testing.assert_allclose(np.cov(drawn.T), mixture.covariances[0], atol=0.001)
-    np.testing.assert_allclose(drawn.mean(axis=0), mixture.means[0], atol=0.005)
+@pytest.mark.slow
+def test_riac_forgets_the_oldest_where_no_cut_is_allowed(pupil: Pupils) -> None:
+    one = pupil("riac")
+    state = one.update(one.init(1), one.tasks([[0.5, 0.5]] * 21), returns=np.arange(21.0))
+    assert state.used == 1
+    assert state.held[0] == 16
+    assert state.returns[0][-16] == 5
 
 
-def test_riac_cuts_a_full_region_into_halves_that_keep_its_episodes() -> None:
-    teacher, rng = Riac(TaskSpace.unit(2)), np.random.default_rng(0)
-    tasks = rng.random((201, 2))
-    returns = np.where(tasks[:, 0] > 0.5, np.arange(201) / 201, 0.2)
-    whole = teacher.update(teacher.init(1), tasks[:200], Feedback(returns[:200]))
-    assert len(whole.regions) == 1
-    root, lower, upper = teacher.update(whole, tasks[200:], Feedback(returns[200:])).regions
-    assert len(lower.returns) + len(upper.returns) == 201
-    assert root.child == 1
-    assert root.dimension == 0, "progress differs along the first dimension"
-    assert lower.high[0] == upper.low[0] == pytest.approx(0.5, abs=0.1)
-    assert (lower.points[:, 0] <= lower.high[0]).all()
-    assert (upper.points[:, 0] > upper.low[0]).all()
-    assert upper.progress > lower.progress
+@pytest.mark.slow
+def test_riac_never_uses_more_room_than_it_has(pupil: Pupils) -> None:
+    one, rng = pupil("riac"), np.random.default_rng(0)
+    state = one.init(1)
+    for _ in range(20):
+        points = rng.random((80, 2))
+        state = one.update(state, one.tasks(points), returns=rng.random(80))
+    assert state.used <= 31
+    leaves = (np.arange(31) < state.used) & (np.asarray(state.child) == 0)
+    sides = np.asarray(state.high - state.low)[leaves]
+    assert sides.prod(axis=1).sum() == pytest.approx(1.0, abs=1e-4), "the leaves tile the box"
+    assert sides.min() >= 1 / 15 - 1e-6
 
 
-def test_riac_progress_is_the_difference_of_the_halves_of_a_window() -> None:
-    teacher = Riac(TaskSpace.unit(1), region_size=4)
-    state = teacher.update(teacher.init(1), [[0.5]] * 4, Feedback([0.1, 0.3, 0.6, 0.8]))
-    assert state.regions[0].progress == pytest.approx(0.5)
-
-
-def test_riac_forgets_the_oldest_where_no_cut_is_allowed() -> None:
-    teacher = Riac(TaskSpace.unit(1))
-    state = teacher.update(teacher.init(1), [[0.5]] * 201, Feedback(np.arange(201.0)))
-    assert len(state.regions) == 1
-    assert state.regions[0].returns[0] == 50
-
-
-def test_choices_are_in_proportion_and_uniform_if_nothing_is_better() -> None:
-    counts = np.bincount(choose(generator(0), [0.0, 1.0, 3.0, 0.0], 8000), minlength=4)
-    np.testing.assert_allclose(counts / 8000, [0, 0.25, 0.75, 0], atol=0.02)
-    counts = np.bincount(choose(generator(0), np.zeros(4), 8000), minlength=4)
-    np.testing.assert_allclose(counts / 8000, 0.25, atol=0.02)
+def test_learning_progress_teacher_plays_cells_that_change_and_not_those_that_do_not(pupil: Pupils) -> None:
+    one, rng = pupil("learning_progress"), np.random.default_rng(0)
+    state = one.init(1)
+    for step in range(60):
+        points = rng.random((8, 2))
+        rising, mastered = points[:, 0] < 0.25, points[:, 0] > 0.75
+        successes = np.where(rising, rng.random(8) < max(0, step - 40) / 20, mastered)
+        state = one.update(state, one.tasks(points), successes=successes, returns=successes)
+    drawn = np.concatenate([one.unit(one.propose(state, step).tasks) for step in range(100)])
+    shares = np.histogram(drawn[:, 0], 4, (0, 1))[0] / len(drawn)
+    assert shares[0] > 0.4
+    assert shares[0] > 2 * shares[3], "what is mastered teaches nothing"
+    np.testing.assert_allclose(shares[1:3], 0.0625, atol=0.03)  # only the uniform quarter: there was never a success

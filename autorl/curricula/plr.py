@@ -1,0 +1,101 @@
+"""Prioritized level replay: random levels, and again those whose score promises most. Robust: learning from replays only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from autorl.curricula.level_buffer import BufferParameters, LevelBuffer, replay, told
+from autorl.curricula.protocol import Channels, Proposal, Teacher
+from autorl.curricula.scores import SCORES
+from autorl.curricula.tasks import find
+from autorl.declarations import hyperparameters, static, traced
+
+
+@hyperparameters
+class PlrParameters(BufferParameters):
+    """Of prioritized level replay; defaults as in JaxUED's mazes."""
+
+    replay_probability: Array = traced(0.8, "Of replaying, once the buffer is full enough.", low=0.0, high=1.0)
+    fill: Array = traced(0.5, "Share of the buffer that is filled before anything is replayed.", low=0.0, high=1.0)
+    train_on_new: Array = traced(True, "Learn from new levels too, not from replays alone.")
+    score: str = static("max_mc", "What levels are ordered by.", choices=tuple(SCORES))
+
+
+@hyperparameters
+class RobustPlrParameters(PlrParameters):
+    """Of robust prioritized level replay."""
+
+    train_on_new: Array = traced(False, "Learn from new levels too, not from replays alone.")
+
+
+class PlrState(NamedTuple):
+    """Levels, and those that the last update replayed.
+
+    Attributes:
+        buffer: The levels.
+        replayed: bool [C].
+    """
+
+    buffer: LevelBuffer
+    replayed: Array
+
+
+@dataclass(frozen=True)
+class Plr(Teacher[PlrState]):
+    """Levels drawn at random are kept while they score high, and replayed by score and staleness.
+
+    A proposal is all new or all replayed. The agent learns from both. Defaults are JaxUED's.
+    """
+
+    name: ClassVar[str] = "plr"
+    reference: ClassVar[str] = "Jiang et al., 2021, Prioritized Level Replay"
+    Parameters: ClassVar[type[Any]] = PlrParameters
+
+    def needs(self, params: PlrParameters) -> frozenset[str]:
+        """Return the channels of the score."""
+        return SCORES[params.score].needs
+
+    def _init(self, params: PlrParameters, seed: Array) -> PlrState:
+        empty = LevelBuffer.empty(params.capacity, self.space.dimensions)
+        return PlrState(empty, empty.filled)
+
+    def _propose(self, params: PlrParameters, state: PlrState, key: Array, n: int) -> Proposal:
+        keys = jax.random.split(key, 3)
+        again = jax.random.uniform(keys[0]) < params.replay_probability
+        again &= state.buffer.size >= jnp.maximum(params.fill * params.capacity, 1.0)
+        levels = jnp.where(again, replay(params, state.buffer, keys[1], n), self.space.draw(keys[2], n))
+        return Proposal(levels, jnp.broadcast_to(again | params.train_on_new, (n,)))
+
+    def _update(
+        self, params: PlrParameters, state: PlrState, points: Array, channels: Channels, valid: Array
+    ) -> PlrState:
+        buffer, returns = state.buffer, channels["returns"]
+        place, known = find(points, buffer.levels, buffer.filled)
+        best = jnp.where(known, jnp.maximum(returns, buffer.best[place]), returns)
+        before = jnp.where(known, buffer.last[place], 0.0)
+        scores = SCORES[params.score].function(channels, best, before)
+        after = told(params, buffer, points, scores, returns, valid)
+        outside = jnp.where(known & valid, place, params.capacity)
+        replayed = jnp.zeros(params.capacity, jnp.bool_).at[outside].set(True, mode="drop")
+        return PlrState(after, jnp.where(valid.any(), self._kept(state, replayed), state.replayed))
+
+    def _kept(self, state: PlrState, replayed: Array) -> Array:
+        """Return what to remember of the levels just ``replayed``."""
+        return replayed
+
+
+@dataclass(frozen=True)
+class RobustPlr(Plr):
+    """Prioritized level replay whose agent learns from replayed levels only: new ones are looked at, for their score.
+
+    So at a Nash equilibrium its policy is one of minimax regret.
+    """
+
+    name: ClassVar[str] = "robust_plr"
+    reference: ClassVar[str] = "Jiang et al., 2021, Replay-Guided Adversarial Environment Design"
+    Parameters: ClassVar[type[Any]] = RobustPlrParameters
