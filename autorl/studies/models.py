@@ -158,7 +158,7 @@ class Search(Section):
         (), description="Configurations to try first; default is the learner's own. Here a prior puts its order."
     )
     batch: Whole | None = Field(None, ge=1, description="Trials asked for at once; by default the method's own number.")
-    chosen: str = Field("", description="What auto chose and why; it writes this itself.")
+    chosen: str | None = Field(None, description="What auto chose and why; it writes this itself.")
 
 
 class Hurdle(Section):
