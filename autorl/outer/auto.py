@@ -48,7 +48,7 @@ def choose(
     Trainings are cut because on ARLBench's landscapes (Becktepe et al., 2024) random proposals under ``race`` score 0.777 at 32 trainings,
     random search with three seeds 0.612 (``benchmarks/landscapes.py --method random --policy race``).
 
-    A run is scored by the mean of the later half of its checkpoints. That was the best of nine variants tried in a prototype with random
+    A run is scored by the mean of the later half of its checkpoints. That was chosen among ten variants in a prototype with random
     proposals, on the tuning seeds alone (a search on four, scored on the fifth): 5 of 10 checkpoints over 3 of 10 gave
     0.006 +- 0.005 at 32 and 0.017 +- 0.005 at 96 trainings. It is not confirmed on test seeds.
 
