@@ -213,12 +213,12 @@ def test_choices_are_in_proportion_and_uniform_if_nothing_is_better() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["adr", "learning_progress", "arms", "covar_gmm"])
+@pytest.mark.parametrize("name", ["adr", "learning_progress", "arms"])
 def test_a_population_with_parameters_of_its_own_is_one_program(name: str) -> None:
     """Vmapped over candidates and scanned over updates, each member does what it does alone under lax.map."""
     teacher = make_teacher(name, TaskSpace.unit(2))
-    traced = {"adr": "step", "learning_progress": "rate", "arms": "exploration", "covar_gmm": "random_ratio"}[name]
-    small = {"covar_gmm": {"fit_rate": 40, "window": 40, "max_components": 3}, "arms": {"capacity": 32}}.get(name, {})
+    traced = {"adr": "step", "learning_progress": "rate", "arms": "exploration"}[name]
+    small = {"arms": {"capacity": 32}}.get(name, {})
     candidates = [teacher.parameters({**small, traced: value}) for value in (0.05, 0.3, 0.8)]
     params = jax.tree.map(lambda *leaves: np.stack(leaves), *candidates)
     keys = jax.random.split(jax.random.key(0), 3)
