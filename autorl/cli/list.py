@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from autorl import catalogue
-from autorl.errors import AutoRLError
+from autorl.errors import AutoRLError, UnknownNameError
 from autorl.outer.protocol import Status
 
 
@@ -35,15 +35,24 @@ _CATALOGUES: dict[Kind, catalogue.Kind] = {
 }
 
 
+def complete_kinds(incomplete: str) -> list[str]:
+    """Return kinds that begin like ``incomplete``."""
+    return [kind for kind in Kind if kind.startswith(incomplete)]
+
+
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="What to list; everything when left out.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(autocompletion=complete_kinds, help="What to list; everything when left out.")
+    ] = None,
     root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = Path("studies"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List spaces, objectives, experiments, methods, budget policies, learners, environments and studies."""
     from autorl.cli.output import print_json, print_table
 
-    kinds = [kind] if kind is not None else list(Kind)
+    if kind is not None and kind not in list(Kind):
+        raise UnknownNameError("kind", kind, [known.value for known in Kind])
+    kinds = [Kind(kind)] if kind is not None else list(Kind)
     found = {k.value: _rows(k, root) for k in kinds}
     if json:
         print_json(found)

@@ -66,7 +66,7 @@ def test_list_without_a_kind_is_all_kinds(finished):
     assert done.json["studies"] == [{"name": "tuned", "trials": 4, "state": "finished"}]
     wrong = call("list", "spces")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "'spces' is not one of 'spaces'" in wrong.err
+    assert "unknown kind 'spces'. Did you mean 'spaces'?" in wrong.err
 
 
 def test_list_finds_the_users_own_and_says_what_is_broken(tmp_path, monkeypatch):
