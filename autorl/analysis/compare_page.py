@@ -87,7 +87,7 @@ def profiles(scores: Mapping[str, Array]) -> Figure:
         colour, marker = _style(name, scores)
         axis.plot(
             thresholds, performance_profile(table, thresholds), "-", color=colour, linewidth=1.9, marker=marker, markevery=12,
-            markersize=4.5, label=name,
+            markersize=4.5, label=shortened(name),
         )  # fmt: skip
         if len(table) > 1:
             bounds = profile_interval(table, thresholds, seed=derive(0, "profile", name))
@@ -103,13 +103,15 @@ def improvement(pairs: Sequence[Json]) -> Figure:
     """Return the figure of P(a training of the one study scores above one of the other), with 95 % intervals: a row for each pair."""
     if not pairs:
         return message("No probability of improvement: it needs two studies with test results.")
-    figure, (axis,) = new_figure(0.9 + 0.42 * len(pairs))
+    figure, (axis,) = new_figure(0.9 + 0.5 * len(pairs))
     for row, pair in enumerate(pairs):
         if pair["probability_interval"]:
             axis.plot(pair["probability_interval"], [row, row], "-", color=GREY, linewidth=4, solid_capstyle="butt")
         axis.plot([pair["probability_of_improvement"]], [row], "o", color=INK, markersize=6)
     axis.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
-    axis.set_yticks(range(len(pairs)), [f"{pair['study']} above {pair['against']}" for pair in pairs])
+    axis.set_yticks(
+        range(len(pairs)), [f"{shortened(pair['study'])}\nabove {shortened(pair['against'])}" for pair in pairs]
+    )
     axis.set_ylim(len(pairs) - 0.5, -0.5)
     axis.set_xlim(-0.02, 1.02)
     axis.tick_params(axis="y", labelcolor=INK, length=0)
@@ -140,9 +142,14 @@ def anytime(studies: Sequence[NamedStudy]) -> Figure:
         else:
             single = len(own_curves) == 1
             for number, curve in enumerate(own_curves):
-                drawn[f"{method} ({named[method]})" if single else f"{method} {number + 1}"] = curve
+                drawn[f"{method} ({shortened(named[method])})" if single else f"{method} {number + 1}"] = curve
     styles = [_style(name, drawn) for name in drawn]
     return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
+
+
+def shortened(name: str, most: int = 32) -> str:
+    """Return the end of a study's name: some are whole paths, which would leave a figure no room to draw in."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _questions(outcome: Json) -> list[list[Json]]:

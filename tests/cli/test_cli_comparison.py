@@ -60,6 +60,7 @@ def test_run_trains_once_prints_everything_and_records(here):
     assert row["seeds"] == 3, "test seeds alone"
 
 
+@pytest.mark.slow
 def test_as_python_prints_a_program_that_does_the_same(here):
     short = ["tuning=null", "objectives=[dqn]", "seeds.test=1"]
     printed = call("run", "small", *short, "--root", "here", "--as-python")

@@ -91,6 +91,7 @@ def test_a_record_that_cannot_be_written_is_refused_before_the_study(here, monke
     assert not (here / "studies").exists()
 
 
+@pytest.mark.slow
 def test_as_python_prints_a_program_that_does_the_same(here):
     printed = call("run", "small.yaml", *SHORT, "--name", "in-python", "--root", "it's here", "--as-python")
     assert (printed.code, printed.err) == (0, "")

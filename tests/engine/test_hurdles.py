@@ -128,6 +128,7 @@ def test_impossible_hurdles_are_refused(changes, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_learned_objectives_are_arms_of_the_result(tmp_path):
     study = autorl.run(
         {

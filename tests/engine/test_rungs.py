@@ -216,6 +216,6 @@ def test_auto_is_written_out_when_a_study_is_made(tmp_path):
     assert study.space.validate(found.start[0]) == []
     assert found.start[0]["gamma"] == 0.99
     kept = autorl.create({**BASE, "search": {**search, "method": "tpe"}}, root=tmp_path).specification.search
-    assert (kept.method, kept.policy, kept.start, kept.chosen) == ("tpe", None, (), "")
+    assert (kept.method, kept.policy, kept.start, kept.chosen) == ("tpe", None, (), None)
     begun = autorl.create({**BASE, "search": {**search, "method": "tpe", "start": ["default"]}}, root=tmp_path)
     assert begun.specification.search.start == found.start

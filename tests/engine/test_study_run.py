@@ -90,7 +90,7 @@ def test_programs_were_traced_once_in_the_whole_study(tpe):
     assert re.search(r"<p>1 compiled program, [^:]+ of compiling: everything", tpe.folder.report.read_text())
 
 
-@pytest.mark.parametrize("method", ["random", "pbt"])
+@pytest.mark.parametrize("method", [pytest.param("random", marks=pytest.mark.slow), "pbt"])
 def test_a_study_stopped_between_segments_goes_on_from_there(tmp_path, monkeypatch, method):
     whole = run(tmp_path / "whole", method)
     monkeypatch.setattr(inflight, "SAVE_SECONDS", 0.0)
@@ -123,6 +123,7 @@ def test_a_study_stopped_between_segments_goes_on_from_there(tmp_path, monkeypat
     assert told(study) == told(whole)
 
 
+@pytest.mark.slow
 def test_a_population_saved_on_two_devices_goes_on_on_four(tmp_path, monkeypatch):
     from autorl.engine import devices
     from autorl.engine.session import Stopper

@@ -47,7 +47,7 @@ def same_state(a, b):
     )
 
 
-@pytest.mark.parametrize("learner", [PPO, DQN, pytest.param(SAC, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("learner", [PPO, *(pytest.param(other, marks=pytest.mark.slow) for other in (DQN, SAC))])
 def test_a_lane_depends_on_nothing_but_itself(learner):
     environment = "probe:continuous_truncation" if learner is SAC else "gymnax:CartPole-v1"
     two = make_trainer(learner, environment)
@@ -64,6 +64,7 @@ def test_a_lane_depends_on_nothing_but_itself(learner):
     assert same_state(alone.state, four.state)
 
 
+@pytest.mark.slow
 def test_lane_counts_change_no_bit(monkeypatch):
     held = []
     for lanes in (4, 16):

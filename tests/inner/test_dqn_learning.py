@@ -44,6 +44,7 @@ def test_cartpole_with_prioritised_replay():
     assert returns.min() >= 100, returns
 
 
+@pytest.mark.slow
 def test_acrobot():
     # measured over 20 seeds: median -81, mean -83, worst -101
     returns = final_returns("gymnax:Acrobot-v1", 100_000)

@@ -49,6 +49,7 @@ def action_values(name):
     return {-1: np.asarray(values[:, 0]), 0: np.asarray(values[:, 1]), 1: np.asarray(values[:, 2])}, np.asarray(returns)
 
 
+@pytest.mark.slow
 def test_constant_reward():
     values, _ = action_values("constant_reward")
     np.testing.assert_allclose(values[0], 1.0, atol=0.02)
@@ -66,6 +67,7 @@ def test_two_steps_are_discounted():
     np.testing.assert_allclose(values[1], 1.0, atol=0.05)
 
 
+@pytest.mark.slow
 def test_reward_that_depends_on_the_action():
     values, returns = action_values("action_reward")
     np.testing.assert_allclose(values[0], [[-1.0, 1.0]] * 2, atol=0.05)

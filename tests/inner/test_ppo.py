@@ -54,6 +54,7 @@ def assert_equal(a, b):
     jax.tree.map(same, a, b)
 
 
+@pytest.mark.slow
 def test_probe_constant_reward_has_value_one():
     hp, _, state = train("probe:constant_reward", PROBE, 128 * 30)
     np.testing.assert_allclose(outputs("probe:constant_reward", hp, state, [0.0])[1], 1.0, atol=0.05)
@@ -71,6 +72,7 @@ def test_probe_two_step_is_discounted():
     np.testing.assert_allclose(outputs("probe:two_step", hp, state, [0.0, 1.0])[1], [0.5, 1.0], atol=0.1)
 
 
+@pytest.mark.slow
 def test_probe_action_reward_finds_the_action():
     hp, task, state = train("probe:action_reward", PROBE, 128 * 30)
     logits = outputs("probe:action_reward", hp, state, [0.0])[0]
@@ -114,6 +116,7 @@ def test_segments_change_no_bit():
     assert_equal(whole, state)
 
 
+@pytest.mark.slow
 def test_a_member_does_not_depend_on_its_neighbours():
     identifier = "gymnax:CartPole-v1"
     learner = programs(identifier)[0]
@@ -174,7 +177,10 @@ def test_edges_of_the_search_space_stay_finite(edge):
     assert moved == (edge.get("max_grad_norm") != 0.0 and edge.get("learning_rate") != 0.0)
 
 
-@pytest.mark.parametrize(("size", "updates"), [(1000, 1), (128, 1), (50, 2), (1, 128)])
+@pytest.mark.parametrize(
+    ("size", "updates"),
+    [(1000, 1), (50, 2), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((128, 1), (1, 128)))],
+)
 def test_minibatches_larger_than_the_rollout_and_with_a_remainder(size, updates):
     values = {**SMALL, "minibatch_size": size, "update_epochs": 1}
     assert train("probe:action_reward", values, 128)[2].progress.updates == updates

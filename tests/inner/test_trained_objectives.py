@@ -78,6 +78,7 @@ def same(a, b):
 # --- DQN ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_interpreted_td_graph_trains_as_the_hand_written_loss():
     own = [{}, {"buffer_prio_sampling": True}]
     graphs = [{**values, "objective": interpreted("dqn")} for values in own]

@@ -70,7 +70,9 @@ def _rows(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: value if value.ndim == 2 else value[None] for name, value in given.items()}
 
 
-@pytest.mark.parametrize(("family", "actions"), [("value", 1), ("value", 3), ("policy_gradient", 1)])
+@pytest.mark.parametrize(
+    ("family", "actions"), [("value", 1), pytest.param("value", 3, marks=pytest.mark.slow), ("policy_gradient", 1)]
+)
 def test_random_graphs_mean_the_same_to_every_back_end(family: str, actions: int) -> None:
     assert compare(family, actions, 67, 100 * actions) > 33
 

@@ -79,6 +79,7 @@ def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_exported_tests_pass_without_this_package(tmp_path: Path) -> None:
     for objective in (load_objective("ppo_clip"), EVERYTHING):
         for to in ("jax", "torch", "numpy"):

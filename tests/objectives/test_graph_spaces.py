@@ -165,7 +165,7 @@ def test_another_graph_is_no_candidate_of_a_space_of_constants() -> None:
 def test_files_of_all_forms() -> None:
     td = load_space("loss_td_given")
     assert isinstance(td, GraphSpace)
-    assert (len(td.grammar.operators), td.nodes, td.requires) == (14, 10, ("reward", "action"))
+    assert (len(td.grammar.operators), td.nodes, td.requires) == (14, 10, ("reward", "action", "q_target_next"))
     assert "q_action" in td.grammar.registers
     assert "q_action" not in load_space("loss_td").grammar.registers  # type: ignore[attr-defined]
     assert td.start == ()

@@ -260,6 +260,7 @@ def test_random_constants_are_one_number_an_update_and_another_in_the_next() -> 
     np.testing.assert_allclose(first / values, np.full(SAMPLES, (first / values)[0]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_members_of_a_population_do_not_touch_each_other() -> None:
     graphs = [REFERENCES["normal_dqn"], SPECIAL["computed_state"], SPECIAL["batch_statistics"]]
     signature = NetworkSignature.covering(graphs)
