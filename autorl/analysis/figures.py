@@ -248,7 +248,10 @@ def slices(
     for axis in panels[len(shown) :]:
         axis.set_visible(False)
     rest = f", {len(shown)} of {len(names)} shown" if len(names) > len(shown) else ""
-    title(figure, f"Score against each hyperparameter{rest} (search seeds; later trials stronger, crosses failed)")
+    title(
+        figure,
+        f"Score against each hyperparameter{rest} (search seeds; later trials stronger, crosses: failed or stopped)",
+    )
     return figure
 
 

@@ -129,7 +129,7 @@ def contours(
     bar.ax.tick_params(labelsize=8.5, length=0, labelcolor=MUTED)
     bar.outline.set_visible(False)
     bar.set_label("mean score nearby", fontsize=8.5, color=INK)
-    title(figure, "Score over pairs of hyperparameters, smoothed (search seeds; crosses failed)")
+    title(figure, "Score over pairs of hyperparameters, smoothed (search seeds; crosses: failed or stopped)")
     return figure
 
 

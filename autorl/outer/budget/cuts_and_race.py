@@ -107,9 +107,11 @@ class CutsAndRace(BudgetPolicy):
         whole = self.rungs[-1]
         left = (self.env_steps - sum(run.env_steps for run in by_seed[0].values())) // whole
         fields = self._fields(len(means), left)
+        field_trials = list(means)
         for seed, field in enumerate(fields, 1):
             shrunk = shrunk_means(means)
-            field_trials = sorted(shrunk, key=lambda t: (-shrunk[t], t))[:field]
+            # who was left behind stays behind, though shrinkage may rank it higher now: nobody trains on a seed before the ones before it
+            field_trials = sorted(field_trials, key=lambda t: (-shrunk[t], t))[:field]
             missing = [trial for trial in field_trials if trial not in by_seed[seed]]
             if missing or any(by_seed[seed][trial].waiting for trial in field_trials):
                 return tuple(Order(trial, whole, seed) for trial in missing)

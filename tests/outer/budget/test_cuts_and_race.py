@@ -106,3 +106,12 @@ def test_every_policy_of_the_registry_can_be_made_and_driven(name: str) -> None:
     assert all(order.env_steps in policy.rungs for order in given)
     assert len(set(given)) == len(given)
     assert policy.winner(runs) in {run.trial for run in runs}
+
+
+def test_nobody_trains_on_a_seed_before_the_ones_before_it() -> None:
+    policy = CutsAndRace((1,), 3, 7, seeds=3)
+    # trial 0 is left behind; then the seeds of trial 1 differ so much that shrinkage makes all three equal
+    runs = [run_at(0, -145.5), run_at(1, -143.0), run_at(2, -144.1)]
+    assert policy.orders(runs, 8) == (Order(1, 1, 1), Order(2, 1, 1))
+    runs += [run_at(1, -200.0, seed=1), run_at(2, -145.2, seed=1)]
+    assert policy.orders(runs, 8) == (Order(1, 1, 2), Order(2, 1, 2))
