@@ -362,6 +362,7 @@ def test_the_loop_copies_no_buffer():
     assert len(copies) <= 2, copies
 
 
+@pytest.mark.slow
 def test_vmap_gives_the_same_training():
     dqn, task = learner()
     hp = settings(train_freq=2)

@@ -55,6 +55,7 @@ def test_constant_reward():
     np.testing.assert_allclose(values[0], 1.0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_reward_that_depends_on_the_observation():
     values, _ = action_values("observation_reward")
     np.testing.assert_allclose(values[1], 1.0, atol=0.05)

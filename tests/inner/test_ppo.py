@@ -61,12 +61,14 @@ def test_probe_constant_reward_has_value_one():
     assert state.progress.train_return == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_probe_observation_reward_has_the_value_of_the_observation():
     hp, _, state = train("probe:observation_reward", PROBE, 128 * 30)
     values = outputs("probe:observation_reward", hp, state, [-1.0, 1.0])[1]
     np.testing.assert_allclose(values, [-1.0, 1.0], atol=0.1)
 
 
+@pytest.mark.slow
 def test_probe_two_step_is_discounted():
     hp, _, state = train("probe:two_step", {**PROBE, "gamma": 0.5}, 128 * 40)
     np.testing.assert_allclose(outputs("probe:two_step", hp, state, [0.0, 1.0])[1], [0.5, 1.0], atol=0.1)

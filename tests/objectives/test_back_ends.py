@@ -97,6 +97,7 @@ def test_fused_graphs_mean_the_same_as_by_hand(family: str) -> None:
         assert disagreement(one, in_jax(HandWrittenLoss(name), given)) < CLOSE, name
 
 
+@pytest.mark.slow
 def test_side_by_side_the_interpreter_means_the_same_as_lane_by_lane() -> None:
     graphs, given = random_graphs("value", 12, 50), registers("value", 3, 50)
     signature = everything("value", ROOM)
