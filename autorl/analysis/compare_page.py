@@ -109,9 +109,7 @@ def improvement(pairs: Sequence[Json]) -> Figure:
             axis.plot(pair["probability_interval"], [row, row], "-", color=GREY, linewidth=4, solid_capstyle="butt")
         axis.plot([pair["probability_of_improvement"]], [row], "o", color=INK, markersize=6)
     axis.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
-    axis.set_yticks(
-        range(len(pairs)), [f"{shortened(pair['study'])}\nabove {shortened(pair['against'])}" for pair in pairs]
-    )
+    axis.set_yticks(range(len(pairs)), [_above(pair) for pair in pairs])
     axis.set_ylim(len(pairs) - 0.5, -0.5)
     axis.set_xlim(-0.02, 1.02)
     axis.tick_params(axis="y", labelcolor=INK, length=0)
@@ -145,6 +143,13 @@ def anytime(studies: Sequence[NamedStudy]) -> Figure:
                 drawn[f"{method} ({shortened(named[method])})" if single else f"{method} {number + 1}"] = curve
     styles = [_style(name, drawn) for name in drawn]
     return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
+
+
+def _above(pair: Json) -> str:
+    """Return who is above whom, in two lines where the names are long."""
+    study, against = shortened(pair["study"]), shortened(pair["against"])
+    separator = " " if len(study) + len(against) < 36 else "\n"
+    return f"{study}{separator}above {against}"
 
 
 def shortened(name: str, most: int = 32) -> str:

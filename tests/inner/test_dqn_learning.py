@@ -29,6 +29,7 @@ def final_returns(name, env_steps, **values):
     return np.asarray(returns).reshape(-1)
 
 
+@pytest.mark.slow
 def test_cartpole():
     # measured over 20 seeds: 500 in 17 of them, mean 480, worst 109
     returns = final_returns("gymnax:CartPole-v1", 50_000)

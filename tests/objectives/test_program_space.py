@@ -66,6 +66,7 @@ def test_slopes_that_are_nothing_or_no_number_are_told() -> None:
     assert value_sum(graph_of(*_Q, ("l2_norm", "1"), ("subtract", "1", "1"))) == "0.0000"
 
 
+@pytest.mark.slow
 def test_what_slopes_depend_on() -> None:
     asked = ("reward", "discount", "action", "s_tm1", "s_t", "q_targ_param", "constant")
     assert set(fingerprint(HALF, asked).depends) == set(asked) - {"constant"}
