@@ -2,68 +2,21 @@
 
 import ast
 import dataclasses
-import json
-import pathlib
-import shlex
 
 import pytest
 import yaml
+from framework_studies import CARTPOLE, DQN, PENDULUM, PPO, SAC, configuration, exported, remarks, soft, study
 
 from autorl.errors import StudyError, UnknownNameError, UsageError
 from autorl.inner.algorithms import ALGORITHMS
 from autorl.interop.export import EXPORTS
 from autorl.interop.frameworks import cleanrl, rl_zoo, sb3
-from autorl.interop.frameworks.configuration import Configuration, configurations, every_value
+from autorl.interop.frameworks.configuration import every_value
 from autorl.interop.frameworks.gymnasium_ids import counterpart
 from autorl.interop.frameworks.mapping import covered, translate
 from autorl.interop.frameworks.sb3_tables import Falling
 from autorl.outer.protocol import Status
-from autorl.studies.specification import from_mapping
-from autorl.studies.trial import Stage, Trial
-
-CARTPOLE, PENDULUM = "gymnax:CartPole-v1", "gymnax:Pendulum-v1"
-ARGUMENTS = json.loads((pathlib.Path(__file__).parent / "cleanrl_arguments.json").read_text())
-PPO = {
-    "learning_rate": 3e-4, "gamma": 0.97, "gae_lambda": 0.9, "clip_eps": 0.25, "vf_clip_eps": 0.3, "vf_coef": 0.6, "ent_coef": 0.01,
-    "max_grad_norm": 0.7, "normalize_advantage": False, "normalize_observations": True, "adam_eps": 2e-6, "update_epochs": 3,
-    "n_envs": 4, "n_steps": 25, "minibatch_size": 32, "hidden_size": 16, "n_layers": 1, "activation": "relu",
-}  # fmt: skip
-DQN = {
-    "learning_rate": 2e-3, "gamma": 0.95, "max_grad_norm": 5.0, "adam_eps": 1e-6, "train_freq": 3, "gradient_steps": 2,
-    "learning_starts": 100, "initial_epsilon": 0.9, "target_epsilon": 0.1, "exploration_fraction": 0.3, "target_update_interval": 10,
-    "tau": 0.5, "buffer_size": 5000, "buffer_batch_size": 16, "n_envs": 4, "hidden_size": 16, "n_layers": 1,
-    "buffer_prio_sampling": True,
-}  # fmt: skip
-
-
-def study(algorithm, candidate, environment=CARTPOLE, **learner):
-    """A specification and its best trial."""
-    dimensions = {name: {"type": "fixed", "value": value} for name, value in candidate.items()}
-    dimensions["gamma"] = {"type": "float", "low": 0.0, "high": 1.0}
-    specification = from_mapping(
-        {
-            "name": "made",
-            "environment": environment,
-            "learner": {"algorithm": algorithm, **learner},
-            "search": {"space": {"dimensions": dimensions}, "method": "random"},
-            "budget": {"trainings": 2, "env_steps": 1050},
-        },
-        references=False,
-    )
-    return specification, Trial("method", "finalists", 0, {"gamma": 0.99, **candidate}, 1050, source=7, score=1.0)
-
-
-def configuration(algorithm, candidate, environment=CARTPOLE, **learner):
-    (found,) = configurations(*study(algorithm, candidate, environment, **learner), [])
-    return found
-
-
-def exported(form, algorithm, candidate, environment=CARTPOLE, **learner):
-    return EXPORTS.load(form)(*study(algorithm, candidate, environment, **learner), [])
-
-
-def remarks(text):
-    return [line[4:] for line in text.splitlines() if line.startswith("# - ")]
+from autorl.studies.trial import Stage
 
 
 @pytest.mark.parametrize("tables", [sb3.TABLES, cleanrl.TABLES], ids=["sb3", "cleanrl"])
@@ -123,20 +76,6 @@ def run(text, tmp_path, monkeypatch, steps):
     return names
 
 
-SAC = {
-    "learning_rate": 3e-4, "gamma": 0.97, "adam_eps": 1e-7, "train_freq": 2, "gradient_steps": 4, "learning_starts": 50,
-    "alpha_auto": True, "alpha": 0.2, "target_entropy": -0.5, "reward_scale": 2.0, "use_target_network": True,
-    "target_update_interval": 3, "tau": 0.02, "normalize_observations": False, "buffer_size": 4000, "buffer_prio_sampling": False,
-    "buffer_alpha": 0.6, "buffer_beta": 0.4, "buffer_epsilon": 1e-6, "buffer_batch_size": 32, "n_envs": 2, "hidden_size": 16,
-    "n_layers": 2, "activation": "relu", "buffer_capacity": 131072,
-}  # fmt: skip
-
-
-def soft(**changes):
-    """A configuration of SAC on Pendulum, every hyperparameter said."""
-    return Configuration("made", "sac", PENDULUM, {}, (-2.0, 2.0), 1, 1001, {**SAC, **changes})
-
-
 def test_the_sac_arguments_are_all_there_and_mean_the_same():
     assert sorted(covered(sb3.TABLES["sac"].rows)) == sorted(covered(cleanrl.TABLES["sac"].rows)) == sorted(SAC)
     found = translate(sb3.TABLES, soft(), "SB3")
@@ -157,31 +96,6 @@ def test_the_sac_arguments_are_all_there_and_mean_the_same():
     )
     rare = translate(sb3.TABLES, soft(target_update_interval=40), "SB3").remarks
     assert any("1 target updates in each iteration there, 0.1 here" in remark for remark in rare)
-
-
-def test_cleanrl_sac_counts_steps_of_all_environments():
-    found = translate(cleanrl.TABLES, soft(), "CleanRL")
-    assert (found.name, found.arguments["total-timesteps"], found.arguments["learning-starts"]) == (
-        "sac_continuous_action.py",
-        500,
-        25,
-    )
-    assert (found.arguments["target-network-frequency"], found.arguments["q-lr"], found.arguments["autotune"]) == (
-        2,
-        3e-4,
-        True,
-    )
-    known = {name.replace("_", "-") for name in ARGUMENTS["scripts"]["sac_continuous_action"]}
-    assert set(found.arguments) <= known
-    said = "\n".join(found.remarks)
-    for words in (
-        "alpha 0.2: starts at 1",
-        "target_entropy -0.5",
-        "train_freq 2, gradient_steps 4",
-        "hidden_size 16",
-        "adam_eps 1e-07",
-    ):
-        assert words in said
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
@@ -300,66 +214,6 @@ def test_the_zoo_has_a_section_for_each_environment_and_refuses_the_same_twice()
     twice = [{"id": CARTPOLE, "score_range": [0, 1], "task": {"gravity": g}} for g in (9.8, 5.0)]
     with pytest.raises(UsageError, match=r"'CartPole-v1' is there twice"):
         exported("rl-zoo", "ppo", PPO, twice)
-
-
-def flags(text):
-    """Return script and flags of the command that a shell would read."""
-    command = shlex.split(
-        "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")).replace("\\\n", " ")
-    )
-    assert command[0] == "python"
-    names = {}
-    for word, following in zip(command[2:], [*command[3:], "--"], strict=True):
-        if word.startswith("--"):
-            name = word.removeprefix("--")
-            names[name] = following if not following.startswith("--") else True
-    return command[1], names
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "candidate", "environment", "script"),
-    [("ppo", PPO, CARTPOLE, "ppo"), ("ppo", PPO, PENDULUM, "ppo_continuous_action"), ("dqn", DQN, CARTPOLE, "dqn")],
-)
-def test_cleanrl_has_all_these_arguments(algorithm, candidate, environment, script):
-    path, found = flags(exported("cleanrl", algorithm, candidate, environment))
-    assert path == f"cleanrl/{script}.py"
-    known = {name.replace("_", "-") for name in ARGUMENTS["scripts"][script]}
-    assert {name.removeprefix("no-") for name in found} <= known
-    # tyro knows --no-x of switches only
-    assert all(
-        ARGUMENTS["scripts"][script][n.removeprefix("no-").replace("-", "_")] == "bool"
-        for n, v in found.items()
-        if v is True
-    )
-    unsaid = (
-        known
-        - {name.removeprefix("no-") for name in found}
-        - {n.replace("_", "-") for n in ARGUMENTS["not of the algorithm"]}
-    )
-    assert unsaid <= {"target-kl", "num-envs"}, "an argument left at CleanRL's default is one that means nothing to us"
-
-
-def test_cleanrl_arguments_mean_the_same():
-    _, ppo = flags(exported("cleanrl", "ppo", PPO))
-    assert (ppo["num-minibatches"], ppo["total-timesteps"], ppo["clip-vloss"], ppo["no-norm-adv"]) == (
-        "3",
-        "1050",
-        True,
-        True,
-    )
-    assert (ppo["vf-coef"], ppo["anneal-lr"]) == ("0.6", True), "both have half the squared error"
-    assert "no-clip-vloss" in flags(exported("cleanrl", "ppo", {}))[1]
-    text = exported(
-        "cleanrl", "dqn", {**DQN, "n_envs": 1, "train_freq": 5, "gradient_steps": 1, "buffer_prio_sampling": False}
-    )
-    _, dqn = flags(text)
-    assert (dqn["train-frequency"], dqn["target-network-frequency"], dqn["start-e"], dqn["end-e"]) == (
-        "5",
-        "10",
-        "0.9",
-        "0.1",
-    )
-    assert not any("train_freq" in line or "prio" in line for line in remarks(text))
 
 
 def test_what_has_no_counterpart_is_said():

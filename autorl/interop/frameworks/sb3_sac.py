@@ -9,6 +9,7 @@ from autorl.interop.frameworks.mapping import Algorithm, Row, whole_iterations
 from autorl.interop.frameworks.sb3_tables import (
     AROUND,
     NETWORK_ROWS,
+    REPLAY_ROWS,
     layers,
     normalised_remark,
     priority_remark,
@@ -78,13 +79,7 @@ SAC: Final = Algorithm(
     "SAC",
     (
         Row(("learning_rate",), "learning_rate", remark=_epsilon_remark),
-        Row(("buffer_size",), "buffer_size"),
-        Row(("learning_starts",), "learning_starts", remark=start_remark),
-        Row(("buffer_batch_size",), "batch_size"),
-        Row(("tau", "use_target_network"), "tau", lambda c: c.values["tau"] if c.values["use_target_network"] else 1.0),
-        Row(("gamma",), "gamma"),
-        Row(("train_freq",), "train_freq"),  # steps of all environments, in both
-        Row(("gradient_steps",), "gradient_steps"),
+        *REPLAY_ROWS,
         Row(("alpha", "alpha_auto"), "ent_coef", temperature),
         Row(("target_update_interval",), "target_update_interval", _interval, _interval_remark),
         Row(("target_entropy",), "target_entropy", target_entropy),
