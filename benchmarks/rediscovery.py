@@ -6,8 +6,9 @@
 
 Which seeds are what: below 1000, settings were chosen on them; 10000 to 10015, a first round, with a hurdle and without the filter for
 losses that have a minimum; 20000 and 20001, a second, stopped for a defect; 30000 to 30019, a third; 50000 to 50008, a fourth, stopped
-since it could no longer reach its aim; from 70000 on, the settings as they stand. Ablations begin at 40000. The harder tier (rediscover_td_without_q_action) was looked at on
-seeds 61 and 62, TD first seen at candidates 2417 and 1301, which set its budget to 6,000; then it was counted from 70000 on.
+since it could no longer reach its aim; from 70000 on, the settings as they stand. Ablations begin at 40000.
+The harder tier (rediscover_td_without_q_action) was looked at on seeds 61 and 62, TD first seen at candidates 2417 and 1301, which set its
+budget to 6,000; then it was counted from 70000 on.
 
 Seen (trained by the search), finalist and selected (by the declared objective, on fresh seeds) are counted apart, each with a Wilson
 95 % interval. Every search is a study of its own under ``studies/rediscovery`` and every finished one is a line of
