@@ -214,6 +214,7 @@ def test_configurations_begin_as_given_and_depend_on_the_seed_alone() -> None:
     assert configurations(comparison(tuning=None)) == []
 
 
+@pytest.mark.bits
 def test_a_real_comparison_resumes_in_the_middle_of_a_training_with_the_same_bits(tmp_path: Path) -> None:
     learner = {"hidden_size": 8, "learning_starts": 32, "buffer_size": 64, "learning_rate": 1e30}
     asked = comparison(

@@ -190,6 +190,7 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_trained(tmp_pa
     assert not (tmp_path / FOLDER / FILE).exists()
 
 
+@pytest.mark.bits
 @pytest.mark.slow
 def test_an_objective_learns_its_probe_and_its_bits_do_not_depend_on_company(tmp_path: Path) -> None:
     settings: dict[str, Any] = {

@@ -123,6 +123,7 @@ def test_a_study_stopped_between_segments_goes_on_from_there(tmp_path, monkeypat
     assert told(study) == told(whole)
 
 
+@pytest.mark.bits
 @pytest.mark.slow
 def test_a_population_saved_on_two_devices_goes_on_on_four(tmp_path, monkeypatch):
     from autorl.engine import devices

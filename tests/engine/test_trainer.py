@@ -47,6 +47,7 @@ def same_state(a, b):
     )
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("learner", [PPO, *(pytest.param(other, marks=pytest.mark.slow) for other in (DQN, SAC))])
 def test_a_lane_depends_on_nothing_but_itself(learner):
     environment = "probe:continuous_truncation" if learner is SAC else "gymnax:CartPole-v1"
@@ -64,7 +65,7 @@ def test_a_lane_depends_on_nothing_but_itself(learner):
     assert same_state(alone.state, four.state)
 
 
-@pytest.mark.slow
+@pytest.mark.bits
 def test_lane_counts_change_no_bit(monkeypatch):
     held = []
     for lanes in (4, 16):
@@ -75,6 +76,7 @@ def test_lane_counts_change_no_bit(monkeypatch):
         assert same_state(a.state, b.state)
 
 
+@pytest.mark.bits
 def test_short_calls_change_no_bit(monkeypatch):
     whole = make_trainer().run([job(0)], keep_states=True)[0]
     monkeypatch.setattr(chunk_module, "SEGMENT_SECONDS", 2e-4)
@@ -121,6 +123,7 @@ def test_each_static_signature_is_one_program():
     assert all(e["seconds"] > 0 and "learning_rate" not in e["static"] for e in compiled)
 
 
+@pytest.mark.bits
 def test_diverged_members_leave_the_others_bit_equal():
     trainer = make_trainer(environment="probe:observation_action_reward")
     good = [job(i, seed=i, learning_rate=0.001 * (1 + i)) for i in range(3)]

@@ -254,6 +254,7 @@ def test_no_update_before_the_replay_holds_a_batch():
     assert (int(state.replay.filled), int(state.progress.updates)) == (4, 19)  # a full ring is always enough
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("prioritised", [True, False])
 def test_segments_change_no_bit(prioritised):
     hp = settings(buffer_prio_sampling=prioritised, normalize_observations=True, buffer_size=300)

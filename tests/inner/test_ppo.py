@@ -106,6 +106,7 @@ def test_probe_continuous_action_is_found():
     assert evaluation.returns.mean() > -0.03
 
 
+@pytest.mark.bits
 def test_segments_change_no_bit():
     identifier, values = "gymnax:CartPole-v1", {**SMALL, "normalize_observations": True, "anneal_learning_rate": True}
     hp, task, whole = train(identifier, values, 2000)
@@ -118,7 +119,7 @@ def test_segments_change_no_bit():
     assert_equal(whole, state)
 
 
-@pytest.mark.slow
+@pytest.mark.bits
 def test_a_member_does_not_depend_on_its_neighbours():
     identifier = "gymnax:CartPole-v1"
     learner = programs(identifier)[0]

@@ -272,6 +272,7 @@ def test_counts_and_learning_starts():
     assert int(late.replay.filled) == 150
 
 
+@pytest.mark.bits
 def test_segments_change_no_bit():
     hps = [settings(buffer_prio_sampling=p, normalize_observations=p, buffer_size=300) for p in (True, False)]
     begun = [start(hp) for hp in hps]

@@ -276,6 +276,7 @@ def test_an_update_is_adams_along_the_slope_of_the_mean_loss() -> None:
     np.testing.assert_allclose(np.abs(moved[drawn]), float(hp.learning_rate), rtol=1e-2)
 
 
+@pytest.mark.bits
 def test_segments_change_no_bit() -> None:
     hp = prepared(30, **SMALL)
     whole = first(trained(seeds(2), hp, 30))
