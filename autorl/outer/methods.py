@@ -9,6 +9,7 @@ from typing import Any
 
 from autorl.errors import IncompatibleError, UnknownNameError, UsageError
 from autorl.outer.full_trainings import FullTrainings
+from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Candidate, SearchMethod
 from autorl.outer.settings import check_names
 from autorl.registry import Registry
@@ -42,6 +43,7 @@ def make_method(
     seed: int,
     settings: Mapping[str, Any] | None = None,
     starts: Sequence[Candidate] = (),
+    prior: Prior | None = None,
 ) -> SearchMethod[Any]:
     """Make the search method called ``name`` (or the one that ``auto`` stands for).
 
@@ -52,6 +54,7 @@ def make_method(
         seed: The study's seed for the search.
         settings: Settings of the method, by name; those left out take the method's defaults.
         starts: Candidates to propose first.
+        prior: Draws the candidates that would be drawn at random.
 
     Raises:
         UnknownNameError: No such method.
@@ -77,6 +80,8 @@ def make_method(
     check_names(f"search method {chosen!r}", given, method_settings(chosen))
     make: Any = method
     made: SearchMethod[Any] = make(space, budget, seed, **given)
+    if prior is not None:
+        made = _guided(made, space, prior)
     if not starts:
         return made
     if not isinstance(made, FullTrainings):
@@ -86,6 +91,21 @@ def make_method(
             f"Methods that can: {', '.join(able) or 'none'}."
         )
     return made.starting_with(starts)
+
+
+def _guided(method: SearchMethod[Any], space: Space, prior: Prior) -> SearchMethod[Any]:
+    """Return ``method`` drawing by ``prior``; raise `IncompatibleError` if it draws nothing, or the prior knows nothing of the space."""
+    if not isinstance(method, FullTrainings) or not method.draws:
+        able = [n for n in fitting(space) if issubclass(m := METHODS.load(n), FullTrainings) and m.draws]
+        raise IncompatibleError(
+            f"search method {method.name!r} draws nothing that a prior could draw instead. Methods that do: {', '.join(able) or 'none'}."
+        )
+    if not prior.shared(space):
+        raise IncompatibleError(
+            f"prior {prior.name!r} knows {', '.join(prior.rulers)}, and nothing of what space {space.name!r} searches. "
+            "Remedy: another prior, or none."
+        )
+    return method.guided_by(prior)
 
 
 def resolve_auto(space: Space, budget: Budget) -> str:

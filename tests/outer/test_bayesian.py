@@ -33,7 +33,7 @@ from autorl.outer.bayesian_gp import GaussianProcess
 from autorl.outer.full_trainings import History
 from autorl.outer.methods import make_method
 from autorl.outer.protocol import Budget, Proposal
-from autorl.outer.random_search import random_candidate
+from autorl.outer.full_trainings import random_candidate
 from autorl.spaces import Categorical, Float, HyperparameterSpace, Int
 
 MODELS = pytest.mark.parametrize("name", ["tpe", "gp"])
