@@ -40,7 +40,7 @@ def algorithm(landscape: Landscape) -> str:
 
 
 def tried(landscape: Landscape, configurations: Sequence[int] | None = None) -> Tried:
-    """Return what a prior learns from: ``configurations`` (all of them by default), merited by the later half of the tuning seeds' curves."""
+    """Return what a prior learns from: ``configurations`` (by default all), ranked by the later half of the tuning seeds' curves."""
     chosen = list(range(len(landscape.configurations)) if configurations is None else configurations)
     merits = landscape.returns[chosen][:, list(TUNING_SEEDS), landscape.checkpoints // 2 :].mean(axis=(1, 2))
     where = ENVIRONMENTS.get(landscape.name.rpartition("_")[0])
@@ -77,7 +77,9 @@ def learned_elsewhere(landscapes: Sequence[Landscape], name: str, unseen: bool =
     own = next(x for x in landscapes if x.name == name)
     others = [x for x in landscapes if algorithm(x) == algorithm(own) and x is not own]
     if not others:
-        raise UsageError(f"--data: no other task of {algorithm(own)} than {name} to learn a prior from. Remedy: --no-prior.")
+        raise UsageError(
+            f"--data: no other task of {algorithm(own)} than {name} to learn a prior from. Remedy: --no-prior."
+        )
     whole = fit_prior(name, algorithm(own), SOURCE, [tried(x) for x in others])
     if not unseen:
         return whole

@@ -45,7 +45,9 @@ class Rows:
                 repeat, own = data["repeat"], {key: data[key] for key in what}
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 if line.endswith("}}"):
-                    raise UsageError(f"--record {path}: line {number} is no row of this benchmark: {error!r}") from error
+                    raise UsageError(
+                        f"--record {path}: line {number} is no row of this benchmark: {error!r}"
+                    ) from error
                 continue
             if own == made.what:
                 made.found[repeat] = row

@@ -73,7 +73,13 @@ def searched_by_auto(
 
 
 def measure(
-    landscapes: Sequence[Landscape], searched: Searcher, repeats: int, first: int = 0, *, tuning: bool = False, kept: Rows | None = None
+    landscapes: Sequence[Landscape],
+    searched: Searcher,
+    repeats: int,
+    first: int = 0,
+    *,
+    tuning: bool = False,
+    kept: Rows | None = None,
 ) -> dict[str, Any]:
     """Return score and interval over all tasks and for each, and the trainings that were spent on average.
 
@@ -167,7 +173,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         kept=Rows.of(arguments.record, same),
     )
     keys = ("score", "low", "high", "spent")
-    return {**what, **found, "baseline": {"method": "random", "seeds": BASELINE_SEEDS, **{k: baseline[k] for k in keys}}}
+    return {
+        **what,
+        **found,
+        "baseline": {"method": "random", "seeds": BASELINE_SEEDS, **{k: baseline[k] for k in keys}},
+    }
 
 
 def main() -> None:
@@ -176,10 +186,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with one TASK.csv.gz a task")
     parser.add_argument("--method", help="auto, or a search method of autorl.outer.methods")
     parser.add_argument("--no-prior", action="store_true", help="auto: draw by no prior")
-    parser.add_argument("--unseen", action="store_true", help="auto: a prior that saw none of the configurations it judges")
-    parser.add_argument("--judge", choices=("test", "tuning"), default="test", help="seeds that judge: tuning, to choose settings")
-    parser.add_argument("--record", type=Path, help="file of finished repeats, one JSON object a line: read, and added to")
-    parser.add_argument("--fit-prior", type=Path, metavar="FOLDER", help="write the priors that ship there, and search nothing")
+    parser.add_argument(
+        "--unseen", action="store_true", help="auto: a prior that saw none of the configurations it judges"
+    )
+    parser.add_argument(
+        "--judge", choices=("test", "tuning"), default="test", help="seeds that judge: tuning, to choose settings"
+    )
+    parser.add_argument(
+        "--record", type=Path, help="file of finished repeats, one JSON object a line: read, and added to"
+    )
+    parser.add_argument(
+        "--fit-prior", type=Path, metavar="FOLDER", help="write the priors that ship there, and search nothing"
+    )
     parser.add_argument("--policy", help="a policy of autorl.outer.budget.policies; whole trainings if not given")
     parser.add_argument("--trainings", type=int, default=32, help="whole trainings granted to a search")
     parser.add_argument("--repeats", type=int, default=40, help="searches of each task")

@@ -6,6 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from autorl.keys import derive
@@ -13,6 +14,9 @@ from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Candidate, Proposal, Result, SearchMethod
 from autorl.outer.settings import whole_number
 from autorl.spaces import HyperparameterSpace, Space
+
+BLOCK = 256
+"""Trials whose candidates a prior puts into one order."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class FullTrainings(SearchMethod[History]):
         self.seed = seed
         self.starts: tuple[Candidate, ...] = ()
         self.prior: Prior | None = None
+        self._ordered = cache(self._in_order)
         self.batch = whole_number(self.name, "batch", batch, 1)
 
     def starting_with(self, starts: Sequence[Candidate]) -> Self:
@@ -56,13 +61,21 @@ class FullTrainings(SearchMethod[History]):
         """Return this method drawing by ``prior`` wherever it would draw at random."""
         made = copy.copy(self)
         made.prior = prior
+        made._ordered = cache(made._in_order)
         return made
+
+    def _in_order(self, block: int) -> list[Candidate]:
+        """Return the prior's candidates for the trials of a block."""
+        assert self.prior is not None
+        assert isinstance(self.space, HyperparameterSpace)
+        size = min(BLOCK, self.budget.trainings - block * BLOCK)
+        return self.prior.ordered(self.space, derive(self.seed, "block", block), size)
 
     def _drawn(self, number: int) -> tuple[Candidate, str]:
         """Return a candidate for trial ``number`` that no result has a part in, and its origin."""
         if self.prior is not None:
-            assert isinstance(self.space, HyperparameterSpace)
-            return self.prior.candidate(self.space, self.seed, number), "prior"
+            block, place = divmod(number, BLOCK)
+            return self._ordered(block)[place], "prior"
         return random_candidate(self.space, self.seed, number), "sample"
 
     @abstractmethod

@@ -93,10 +93,16 @@ def make_method(
     return made.starting_with(starts)
 
 
+def draws(name: str) -> bool:
+    """Return whether the method called ``name`` draws candidates at random, at least the first ones: a prior can draw them instead."""
+    method = METHODS.load(name)
+    return issubclass(method, FullTrainings) and method.draws
+
+
 def _guided(method: SearchMethod[Any], space: Space, prior: Prior) -> SearchMethod[Any]:
     """Return ``method`` drawing by ``prior``; raise `IncompatibleError` if it draws nothing, or the prior knows nothing of the space."""
     if not isinstance(method, FullTrainings) or not method.draws:
-        able = [n for n in fitting(space) if issubclass(m := METHODS.load(n), FullTrainings) and m.draws]
+        able = [name for name in fitting(space) if draws(name)]
         raise IncompatibleError(
             f"search method {method.name!r} draws nothing that a prior could draw instead. Methods that do: {', '.join(able) or 'none'}."
         )

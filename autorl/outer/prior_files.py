@@ -1,7 +1,7 @@
 """Priors as plain text: one YAML file, or the same mapping in the specification that a study keeps.
 
-The shipped ones stand beside the search spaces, one a learner: ``search_spaces/priors/LEARNER.yaml``; a user's own ``./search_spaces`` and the
-folders of ``AUTORL_PATH`` come first, as for spaces. Their figures are fitted; nothing of what they were fitted to is in them.
+The shipped ones stand beside the search spaces, one a learner: ``search_spaces/priors/LEARNER.yaml``; a user's own ``./search_spaces``
+and the folders of ``AUTORL_PATH`` come first, as for spaces. Their figures are fitted; nothing of what they were fitted to is in them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def load_prior(reference: str | Mapping[str, Any]) -> Prior:
         return parse_prior(reference, "inline")
     path = Path(reference).expanduser()
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        what = "no such file" if path.suffix in (".yaml", ".yml") else "expected auto, none, or a path that ends in .yaml"
+        what = (
+            "no such file" if path.suffix in (".yaml", ".yml") else "expected auto, none, or a path that ends in .yaml"
+        )
         raise UsageError(f"prior {reference!r}: {what}. {REMEDY}.")
     return parse_prior(read_mapping(path, "prior"), path.name)
 

@@ -1,8 +1,9 @@
 """A prior: which configurations of a learner are likely to be good, learned from other tasks, and how far that can be trusted.
 
-A *task*'s model is additive: a configuration's utility is the sum of one effect for each hyperparameter that it has. Utilities are normal
-scores of ranks within the task (mean 0, variance 1), so tasks with any returns can be averaged. Numbers have their effects at `KNOTS` equally
-spaced places of a range, linear in between; choices have one each. `noise` is how far a task's own utilities lie from what the others predict.
+A *task*'s model is additive: a configuration's utility is the sum of one effect for each hyperparameter that it has. Utilities are
+normal scores of ranks within the task (mean 0, variance 1), so tasks with any returns can be averaged. Numbers have their effects at
+`KNOTS` equally spaced places of a range, linear in between; choices have one each. `noise` is how far a task's own utilities lie from
+what the others predict.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from autorl.spaces import Candidate, Dimension, Float, HyperparameterSpace, Spac
 from autorl.spaces.dimensions import Scale, is_number, same
 
 KNOTS = 5
-OPTIONS = 4
+OPTIONS = 8
 """Candidates drawn for each one proposed: the prior, with its noise, picks the best of them."""
 
 
@@ -116,13 +117,18 @@ class Prior:
             if name in candidate
         )
 
-    def candidate(self, space: HyperparameterSpace, seed: int, number: int) -> Candidate:
-        """Return the candidate to start trial ``number`` with: of `OPTIONS` random ones that with the highest utility, noise added."""
-        key = derive(seed, "prior", number)
-        options = [space.sample(derive(key, i)) for i in range(OPTIONS)]
-        noise = generator(derive(key, "noise")).normal(0.0, self.noise, OPTIONS)
-        utilities = [self.utility(space, option) for option in options] + noise
-        return options[int(np.argmax(utilities))]
+    def ordered(self, space: HyperparameterSpace, seed: int, count: int) -> list[Candidate]:
+        """Return ``count`` candidates to start with, the most promising first.
+
+        They are the best, by their utility with noise added, of `OPTIONS` times as many drawn at random (those that behave alike count
+        once; where too few different ones can be drawn, random ones come after them).
+        """
+        drawn = [space.sample(derive(seed, "prior", i)) for i in range(OPTIONS * count)]
+        different = list({space.fingerprint(candidate): candidate for candidate in drawn}.values())
+        noise = generator(derive(seed, "prior noise")).normal(0.0, self.noise, len(different))
+        utilities = noise + [self.utility(space, candidate) for candidate in different]
+        chosen = [different[i] for i in np.argsort(-utilities, kind="stable")[:count]]
+        return chosen + drawn[: count - len(chosen)]
 
 
 def features(rulers: Mapping[str, Ruler], space: HyperparameterSpace, candidate: Candidate) -> NDArray[np.float64]:
@@ -132,4 +138,3 @@ def features(rulers: Mapping[str, Ruler], space: HyperparameterSpace, candidate:
         for name, ruler in rulers.items()
     ]
     return np.concatenate(parts)
-
