@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autorl.keys import derive, generator
+from autorl.keys import derive
 from autorl.spaces import Candidate, HyperparameterSpace
 
 TUNING_SEEDS = (0, 1, 2, 3, 4)
@@ -79,7 +80,15 @@ class Recorded(HyperparameterSpace):
 
     def sample(self, key: int) -> Candidate:
         """Return one of them, each as likely."""
-        return self.drawn[int(generator(derive(key, "recorded")).integers(len(self.drawn)))]
+        return self.drawn[derive(key, "recorded") % len(self.drawn)]
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {id(candidate): super(Recorded, self).fingerprint(candidate) for candidate in self.drawn}
+
+    def fingerprint(self, candidate: Candidate) -> str:
+        """Return its name; those of the drawn ones are looked up, which takes most of the time of a search otherwise."""
+        return self._names.get(id(candidate)) or super().fingerprint(candidate)
 
 
 @dataclass

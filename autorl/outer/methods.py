@@ -22,6 +22,7 @@ METHODS: Registry[type[SearchMethod[Any]]] = Registry(
         "sobol": "autorl.outer.sobol:Sobol",
         "tpe": "autorl.outer.bayesian_tpe:TPE",
         "gp": "autorl.outer.bayesian_gp:GaussianProcess",
+        "de": "autorl.outer.differential_evolution:DifferentialEvolution",
         "es": "autorl.outer.evolution_strategy:EvolutionStrategy",
         "evolution": "autorl.outer.regularized_evolution:RegularizedEvolution",
         "pbt": "autorl.outer.population_based:PopulationBasedTraining",
