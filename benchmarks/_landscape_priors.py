@@ -21,15 +21,15 @@ SOURCE = (
     "fitted by `python benchmarks/landscapes.py --data FOLDER --fit-prior search_spaces/priors` to the ranks of the configurations in "
     "ARLBench's published landscapes (Becktepe et al., 2024; BSD-3-Clause), seeds 0 to 4, later half of the checkpoints"
 )
-ENVIRONMENTS = {
-    "cc_acrobot": "gymnax:Acrobot-v1",
-    "cc_cartpole": "gymnax:CartPole-v1",
-    "cc_continuous_mountain_car": "gymnax:MountainCarContinuous-v0",
-    "cc_mountain_car": "gymnax:MountainCar-v0",
-    "cc_pendulum": "gymnax:Pendulum-v1",
-    "minigrid_door_key": "xminigrid:MiniGrid-DoorKey-5x5",
-    "minigrid_empty_random": "xminigrid:MiniGrid-EmptyRandom-5x5",
-    "minigrid_four_rooms": "xminigrid:MiniGrid-FourRooms",
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "cc_acrobot": ("gymnax:Acrobot-v1",),
+    "cc_cartpole": ("gymnax:CartPole-v1",),
+    "cc_continuous_mountain_car": ("gymnax:MountainCarContinuous-v0",),
+    "cc_mountain_car": ("gymnax:MountainCar-v0",),
+    "cc_pendulum": ("gymnax:Pendulum-v1",),
+    "minigrid_door_key": ("xminigrid:DoorKey-5x5", "minigrid:DoorKey-5x5"),
+    "minigrid_empty_random": ("xminigrid:EmptyRandom-5x5", "minigrid:Empty-Random-5x5"),
+    "minigrid_four_rooms": ("xminigrid:FourRooms", "minigrid:FourRooms"),
 }
 """Tasks to what an experiment calls them, where AutoRL has them: a study there is given a prior without them."""
 
@@ -43,9 +43,9 @@ def tried(landscape: Landscape, configurations: Sequence[int] | None = None) -> 
     """Return what a prior learns from: ``configurations`` (by default all), ranked by the later half of the tuning seeds' curves."""
     chosen = list(range(len(landscape.configurations)) if configurations is None else configurations)
     merits = landscape.returns[chosen][:, list(TUNING_SEEDS), landscape.checkpoints // 2 :].mean(axis=(1, 2))
-    where = ENVIRONMENTS.get(landscape.name.rpartition("_")[0])
+    where = ENVIRONMENTS.get(landscape.name.rpartition("_")[0], ())
     candidates = [landscape.configurations[c] for c in chosen]
-    return Tried(landscape.name, (where,) if where else (), landscape.space, candidates, merits.tolist())
+    return Tried(landscape.name, where, landscape.space, candidates, merits.tolist())
 
 
 @dataclass(frozen=True)

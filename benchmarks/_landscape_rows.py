@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,14 @@ class Rows:
                 made.found[repeat] = row
         return made
 
+    def has(self, repeat: int, tasks: Iterable[str]) -> bool:
+        """Return whether all ``tasks`` of a repeat are kept."""
+        return repeat in self.found and set(tasks) <= set(self.found[repeat])
+
     def keep(self, repeat: int, row: Row) -> None:
-        """Keep the row of a repeat."""
-        self.found[repeat] = row
+        """Keep the row of a repeat, rounded as the file holds it: a figure is the same whether it was read or has just been found."""
+        rounded = {task: (round(score, 6), round(spent, 3)) for task, (score, spent) in row.items()}
+        self.found[repeat] = rounded
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
-                rounded = {task: [round(score, 6), round(spent, 3)] for task, (score, spent) in row.items()}
                 file.write(json.dumps({**self.what, "repeat": repeat, "row": rounded}) + "\n")

@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 from _landscape import TUNING_SEEDS, Landscape, judged_by_tuning
 from _landscape_files import load_landscapes
+from _landscape_nevergrad import NAME as NGOPT
+from _landscape_nevergrad import search_ngopt
 from _landscape_policies import search_under
 from _landscape_priors import learned_elsewhere, write_priors
 from _landscape_rows import Rows
@@ -88,7 +90,7 @@ def measure(
     """
     kept = Rows() if kept is None else kept
     for repeat in range(first, first + repeats):
-        if repeat in kept.found:
+        if kept.has(repeat, (x.name for x in landscapes)):
             continue
         row: dict[str, tuple[float, float]] = {}
         for landscape in landscapes:
@@ -131,6 +133,10 @@ def checked(arguments: argparse.Namespace) -> argparse.Namespace:
         raise UsageError("--method: expected auto or a search method.")
     if (arguments.policy or arguments.method == "auto") and arguments.seeds > 1:
         raise UsageError(f"--seeds {arguments.seeds}: a policy decides on seeds itself. Remedy: leave out --seeds.")
+    if arguments.method == NGOPT and (arguments.policy or arguments.seeds > 1):
+        raise UsageError(
+            f"--method {NGOPT}: it trains every configuration whole, on one seed. Remedy: no --policy, no --seeds."
+        )
     return arguments
 
 
@@ -154,6 +160,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     def searched(landscape: Landscape, seed: int) -> Outcome:
         if method == "auto":
             return searched_by_auto(landscape, seed, trainings, arguments.policy, priors[landscape.name])
+        if method == NGOPT:
+            return search_ngopt(landscape, trainings, seed)
         if arguments.policy:
             return search_under(landscape, method, arguments.policy, trainings, seed)
         return search(landscape, method, trainings, seeds, seed)
@@ -184,7 +192,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with one TASK.csv.gz a task")
-    parser.add_argument("--method", help="auto, or a search method of autorl.outer.methods")
+    parser.add_argument("--method", help="auto, ngopt (nevergrad's), or one of autorl.outer.methods")
     parser.add_argument("--no-prior", action="store_true", help="auto: draw by no prior")
     parser.add_argument(
         "--unseen", action="store_true", help="auto: a prior that saw none of the configurations it judges"
