@@ -82,7 +82,7 @@ def test_priors_that_do_not_fit_are_refused(tmp_path, search, expected):
         path = tmp_path / "p.yaml"
         path.write_text(prior_file(shipped_prior(given.lower())))
         search = {**search, "prior": str(path)}
-    with pytest.raises(UsageError, match="search.prior") as caught:
+    with pytest.raises(UsageError, match=r"search\.prior") as caught:
         specified(**search)
     assert expected in str(caught.value)
 
