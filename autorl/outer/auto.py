@@ -54,6 +54,10 @@ def choose(
     96 trainings. Some thirty variants of the cuts, their shares and the work of the race were tried there too; none beat the policy's
     defaults by two standard errors at both budgets, so they stay.
 
+    So measured on the test seeds (``--method auto``, 40 repeats, 95 % intervals): 0.759 [0.741, 0.777] at 32 and 0.843 [0.831, 0.855] at 96
+    trainings without a prior, 0.788 [0.771, 0.804] and 0.846 [0.838, 0.855] with one learned from the other tasks; random search with
+    three seeds 0.589 and 0.721.
+
     A model that is told of trials at the first cut, a fifth of the steps, has shown no gain over drawn candidates on those landscapes:
     so the first `DRAWN` trials are drawn, by the prior where there is one, and a model proposes the ones beyond.
 
