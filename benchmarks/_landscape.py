@@ -10,11 +10,13 @@ that 0 is the average configuration and 1 the best one (both by their mean over 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autorl.keys import derive
 from autorl.spaces import Candidate, HyperparameterSpace
 
 TUNING_SEEDS = (0, 1, 2, 3, 4)
@@ -32,6 +34,8 @@ class Landscape:
         units: Their points of the unit cube, float64 [C, D].
         returns: Mean return of each evaluation, float64 [C, S, K], all finite; a failed one has the task's worst return.
         env_steps: Environment steps of a whole training.
+        tuning: Seeds that a search may train on.
+        test: Seeds that judge it.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Landscape:
     units: NDArray[np.float64]
     returns: NDArray[np.float64]
     env_steps: int
+    tuning: tuple[int, ...] = TUNING_SEEDS
+    test: tuple[int, ...] = TEST_SEEDS
 
     @property
     def checkpoints(self) -> int:
@@ -50,8 +56,39 @@ class Landscape:
         """Return the score on the test seeds: 0 as the average configuration, 1 as the best. It may be outside."""
         final = self.returns[:, :, -1]
         means = final.mean(axis=1)
-        reached = final[configuration, list(TEST_SEEDS)].mean()
+        reached = final[configuration, list(self.test)].mean()
         return float((reached - means.mean()) / (means.max() - means.mean()))
+
+
+def judged_by_tuning(landscape: Landscape, held: int) -> Landscape:
+    """Return the landscape of the tuning seeds alone, number ``held`` of them the judge: for choosing how to search."""
+    seeds = [s for s in TUNING_SEEDS if s != TUNING_SEEDS[held]]
+    returns = landscape.returns[:, [*seeds, TUNING_SEEDS[held]]]
+    most = len(seeds)
+    return replace(landscape, returns=returns, tuning=tuple(range(most)), test=(most,))
+
+
+@dataclass(frozen=True)
+class Recorded(HyperparameterSpace):
+    """A space whose draws are configurations on record: what is drawn is trained as it is, and not its nearest neighbour.
+
+    Attributes:
+        drawn: The configurations.
+    """
+
+    drawn: tuple[Candidate, ...] = ()
+
+    def sample(self, key: int) -> Candidate:
+        """Return one of them, each as likely."""
+        return self.drawn[derive(key, "recorded") % len(self.drawn)]
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {id(candidate): super(Recorded, self).fingerprint(candidate) for candidate in self.drawn}
+
+    def fingerprint(self, candidate: Candidate) -> str:
+        """Return its name; those of the drawn ones are looked up, which takes most of the time of a search otherwise."""
+        return self._names.get(id(candidate)) or super().fingerprint(candidate)
 
 
 @dataclass
@@ -83,7 +120,7 @@ class Work:
 
         Args:
             configuration: Position among the landscape's configurations.
-            seed: One of `TUNING_SEEDS`.
+            seed: One of the landscape's tuning seeds.
             from_fraction: Share of a whole training that it has had; 0 starts one.
             to_fraction: Share that it will have had.
 
@@ -91,10 +128,9 @@ class Work:
             ValueError: A test seed, a share between two checkpoints, a training that is continued from where it is not, or
                 more work than was granted.
         """
-        if seed not in TUNING_SEEDS:
-            raise ValueError(
-                f"seed {seed}: a search trains on tuning seeds {TUNING_SEEDS}; test seeds measure its outcome"
-            )
+        tuning = self.landscape.tuning
+        if seed not in tuning:
+            raise ValueError(f"seed {seed}: a search trains on tuning seeds {tuning}; test seeds measure its outcome")
         start, end = self._checkpoint(from_fraction), self._checkpoint(to_fraction)
         reached = self.trained.get((configuration, seed), 0)
         if start != reached or end <= start:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from _landscape import TEST_SEEDS, TUNING_SEEDS, Landscape
+from _landscape import TEST_SEEDS, TUNING_SEEDS, Landscape, Recorded
 from numpy.typing import NDArray
 
 from autorl.errors import UsageError
@@ -79,6 +79,7 @@ def load_landscape(path: Path) -> Landscape:
     except (OSError, EOFError, UnicodeDecodeError, ValueError, UsageError) as error:
         raise UsageError(f"--data: {path}: {error}. {REMEDY}.") from error
     units = np.stack([space.to_unit(candidate) for candidate in configurations])
+    space = Recorded(name, space.dimensions, space.conditions, source=space.source, drawn=configurations)
     return Landscape(name, space, configurations, units, returns, env_steps)
 
 

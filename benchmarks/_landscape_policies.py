@@ -11,13 +11,11 @@ from _landscape_search import Outcome, answer, proposer, seed_order
 
 from autorl.errors import UsageError
 from autorl.keys import derive
-from autorl.outer.budget.joined import Joined, most_trials
+from autorl.outer.budget.joined import WIDTH, Joined, most_trials
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.budget.protocol import Order, Run
+from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Proposal, Result
-
-WORKERS = 4
-"""Orders carried out at a time: a method and a policy see results in batches, as in a study."""
 
 
 @dataclass
@@ -37,7 +35,7 @@ class _Search:
         for trial in self.joined.policy.stops(tuple(self.runs.values())):
             self.runs[trial, 0] = replace(self.runs[trial, 0], ended=True)
         self._tell()
-        due = self.joined.due(self.state, tuple(self.runs.values()), self.pending.values(), WORKERS)
+        due = self.joined.due(self.state, tuple(self.runs.values()), self.pending.values(), WIDTH)
         for proposal in due.proposals:
             self._place(proposal)
         for order in due.orders:
@@ -85,6 +83,8 @@ def search_under(
     trainings: int,
     seed: int,
     settings: Mapping[str, Any] | None = None,
+    method_settings: Mapping[str, Any] | None = None,
+    prior: Prior | None = None,
 ) -> Outcome:
     """Search with ``method`` under ``policy``, and return what the policy chooses.
 
@@ -95,13 +95,15 @@ def search_under(
         trainings: Whole trainings granted; a part of one costs its share.
         seed: Makes the search reproducible.
         settings: Of the policy.
+        method_settings: Of the method.
+        prior: Draws candidates for the method.
     """
     spacing = landscape.env_steps // landscape.checkpoints
     decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing, settings)
     trials = most_trials(decides, trainings, landscape.checkpoints)
-    proposes = proposer(landscape, method, trials, derive(seed, "search"))
+    proposes = proposer(landscape, method, trials, derive(seed, "search"), method_settings, prior)
     joined = Joined(proposes, decides, trainings * landscape.env_steps)
-    search = _Search(Work(landscape, trainings), joined, proposes.init(), seed_order(seed))
+    search = _Search(Work(landscape, trainings), joined, proposes.init(), seed_order(landscape, seed))
     while search.step():
         pass
     winner = search.configurations[decides.winner(tuple(search.runs.values()))]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from _landscape import TUNING_SEEDS, Landscape, Work
+from _landscape import Landscape, Work
 
 from autorl.errors import IncompatibleError, UsageError
 from autorl.keys import derive, generator
 from autorl.outer.methods import METHODS, make_method
+from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 
 
@@ -29,13 +31,21 @@ class Outcome:
     spent: float
 
 
-def proposer(landscape: Landscape, name: str, trials: int, seed: int) -> SearchMethod[Any]:
+def proposer(
+    landscape: Landscape,
+    name: str,
+    trials: int,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
+    prior: Prior | None = None,
+) -> SearchMethod[Any]:
     """Return the search method called ``name`` for at most ``trials`` configurations of the landscape.
 
     Raises:
         AutoRLError: No such method, or one that cannot search the landscape.
     """
-    method = make_method(name, landscape.space, Budget(trials, landscape.env_steps), seed)
+    budget = Budget(trials, landscape.env_steps)
+    method = make_method(name, landscape.space, budget, seed, settings, prior=prior)
     if method.continues:
         others = ", ".join(n for n in METHODS if not METHODS.load(n).continues)
         raise IncompatibleError(
@@ -45,9 +55,9 @@ def proposer(landscape: Landscape, name: str, trials: int, seed: int) -> SearchM
     return method
 
 
-def seed_order(seed: int) -> tuple[int, ...]:
+def seed_order(landscape: Landscape, seed: int) -> tuple[int, ...]:
     """Return the tuning seeds in the order in which a search takes them: the same for all configurations of the search."""
-    return tuple(int(s) for s in generator(derive(seed, "seeds")).permutation(TUNING_SEEDS))
+    return tuple(int(s) for s in generator(derive(seed, "seeds")).permutation(landscape.tuning))
 
 
 def search(landscape: Landscape, name: str, trainings: int, seeds: int, seed: int) -> Outcome:
@@ -74,7 +84,7 @@ def search(landscape: Landscape, name: str, trainings: int, seeds: int, seed: in
         for proposal in method.ask(state, method.available(state)):
             configuration = work.nearest(landscape.space.to_unit(proposal.candidate))
             means[configuration] = float(
-                np.mean([work.train(configuration, s, 0.0, 1.0) for s in seed_order(seed)[:seeds]])
+                np.mean([work.train(configuration, s, 0.0, 1.0) for s in seed_order(landscape, seed)[:seeds]])
             )
             results.append(answer(landscape, proposal, configuration, Status.COMPLETED, means[configuration]))
         state = method.tell(state, results)

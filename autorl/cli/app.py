@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import autorl
-from autorl.cli import import_, objective
+from autorl.cli import import_, objective, prior
 from autorl.cli.compare import compare
 from autorl.cli.doctor import doctor
 from autorl.cli.export import export
@@ -76,6 +76,8 @@ _verb("export", "Print the best candidate as an experiment (YAML).", export)
 app.add_typer(import_.group, name="import", short_help="Import a search space from ConfigSpace or Optuna.")
 _verb("configspace", "Import a search space that ConfigSpace wrote (JSON).", import_.configspace, import_.group)
 _verb("optuna", "Import the space (and trials) of a study of Optuna.", import_.optuna, import_.group)
+app.add_typer(prior.group, name="prior", short_help="Priors: what finished studies teach the next search.")
+_verb("fit", "Learn from studies which configurations are good.", prior.fit, prior.group)
 app.add_typer(objective.group, name="objective", short_help="Losses as graphs: show, export, evaluate.")
 _verb("list", "List the catalogue of learned objectives.", objective.list_, objective.group)
 _verb("show", "Show one: formula, picture, source, where it was tested.", objective.show, objective.group)

@@ -7,8 +7,13 @@ from typing import Any
 from autorl.engine.methods import policy_of, starts_of
 from autorl.outer.auto import choose
 from autorl.outer.budget.policies import WHOLE
-from autorl.spaces import load_space, resolve_space
+from autorl.outer.methods import draws
+from autorl.outer.prior_files import load_prior, shipped_prior
+from autorl.outer.prior_files import to_mapping as to_plain
+from autorl.outer.priors import Prior
+from autorl.spaces import Space, load_space, resolve_space
 from autorl.studies.policy_references import DEFAULT
+from autorl.studies.prior_references import AUTO, NONE
 from autorl.studies.specification import Specification, from_mapping, to_mapping
 
 
@@ -20,23 +25,56 @@ def self_contained(specification: Specification) -> Specification:
     space = load_space(search.space)
     plain = to_mapping(specification)
     if search.method == "auto":
-        made = choose(
-            space,
-            specification.budget.trainings,
-            specification.evaluation.points,
-            whole=_obstacle(specification),
-            policy=policy_of(specification),
-        )
-        settings = {**made.settings, **search.settings}
-        plain["search"] |= {"method": made.method, "settings": settings, "chosen": made.why}
-        if made.policy is not None and search.policy is None:
-            plain["search"]["policy"] = {"name": made.policy, "settings": made.policy_settings}
-        if made.starts and specification.learner is not None and not search.start:
-            plain["search"]["start"] = [DEFAULT]
+        plain["search"] |= _chosen(specification, space)
     plain["search"]["space"] = resolve_space(search.space)
+    prior = _prior(specification, space, plain["search"]["method"])
+    if prior is not None or search.prior is not None or search.method == "auto":
+        plain["search"]["prior"] = NONE if prior is None else to_plain(prior)
+    if prior is not None and search.method == "auto":
+        tasks = ", ".join(task.name for task in prior.tasks)
+        plain["search"]["chosen"] += f" Prior {prior.name} draws candidates; it was learned from {tasks}."
     resolved: Specification = from_mapping(plain, references=False)
     starts: list[dict[str, Any]] = starts_of(resolved, space)
     return from_mapping(resolved, {"search.start": starts}, references=False) if starts else resolved
+
+
+def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
+    """Return the fields of the search that ``auto`` decides."""
+    search = specification.search
+    assert search is not None
+    made = choose(
+        space,
+        specification.budget.trainings,
+        specification.evaluation.points,
+        whole=_obstacle(specification),
+        policy=policy_of(specification),
+    )
+    found: dict[str, Any] = {
+        "method": made.method,
+        "settings": {**made.settings, **search.settings},
+        "chosen": made.why,
+    }
+    if made.policy is not None and search.policy is None:
+        found["policy"] = {"name": made.policy, "settings": made.policy_settings}
+    if made.starts and specification.learner is not None and not search.start:
+        found["start"] = [DEFAULT]
+    return found
+
+
+def _prior(specification: Specification, space: Space, method: str) -> Prior | None:
+    """Return the prior that the search of an experiment draws by; nothing that ``auto`` stands for was learned in its environments."""
+    search = specification.search
+    assert search is not None
+    reference = search.prior or (AUTO if search.method == "auto" else NONE)
+    if reference == NONE:
+        return None
+    if reference != AUTO:
+        return load_prior(reference)
+    if specification.learner is None or not draws(method):
+        return None
+    shipped = shipped_prior(specification.learner.algorithm)
+    elsewhere = None if shipped is None else shipped.without({choice.id for choice in specification.environments})
+    return elsewhere if elsewhere is not None and elsewhere.shared(space) else None
 
 
 def _obstacle(specification: Specification) -> str:

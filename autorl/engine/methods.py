@@ -12,9 +12,12 @@ from autorl.outer.budget.joined import most_trials
 from autorl.outer.budget.policies import WHOLE, make_policy
 from autorl.outer.budget.protocol import BudgetPolicy
 from autorl.outer.methods import make_method
+from autorl.outer.prior_files import load_prior
+from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 from autorl.spaces import Space, load_space
 from autorl.spaces.nearest import nearest_candidate
+from autorl.studies.prior_references import NONE
 from autorl.studies.specification import Specification
 from autorl.studies.trial import AT_HURDLE, Arm, Trial
 
@@ -32,7 +35,13 @@ def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
     if policy is not None:
         granted = Budget(most_trials(policy, budget.trainings, specification.evaluation.points), budget.env_steps)
     starts = [space.from_json(start) for start in starts_of(specification, space)]
-    return make_method(search.method, space, granted, seed, search.settings, starts)
+    return make_method(search.method, space, granted, seed, search.settings, starts, prior_in(specification))
+
+
+def prior_in(specification: Specification) -> Prior | None:
+    """Return the prior of a study whose specification is self-contained; None if it has none."""
+    reference = specification.search.prior if specification.search is not None else None
+    return None if reference is None or reference == NONE else load_prior(reference)
 
 
 def starts_of(specification: Specification, space: Space) -> list[dict[str, Any]]:

@@ -18,13 +18,10 @@ from autorl.engine.rung_trials import advanced, block_of, completed, jobs_betwee
 from autorl.engine.session import Session
 from autorl.engine.trials import recorded, run_jobs
 from autorl.errors import StudyError
-from autorl.outer.budget.joined import Joined
+from autorl.outer.budget.joined import WIDTH, Joined
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.protocol import Proposal, Status
 from autorl.studies.trial import Arm, Trial
-
-WIDTH = 32
-"""Orders carried out together, at most, unless `Search.batch` says otherwise. It decides a search, and so is no function of the machine."""
 
 Trials = dict[int, Trial]
 

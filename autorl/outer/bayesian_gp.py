@@ -10,7 +10,6 @@ from autorl.errors import MissingDependencyError
 from autorl.outer.bayesian import OptunaModel, Row
 from autorl.outer.full_trainings import FullTrainings, History
 from autorl.outer.protocol import Budget, Candidate, Proposal, Result, finite_scores
-from autorl.outer.random_search import random_candidate
 from autorl.outer.settings import whole_number
 from autorl.spaces import FEATURES, Space
 
@@ -72,7 +71,7 @@ class GaussianProcess(FullTrainings):
 
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
         if number < self.n_startup_trials or 2 * len(history.results) < self.n_startup_trials:
-            return random_candidate(self.space, self.seed, number), "sample"
+            return self._drawn(number)
         return self._model.propose(history, self._shown(history), number, pending, self._sampler), "model"
 
     def _shown(self, history: History) -> Sequence[int]:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from autorl.outer.bayesian import OptunaModel, Row
 from autorl.outer.full_trainings import FullTrainings, History
 from autorl.outer.protocol import Budget, Candidate, Proposal, Result
-from autorl.outer.random_search import random_candidate
 from autorl.outer.settings import whole_number
 from autorl.spaces import FEATURES, Space
 
@@ -60,7 +59,7 @@ class TPE(FullTrainings):
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
         told = len(history.results)
         if number < self.n_startup_trials or 2 * told < self.n_startup_trials:
-            return random_candidate(self.space, self.seed, number), "sample"
+            return self._drawn(number)
         return self._model.propose(history, range(told), number, pending, self._sampler), "model"
 
     def _sampler(self, seed: int) -> Any:

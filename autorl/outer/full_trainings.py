@@ -6,11 +6,17 @@ import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cache
+from typing import Any, ClassVar, Self
 
+from autorl.keys import derive
+from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Candidate, Proposal, Result, SearchMethod
 from autorl.outer.settings import whole_number
-from autorl.spaces import Space
+from autorl.spaces import HyperparameterSpace, Space
+
+BLOCK = 256
+"""Trials whose candidates a prior puts into one order."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,16 @@ class FullTrainings(SearchMethod[History]):
     In one ask each proposal sees the earlier ones as pending, so asking for n equals asking n times for one.
     """
 
+    draws: ClassVar[bool] = True
+    """Whether it draws candidates at random, at least the first ones: then a prior can draw them instead."""
+
     def __init__(self, space: Space, budget: Budget, seed: int, batch: int) -> None:
         self.space = space
         self.budget = budget
         self.seed = seed
         self.starts: tuple[Candidate, ...] = ()
+        self.prior: Prior | None = None
+        self._ordered = cache(self._in_order)
         self.batch = whole_number(self.name, "batch", batch, 1)
 
     def starting_with(self, starts: Sequence[Candidate]) -> Self:
@@ -45,6 +56,27 @@ class FullTrainings(SearchMethod[History]):
         made = copy.copy(self)
         made.starts = tuple(starts)
         return made
+
+    def guided_by(self, prior: Prior) -> Self:
+        """Return this method drawing by ``prior`` wherever it would draw at random."""
+        made = copy.copy(self)
+        made.prior = prior
+        made._ordered = cache(made._in_order)
+        return made
+
+    def _in_order(self, block: int) -> list[Candidate]:
+        """Return the prior's candidates for the trials of a block."""
+        assert self.prior is not None
+        assert isinstance(self.space, HyperparameterSpace)
+        size = min(BLOCK, self.budget.trainings - block * BLOCK)
+        return self.prior.ordered(self.space, derive(self.seed, "block", block), size)
+
+    def _drawn(self, number: int) -> tuple[Candidate, str]:
+        """Return a candidate for trial ``number`` that no result has a part in, and its origin."""
+        if self.prior is not None:
+            block, place = divmod(number, BLOCK)
+            return self._ordered(block)[place], "prior"
+        return random_candidate(self.space, self.seed, number), "sample"
 
     @abstractmethod
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
@@ -93,3 +125,8 @@ class FullTrainings(SearchMethod[History]):
     def finished(self, state: History, pending: Sequence[Proposal] = ()) -> bool:
         """Return whether all trainings have been asked for."""
         return self._asked(state, pending) >= self.budget.trainings
+
+
+def random_candidate(space: Space, seed: int, number: int) -> Candidate:
+    """Return random search's candidate ``number``; other methods given the same ``seed`` start from the same ones."""
+    return space.sample(derive(seed, "random", number))

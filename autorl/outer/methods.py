@@ -9,6 +9,7 @@ from typing import Any
 
 from autorl.errors import IncompatibleError, UnknownNameError, UsageError
 from autorl.outer.full_trainings import FullTrainings
+from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Candidate, SearchMethod
 from autorl.outer.settings import check_names
 from autorl.registry import Registry
@@ -21,6 +22,7 @@ METHODS: Registry[type[SearchMethod[Any]]] = Registry(
         "sobol": "autorl.outer.sobol:Sobol",
         "tpe": "autorl.outer.bayesian_tpe:TPE",
         "gp": "autorl.outer.bayesian_gp:GaussianProcess",
+        "de": "autorl.outer.differential_evolution:DifferentialEvolution",
         "es": "autorl.outer.evolution_strategy:EvolutionStrategy",
         "evolution": "autorl.outer.regularized_evolution:RegularizedEvolution",
         "pbt": "autorl.outer.population_based:PopulationBasedTraining",
@@ -42,6 +44,7 @@ def make_method(
     seed: int,
     settings: Mapping[str, Any] | None = None,
     starts: Sequence[Candidate] = (),
+    prior: Prior | None = None,
 ) -> SearchMethod[Any]:
     """Make the search method called ``name`` (or the one that ``auto`` stands for).
 
@@ -52,6 +55,7 @@ def make_method(
         seed: The study's seed for the search.
         settings: Settings of the method, by name; those left out take the method's defaults.
         starts: Candidates to propose first.
+        prior: Draws the candidates that would be drawn at random.
 
     Raises:
         UnknownNameError: No such method.
@@ -77,6 +81,8 @@ def make_method(
     check_names(f"search method {chosen!r}", given, method_settings(chosen))
     make: Any = method
     made: SearchMethod[Any] = make(space, budget, seed, **given)
+    if prior is not None:
+        made = _guided(made, space, prior)
     if not starts:
         return made
     if not isinstance(made, FullTrainings):
@@ -86,6 +92,27 @@ def make_method(
             f"Methods that can: {', '.join(able) or 'none'}."
         )
     return made.starting_with(starts)
+
+
+def draws(name: str) -> bool:
+    """Return whether the method called ``name`` draws candidates at random, at least the first ones: a prior can draw them instead."""
+    method = METHODS.load(name)
+    return issubclass(method, FullTrainings) and method.draws
+
+
+def _guided(method: SearchMethod[Any], space: Space, prior: Prior) -> SearchMethod[Any]:
+    """Return ``method`` drawing by ``prior``; raise `IncompatibleError` if it draws nothing, or the prior knows nothing of the space."""
+    if not isinstance(method, FullTrainings) or not method.draws:
+        able = [name for name in fitting(space) if draws(name)]
+        raise IncompatibleError(
+            f"search method {method.name!r} draws nothing that a prior could draw instead. Methods that do: {', '.join(able) or 'none'}."
+        )
+    if not prior.shared(space):
+        raise IncompatibleError(
+            f"prior {prior.name!r} knows {', '.join(prior.rulers)}, and nothing of what space {space.name!r} searches. "
+            "Remedy: another prior, or none."
+        )
+    return method.guided_by(prior)
 
 
 def resolve_auto(space: Space, budget: Budget) -> str:

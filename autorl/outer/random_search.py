@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from autorl.keys import derive
 from autorl.outer.full_trainings import FullTrainings, History
 from autorl.outer.protocol import Budget, Candidate, Proposal
 from autorl.spaces import FEATURES, Space
@@ -33,9 +32,4 @@ class RandomSearch(FullTrainings):
         super().__init__(space, budget, seed, batch)
 
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
-        return random_candidate(self.space, self.seed, number), "sample"
-
-
-def random_candidate(space: Space, seed: int, number: int) -> Candidate:
-    """Return random search's candidate ``number``; other methods given the same ``seed`` start from the same ones."""
-    return space.sample(derive(seed, "random", number))
+        return self._drawn(number)

@@ -21,6 +21,7 @@ class Sobol(FullTrainings):
     name: ClassVar[str] = "sobol"
     reference: ClassVar[str] = "Sobol', 1967; scrambling: Owen, 1998, Scrambling Sobol' and Niederreiter-Xing Points"
     searches: ClassVar[frozenset[str]] = FEATURES - {"arrays", "graph"}
+    draws: ClassVar[bool] = False
 
     def __init__(self, space: Space, budget: Budget, seed: int, *, batch: int = 8) -> None:
         """Prepare a search.

@@ -69,7 +69,7 @@ def resolve_space(reference: str | Mapping[str, Any]) -> Mapping[str, Any]:
     from autorl import catalogue
 
     path = catalogue.find("search_spaces", reference)
-    return _resolved({"name": path.stem, **_read_yaml(path)})
+    return _resolved({"name": path.stem, **read_mapping(path)})
 
 
 def _resolved(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -184,12 +184,16 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and _NUMBER.match(value) else value
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    """Read one YAML mapping: YAML 1.2 scalars (1e-6 is a number, ``on`` is text), no duplicate keys, tags or anchors."""
+def read_mapping(path: Path, what: str = "search space") -> Mapping[str, Any]:
+    """Read one YAML mapping: YAML 1.2 scalars (1e-6 is a number, ``on`` is text), no duplicate keys, tags or anchors.
+
+    Raises:
+        UsageError: The file is no such mapping, and so no ``what``.
+    """
     import yaml
 
     if path.stat().st_size > _LARGEST_FILE:
-        raise UsageError(f"{path.name}: larger than {_LARGEST_FILE} bytes, this is no search space")
+        raise UsageError(f"{path.name}: larger than {_LARGEST_FILE} bytes, this is no {what}")
     try:
         text = path.read_text(encoding="utf-8")
         depth = 0
@@ -202,7 +206,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
                 )
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST:
-                raise UsageError(f"{_place(path, event)}: nested more than {_DEEPEST} deep, this is no search space")
+                raise UsageError(f"{_place(path, event)}: nested more than {_DEEPEST} deep, this is no {what}")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path.name}: not a YAML file: {' '.join(str(error).split())}") from error

@@ -15,6 +15,7 @@ from autorl.studies.values import (
     Number,
     ObjectiveReference,
     Plain,
+    PriorReference,
     Scalar,
     SpaceReference,
     StartReference,
@@ -155,7 +156,12 @@ class Search(Section):
         description="Budget policy, which cuts trainings short: halving, race ... Without it all are whole, but auto chooses one.",
     )
     start: Annotated[tuple[StartReference, ...], BeforeValidator(as_entries)] = Field(
-        (), description="Configurations to try first; default is the learner's own. Here a prior puts its order."
+        (), description="Configurations to try first; default is the learner's own."
+    )
+    prior: PriorReference | None = Field(
+        None,
+        description="Draws configurations where the method would at random: auto (that of the learner, learned in other environments), "
+        "none, or the path of a file that autorl prior fit wrote. By default auto where the method is auto, else none.",
     )
     batch: Whole | None = Field(None, ge=1, description="Trials asked for at once; by default the method's own number.")
     chosen: str | None = Field(None, description="What auto chose and why; it writes this itself.")

@@ -12,11 +12,13 @@ from autorl.errors import UnknownNameError, UsageError, suggestion
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.explain import remedy
 from autorl.studies.policy_references import policy_at, starts_at
+from autorl.studies.prior_references import prior_at
 from autorl.studies.problems import Path, shown
 from autorl.studies.space_references import space_at, unfit_dimensions
 
 if TYPE_CHECKING:
     from autorl.outer.budget.protocol import BudgetPolicy
+    from autorl.outer.priors import Prior
     from autorl.spaces import Candidate, Space
     from autorl.studies.models import EnvironmentSettings, LearnerSettings
 
@@ -256,11 +258,18 @@ def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]
     if space is not None:
         starts, found = starts_at(s, space)
         yield from found
-    yield from _method_under(policy, starts, s, space, learner)
+    prior, found = prior_at(s)
+    yield from found
+    yield from _method_under(policy, starts, prior, s, space, learner)
 
 
 def _method_under(
-    policy: BudgetPolicy | None, starts: Sequence[Candidate], s: Sections, space: Space | None, learner: Any
+    policy: BudgetPolicy | None,
+    starts: Sequence[Candidate],
+    prior: Prior | None,
+    s: Sections,
+    space: Space | None,
+    learner: Any,
 ) -> Iterator[Finding]:
     """Yield the problems of the search method: its name, its settings, and what it can search."""
     from autorl.outer.budget.joined import most_trials
@@ -285,7 +294,7 @@ def _method_under(
         return
     trials = s.budget.trainings if policy is None else most_trials(policy, s.budget.trainings, s.evaluation.points)
     try:
-        method = make_method(name, space, Budget(trials, s.budget.env_steps), s.seed, settings, starts)
+        method = make_method(name, space, Budget(trials, s.budget.env_steps), s.seed, settings, starts, prior)
     except UsageError as error:
         yield _refused(error, name, settings)
         return
@@ -307,7 +316,9 @@ def _method_under(
 
 
 def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:
-    """Return the finding that a method cannot be made, at the setting that its message names."""
+    """Return the finding that a method cannot be made, at the setting that its message names, or at the prior."""
+    if str(error).startswith("prior ") or "a prior could draw" in str(error):
+        return Finding(("search", "prior"), str(error))
     named = [key for key in settings if f"'{key}'" in str(error)]
     if len(named) == 1:
         return Finding(("search", "settings", named[0]), str(error), settings[named[0]])

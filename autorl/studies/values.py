@@ -112,6 +112,12 @@ StartReference = Annotated[
     WithJsonSchema({"anyOf": [{"enum": ["default"]}, {"type": "object"}]}),
 ]
 """A configuration to begin with."""
+PriorReference = Annotated[
+    str | dict[str, Any],
+    PlainValidator(_name_or_mapping("auto, none, or the path of a file that `autorl prior fit` wrote")),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+"""A prior: auto, none, the path of its file, or the prior itself."""
 ObjectiveReference = Annotated[
     str | dict[str, Any],
     PlainValidator(_name_or_mapping("the name of a learned objective, or a loss graph {language, family, nodes}")),

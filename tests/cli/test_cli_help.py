@@ -43,10 +43,10 @@ finally:
 
 def test_these_are_all_the_verbs():
     assert [command.name for command in app.registered_commands] == VERBS
-    assert [group.name for group in app.registered_groups] == ["import", "objective"]
+    assert [group.name for group in app.registered_groups] == ["import", "prior", "objective"]
 
 
-@pytest.mark.parametrize("verb", ["", *VERBS, "import", "objective"])
+@pytest.mark.parametrize("verb", ["", *VERBS, "import", "prior", "objective"])
 def test_help_is_quick_and_imports_nothing_heavy(verb):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(

@@ -53,6 +53,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # small enough that the models speak within the budget; a method that is not listed runs with its defaults
     "tpe": {"n_startup_trials": 4, "batch": 3},
     "gp": {"n_startup_trials": 3, "batch": 2},
+    "de": {"population_size": 4, "batch": 3},
     "es": {"population_size": 4},
     "evolution": {"population_size": 4, "tournament": 2, "batch": 3},
     "pbt": {"population_size": 4, "intervals": 3},

@@ -41,8 +41,16 @@ def test_the_checkpoints_choose_the_policy():
 
 
 def test_trials_start_in_batches_that_fill_the_lanes():
-    assert choose(CHOICES, 32, 5).settings == {"batch": 16}
+    assert choose(CHOICES, 32, 5).settings["batch"] == 16
     assert choose(CHOICES, 32, 5, whole="so I said").settings == choose(ARRAYS, 32, 5).settings == {}
+
+
+def test_the_first_trials_are_drawn_where_trainings_are_cut():
+    few, many = choose(CHOICES, 32, 5), choose(CHOICES, 200, 5)
+    assert few.settings["n_startup_trials"] == many.settings["n_startup_trials"] == 200
+    assert "At most 67 trials start; all of them are drawn" in few.why
+    assert "At most 414 trials start; the first 200 of them are drawn" in many.why
+    assert "n_startup_trials" not in choose(CHOICES, 32, 5, policy=MedianPruning((1, 2, 3, 4, 5))).settings
 
 
 def test_it_says_why():

@@ -30,10 +30,9 @@ from autorl.errors import MissingDependencyError
 from autorl.keys import generator
 from autorl.outer.bayesian import OptunaModel
 from autorl.outer.bayesian_gp import GaussianProcess
-from autorl.outer.full_trainings import History
+from autorl.outer.full_trainings import History, random_candidate
 from autorl.outer.methods import make_method
 from autorl.outer.protocol import Budget, Proposal
-from autorl.outer.random_search import random_candidate
 from autorl.spaces import Categorical, Float, HyperparameterSpace, Int
 
 MODELS = pytest.mark.parametrize("name", ["tpe", "gp"])

@@ -197,7 +197,7 @@ def test_a_space_with_nothing_to_search_is_refused() -> None:
 def test_unknown_methods_have_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown search method 'soboll'\. Did you mean 'sobol'"):
         make("soboll", CONTINUOUS)
-    with pytest.raises(UnknownNameError, match="Known: auto, es, evolution, gp"):
+    with pytest.raises(UnknownNameError, match="Known: auto, de, es, evolution, gp"):
         make("zzz", CONTINUOUS)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
 
 from autorl.errors import UsageError
-from autorl.outer.budget.protocol import BudgetPolicy, Order, Run, checked_count
+from autorl.outer.budget.protocol import BudgetPolicy, Order, Run, checked_count, checked_eta
 from autorl.outer.budget.successive_halving import SuccessiveHalving, affordable
 from autorl.outer.protocol import Budget
 
-CUTS = 5
-"""Rungs at 20, 40, 60, 80 and 100 % of the steps."""
+CUTS = (20, 40, 60, 80)
+"""Where trials are compared, in per cent of the steps."""
 SEEDS = 5
 """Seeds that a trial can have."""
 LAST = 3
@@ -26,7 +27,7 @@ HALVING_SHARE = 0.8
 class CutsAndRace(BudgetPolicy):
     """Two phases; a run is scored by the mean of its ``last`` checkpoints, the winner by its mean over seeds, shrunk.
 
-    1. Successive halving over ``rungs``: half of the trials are kept at each.
+    1. Successive halving over ``rungs``: one trial in ``eta`` is kept at each.
     2. The best of those that trained to the end are trained on further seeds, round by round, half of them in each round but never
        fewer than two, as long as work and seeds are left. A single one has nobody to race: then the rest is not spent (small budgets).
 
@@ -42,7 +43,9 @@ class CutsAndRace(BudgetPolicy):
         "shrinkage: Efron and Morris, 1975, Data Analysis Using Stein's Estimator"
     )
 
-    def __init__(self, rungs: Sequence[int], trials: int, env_steps: int, seeds: int = SEEDS, last: int = LAST) -> None:
+    def __init__(
+        self, rungs: Sequence[int], trials: int, env_steps: int, seeds: int = SEEDS, last: int = LAST, eta: int = 2
+    ) -> None:
         """Prepare.
 
         Args:
@@ -51,12 +54,13 @@ class CutsAndRace(BudgetPolicy):
             env_steps: Environment steps granted to both phases.
             seeds: Seeds of a trial, the first one included.
             last: Checkpoints whose mean is the score of a run.
+            eta: One trial in ``eta`` is kept at a cut.
 
         Raises:
             UsageError: A value out of range, or the first phase alone takes more than is granted.
         """
         self.last = checked_count(self.name, "last", last)
-        self.halving = SuccessiveHalving(rungs, trials, 2, last=last)
+        self.halving = SuccessiveHalving(rungs, trials, checked_eta(self.name, eta), last=last)
         self.rungs = self.halving.rungs
         self.env_steps = env_steps
         self.seeds = checked_count(self.name, "seeds", seeds)
@@ -67,17 +71,21 @@ class CutsAndRace(BudgetPolicy):
             )
 
     @classmethod
-    def for_budget(cls, budget: Budget, spacing: int, *, seeds: int = SEEDS, last: int = LAST) -> Self:
-        """Return it with cuts at 20, 40, 60 and 80 % and as many trials as `HALVING_SHARE` of the budget pays."""
-        if budget.env_steps % (CUTS * spacing):
-            raise UsageError(
-                f"budget policy {cls.name!r}: of {budget.env_steps / spacing:g} checkpoints none is at 20 % of the steps. "
-                "Remedy: a multiple of five checkpoints."
-            )
-        rungs = [budget.env_steps * k // CUTS for k in range(1, CUTS + 1)]
+    def for_budget(
+        cls,
+        budget: Budget,
+        spacing: int,
+        *,
+        seeds: int = SEEDS,
+        last: int = LAST,
+        cuts: Sequence[int] = CUTS,
+        eta: int = 2,
+    ) -> Self:
+        """Return it with ``cuts`` in per cent of the steps and as many trials as `HALVING_SHARE` of the budget pays."""
+        rungs = [*_places(cls.name, cuts, budget.env_steps, spacing), budget.env_steps]
         granted = budget.trainings * budget.env_steps
-        trials = affordable(rungs, max(rungs[-1], int(HALVING_SHARE * granted)), 2)
-        return cls(rungs, trials, granted, seeds, last)
+        trials = affordable(rungs, max(rungs[-1], int(HALVING_SHARE * granted)), checked_eta(cls.name, eta))
+        return cls(rungs, trials, granted, seeds, last, eta)
 
     @property
     def starts(self) -> int:
@@ -160,6 +168,24 @@ class CutsAndRace(BudgetPolicy):
             return self.halving.winner(runs)
         shrunk = shrunk_means(scores)
         return min(shrunk, key=lambda t: (-shrunk[t], -len(scores[t]), -float(np.mean(scores[t])), t))
+
+
+def _places(policy: str, cuts: object, env_steps: int, spacing: int) -> list[int]:
+    """Return where ``cuts`` are, in environment steps; raise `UsageError` where they make no sense or lie between two checkpoints."""
+    if not isinstance(cuts, list | tuple) or not cuts:
+        raise UsageError(f"budget policy {policy!r}: cuts: expected a list of per cents of the steps, got {cuts!r}.")
+    whole = all(isinstance(cut, int) and not isinstance(cut, bool) and 0 < cut < 100 for cut in cuts)
+    if not whole or any(a >= b for a, b in pairwise(cuts)):
+        raise UsageError(
+            f"budget policy {policy!r}: cuts: expected ascending whole numbers between 0 and 100, got {list(cuts)!r}."
+        )
+    for cut in cuts:
+        if env_steps * cut % (100 * spacing):
+            raise UsageError(
+                f"budget policy {policy!r}: of {env_steps / spacing:g} checkpoints none is at {cut} % of the steps. "
+                "Remedy: other cuts, or a number of checkpoints that has one there, such as a multiple of ten."
+            )
+    return [env_steps * cut // 100 for cut in cuts]
 
 
 def shrunk_means(scores: Mapping[int, Sequence[float]]) -> dict[int, float]:

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 from autorl.outer.budget.protocol import BudgetPolicy, Order, Run
 from autorl.outer.protocol import Proposal, SearchMethod, Status
 
+WIDTH = 32
+"""Orders carried out together, at most, unless somebody says otherwise. It decides a search, and so is no function of the machine."""
+
 
 class Due(NamedTuple):
     """What can be carried out now, and the proposals for the orders that start a trial, in their order."""

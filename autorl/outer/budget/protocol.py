@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Self
 
-import numpy as np
-
 from autorl.errors import UsageError
 from autorl.outer.protocol import Budget
 
@@ -46,7 +44,7 @@ class Run:
         if not self.scores or self.scores[-1][0] < env_steps:
             return None
         upto = [score for steps, score in self.scores if steps <= env_steps]
-        return float(np.mean(upto[-last:])) if upto else None
+        return sum(tail := upto[-last:]) / len(tail) if upto else None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,31 @@ def test_32_trainings_by_hand() -> None:
     assert policy.winner(runs) == 66
 
 
+def test_other_cuts_and_shares_by_hand() -> None:
+    """A start costs 3 tenths, a third of them 3 more, a ninth the last 4: 58 + 19 + 6 of them take 25.5 trainings of 25.6."""
+    policy = make_policy("race", Budget(32, 10), 1, {"cuts": [30, 60], "eta": 3})
+    assert isinstance(policy, CutsAndRace)
+    assert policy.rungs == (3, 6, 10)
+    assert policy.halving.sizes == (58, 19, 6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"cuts": 30}, "cuts: expected a list"),
+        ({"cuts": []}, "cuts: expected a list"),
+        ({"cuts": [60, 30]}, "cuts: expected ascending"),
+        ({"cuts": [0.3]}, "cuts: expected ascending whole numbers"),
+        ({"cuts": [30, 100]}, "between 0 and 100"),
+        ({"cuts": [25]}, "of 10 checkpoints none is at 25 %"),
+        ({"eta": 1}, "eta: expected a whole number of at least 2"),
+    ],
+)
+def test_senseless_cuts_are_refused(settings: dict[str, object], expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        make_policy("race", Budget(32, 10), 1, settings)
+
+
 def test_96_trainings_race_down_to_two() -> None:
     policy = CutsAndRace.for_budget(Budget(96, 10), 1)
     assert policy.halving.sizes == (199, 99, 49, 24, 12)
@@ -88,7 +113,7 @@ def test_shrinkage_without_evidence() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(UsageError, match="multiple of five checkpoints"):
+    with pytest.raises(UsageError, match="none is at 20 % of the steps"):
         CutsAndRace.for_budget(Budget(32, 8), 1)
     with pytest.raises(UsageError, match="fewer trials"):
         CutsAndRace((1, 2), 9, 5)

@@ -1,0 +1,51 @@
+"""``autorl prior fit``: what finished studies teach the next search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autorl.cli.names import complete_studies
+from autorl.errors import UsageError
+
+group = typer.Typer(help="What finished studies teach the next search.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def fit(
+    studies: Annotated[
+        list[str], typer.Argument(help="Names or folders of studies of one learner.", autocompletion=complete_studies)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, NAME.yaml.")],
+    root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = Path("studies"),
+) -> None:
+    """Learn from studies which configurations are likely to be good, for 'autorl run ... search.prior=FILE'.
+
+    Each study is one task and all count alike. Where several are given, the prior knows how alike tasks are: its noise.
+    """
+    from autorl.api import load
+    from autorl.engine.prior_trials import tried_in
+    from autorl.outer.prior_files import prior_file
+    from autorl.outer.prior_fit import Tried, fit_prior
+    from autorl.studies.folder import write_text_atomic
+
+    if output.suffix != ".yaml":
+        raise UsageError(f"--output: a prior's file ends in .yaml, got {str(output)!r}")
+    found: list[Tried] = []
+    learners: dict[str, list[str]] = {}
+    for name in studies:
+        study = load(name, root=root)
+        learner = study.specification.learner
+        learners.setdefault("none" if learner is None else learner.algorithm, []).append(study.path.name)
+        found.append(tried_in(study.path.name, study.specification, study.trials()))
+    if len(learners) > 1:
+        shown = "; ".join(f"{key}: {', '.join(names)}" for key, names in learners.items())
+        raise UsageError(
+            f"the studies are of several learners ({shown}), a prior is of one. Remedy: one file a learner."
+        )
+    known = next(iter(learners))
+    source = f"fitted by `autorl prior fit` to {', '.join(task.name for task in found)}"
+    prior = fit_prior(output.stem, None if known == "none" else known, source, found)
+    write_text_atomic(output, prior_file(prior))
+    typer.echo(output)
