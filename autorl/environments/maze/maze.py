@@ -131,7 +131,7 @@ class Maze:
         reached = MazeState(after.position - 1, after.direction, after.time)
         reward = jnp.where(solved, reward_at(reached.time, self.max_episode_steps, default_task()), 0.0)
         late = reached.time >= self.max_episode_steps
-        return ending(self._observed(grid, reached), reached, reward, solved, late)
+        return ending(self._observed(grid, reached), reached, reward, solved, late)._replace(info={"success": solved})
 
     def _observed(self, grid: Array, state: MazeState) -> Array:
         if self.sees_all:
