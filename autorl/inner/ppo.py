@@ -220,10 +220,10 @@ class PPO:
         """Return the state after one rollout and its updates; after a divergence the old one, with the flag set."""
         before = state.progress
         rollout_key, update_key = jax.random.split(jax.random.fold_in(unrolled(state.key), before.env_steps))
-        done = part_done(before.env_steps, horizon)
-        actors, trajectory, batch = self._rollout(state, hp, task, rollout_key, done)
+        actors, trajectory, batch = self._rollout(state, hp, task, rollout_key, horizon)
         fraction = 1.0 - before.env_steps.astype(jnp.float32) / horizon.astype(jnp.float32)
         rate = hp.learning_rate * jnp.where(hp.anneal_learning_rate, jnp.maximum(fraction, 0.0), 1.0)
+        done = part_done(before.env_steps, horizon)
         adam, sums = self._update(state.adam, batch, hp, rate, update_key, done)
 
         updates = adam.updates - state.adam.updates
@@ -244,9 +244,8 @@ class PPO:
         return PPOState(progress, state.key, adam, moments, actors)
 
     def _rollout(
-        self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, part: Array
+        self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, horizon: Array
     ) -> tuple[Actors, Trajectory, _Batch]:
-        """Return the environments after a rollout, and the rollout; ``part`` of the training is done before it."""
         network, policy = self.network(hp), self.policy
         tree = self.layout(hp).unpack(state.adam.parameters)
         log_std = tree.get("log_std", jnp.zeros(0))
@@ -285,6 +284,7 @@ class PPO:
         if hp.teacher is not None:
             assert actors.lessons is not None
             assert seen.played is not None
+            part = part_done(state.progress.env_steps, horizon)
             lessons = told(
                 hp.teacher, actors.lessons, seen.played, done, seen.episode_return, values[:-1], advantage, part
             )
