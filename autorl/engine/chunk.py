@@ -46,6 +46,7 @@ class Chunk:
         tasks: Task of every job.
         horizons: Env steps of a whole training, of every job.
         check: Called between calls into the program; raises to stop.
+        exams: What every job is evaluated on; by default its task.
     """
 
     program: PopulationProgram
@@ -54,12 +55,14 @@ class Chunk:
     tasks: Sequence[Tree]
     horizons: Sequence[int]
     check: Callable[[], None]
+    exams: Sequence[Tree] = ()
 
     def __post_init__(self) -> None:
         lanes = self.program.lanes
         self.where = spread(len(self.jobs), lanes, len(self.program.devices))
         self.plans: list[tuple[Segment, ...]] = [segments(job) for job in self.jobs]
         self._tasks = stack(self.tasks, self.where, lanes)
+        self._exams = stack(self.exams, self.where, lanes) if self.exams else self._tasks
         self._horizon = self._lanes(self.horizons, np.int32, 1)
         self._marked = time.perf_counter()
         self._compiled = self.program.compile_seconds
@@ -179,7 +182,7 @@ class Chunk:
             derive(job.seed, "evaluation", self._segment(i, index).until) % 2**32 for i, job in enumerate(self.jobs)
         ]
         result = self.program.evaluate(
-            states, self._hp(index), self._tasks, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
+            states, self._hp(index), self._exams, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
         )
         returns = np.asarray(result.returns)[self.where].mean(axis=1, dtype=np.float64)
         used, steps = np.asarray(result.env_steps)[self.where], self._progress(states, "env_steps")

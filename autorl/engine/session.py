@@ -10,6 +10,7 @@ from functools import cached_property
 from types import FrameType, TracebackType
 from typing import Any
 
+from autorl.engine.lessons import CourseMaker, exam
 from autorl.engine.methods import method_of
 from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
@@ -18,7 +19,7 @@ from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import SeedRole, training_seeds
 from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
-from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
+from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values, with_teacher
 from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
@@ -102,9 +103,13 @@ class Session:
         """The trainer of the study; its programs live as long as the session."""
         learners, tasks = make_learners(self.specification)
         bounds = self.space.upper_bounds() if self.space is not None else {}
+        choices = self.environments
+        made = [learner.environment for learner in learners]
         return Trainer(
             learners=learners,
             tasks=tasks,
+            exams=[exam(*each) for each in zip(choices, made, tasks, strict=True)],
+            courses=[CourseMaker.of(*each) for each in zip(choices, made, strict=True)],
             horizons=[self.horizon(e) for e in range(len(self.environments))],
             episodes=self.specification.evaluation.episodes,
             upper_bounds=bounds,
@@ -203,6 +208,11 @@ class Session:
         What the learner and the environment fix holds for all candidates of a search, and for the arms of learned objectives, whose
         candidates are ``{"objective": name}``. Without a search the candidate is all there is.
         """
+        teacher = self.specification.teacher
+        fixed = None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)}
+        return with_teacher(self._values(candidate, environment, arm), fixed)
+
+    def _values(self, candidate: Mapping[str, Any], environment: int, arm: Arm) -> dict[str, Any]:
         learner, own = self.specification.learner, self.environments[environment].hyperparameters
         assert learner is not None
         if arm.startswith(OBJECTIVE_ARM):

@@ -14,6 +14,7 @@ from autorl.studies.explain import remedy
 from autorl.studies.policy_references import policy_at, starts_at
 from autorl.studies.problems import Path, shown
 from autorl.studies.space_references import space_at, unfit_dimensions
+from autorl.studies.teacher_references import shaping, teacher_problems
 
 if TYPE_CHECKING:
     from autorl.outer.budget.protocol import BudgetPolicy
@@ -39,6 +40,8 @@ def unknown_references(sections: Sections) -> list[Finding]:
         if space is not None:
             found += _dimensions(sections, space, learner)
         found += _method(sections, space, learner)
+    if not found:
+        found += teacher_problems(sections, space, learner)
     if learner is not None and not found and sections.intact("search", "search.space", "schedule", "learner"):
         found += _too_short(sections, space, learner)
     return found
@@ -147,11 +150,11 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
 
 
 def _searched(space: Space, key: int) -> dict[str, Any]:
-    """Return the hyperparameters of a sample, without its loss graph: that has no length."""
-    from autorl.spaces.plain_values import OBJECTIVE, plain_values
+    """Return the hyperparameters of a sample, without its loss graph and its teacher: those have no length."""
+    from autorl.spaces.plain_values import OBJECTIVE, of_teacher, plain_values
 
     values = plain_values(space, space.to_json(space.sample(key)))
-    return {name: value for name, value in values.items() if name != OBJECTIVE}
+    return {name: value for name, value in values.items() if name != OBJECTIVE and not of_teacher(name)}
 
 
 def _objective(s: Sections, learner: Any) -> list[Finding]:
@@ -321,7 +324,7 @@ def _continuing(name: str, space: Space, learner: Any) -> Iterator[Finding]:
 
     searched = getattr(space, "searched", ())
     known = learner.Hyperparameters.__dataclass_fields__
-    static = [key for key in searched if key in known and not is_traced(learner.Hyperparameters, key)]
+    static = [key for key in searched if key in known and not is_traced(learner.Hyperparameters, key)] + shaping(space)
     if static:
         fitting = [
             other

@@ -112,6 +112,12 @@ StartReference = Annotated[
     WithJsonSchema({"anyOf": [{"enum": ["default"]}, {"type": "object"}]}),
 ]
 """A configuration to begin with."""
+TaskReference = Annotated[
+    str | dict[str, Any],
+    PlainValidator(_name_or_mapping("the name of a level, or a mapping of task parameters")),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+"""A task: its name, or its parameters."""
 ObjectiveReference = Annotated[
     str | dict[str, Any],
     PlainValidator(_name_or_mapping("the name of a learned objective, or a loss graph {language, family, nodes}")),
