@@ -13,6 +13,9 @@ import numpy as np
 from autorl.engine.lanes import Job, Outcome, Segment, final_score, lane, segments, spread, stack
 from autorl.engine.population import PopulationProgram, Tree
 from autorl.errors import AutoRLError
+from autorl.inner.diary import Diary
+from autorl.inner.evaluation import TaskSet
+from autorl.inner.protocol import Evaluation
 from autorl.keys import derive
 from autorl.outer.protocol import Status
 
@@ -191,12 +194,28 @@ class Chunk:
             outcomes[i].env_steps += (int(steps[i]),)
             outcomes[i].returns += (value if np.isfinite(value) else None,)
             outcomes[i].evaluation_env_steps += int(used[i])
+        if self.exams and isinstance(self.exams[0], TaskSet):
+            self._note_tasks(result, np.flatnonzero(active), outcomes)
+
+    def _note_tasks(self, result: Evaluation, active: np.ndarray, outcomes: list[Outcome]) -> None:
+        """Keep the mean return and success of each held-out task: episode i plays the i-th, modulo their number."""
+        count = len(jax.tree.leaves(self.exams[0])[0])
+
+        def by_task(values: Any, job: int) -> tuple[float, ...]:
+            own = np.asarray(values)[self.where[job]].astype(np.float64)
+            return tuple(float(x) for x in own.reshape(-1, count).mean(axis=0))
+
+        for i in active:
+            outcomes[i].tasks = by_task(result.returns, i)
+            outcomes[i].successes = () if result.successes is None else by_task(result.successes, i)
 
     def finish(self, states: Tree, outcomes: list[Outcome], keep: bool) -> None:
         """Give every job its status and score."""
         diverged = self._progress(states, "diverged")
         steps, updates = self._progress(states, "env_steps"), self._progress(states, "updates")
         host = self.program.to_host(states) if keep else None
+        diary = next((x for x in jax.tree.leaves(states, is_leaf=_is_diary) if _is_diary(x)), None)
+        told = None if diary is None else jax.tree.map(np.asarray, diary)
         for i, outcome in enumerate(outcomes):
             outcome.train_env_steps += int(steps[i])
             outcome.updates += int(updates[i])
@@ -214,8 +233,13 @@ class Chunk:
                 )
             else:
                 outcome.status, outcome.score = Status.COMPLETED, final
+            outcome.diary = None if told is None else lane(told, int(self.where[i]))
             if host is not None:
                 outcome.state = lane(host, int(self.where[i]))
 
     def _progress(self, states: Tree, name: str) -> np.ndarray:
         return np.asarray(getattr(states.progress, name))[self.where]
+
+
+def _is_diary(x: Any) -> bool:
+    return isinstance(x, Diary)

@@ -10,12 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from autorl.engine.lanes import Outcome
 from autorl.curricula.course import TaughtCourse, make_course
 from autorl.environments.protocol import Environment, Task
 from autorl.environments.task_points import TaskPoints, grid_points, held_out_points, task_points, tasks_at
 from autorl.environments.tasks import make_task
 from autorl.inner.evaluation import TaskSet
 from autorl.studies.specification import EnvironmentChoice
+from autorl.studies.trial import Json
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,18 @@ def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Tas
         return TaskSet(tasks_at(points, task, grid_points(points, chosen.grid)))
     assert chosen.held_out is not None
     return TaskSet(tasks_at(points, task, held_out_points(points, chosen.held_out, chosen.seed)))
+
+
+def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
+    """Return what the record keeps of one training: its held-out tasks, and its diary."""
+    diary = outcome.diary
+    return {
+        "environment": environment,
+        "seed": seed,
+        "tasks": list(outcome.tasks),
+        "successes": list(outcome.successes),
+        "diary": None if diary is None else {name: np.asarray(x).tolist() for name, x in diary._asdict().items()},
+    }
 
 
 def _entries(reference: str | Mapping[str, Any]) -> Mapping[str, Any]:

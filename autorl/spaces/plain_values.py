@@ -14,6 +14,9 @@ TEACHER = "teacher"
 """Under this name a teacher stands there: ``{"name": ..., "parameters": {...}}``. In a candidate it is the teacher's name, and parameters
 are ``teacher.NAME.PARAMETER``, entries of an array ``teacher.NAME.PARAMETER.0.1``."""
 
+NO_TEACHER = "none"
+"""The name of having none, where teachers are compared: all episodes are of the environment's task."""
+
 
 def leaves(space: Space | None) -> Iterator[Space]:
     """Yield the spaces that ``space`` is made of: itself, or a product's parts and theirs."""

@@ -279,6 +279,10 @@ class Baselines(Section):
     objectives: Annotated[tuple[str, ...], BeforeValidator(as_entries)] = Field(
         (), description="Learned objectives, by name, that are tested with the default configuration."
     )
+    teachers: Annotated[tuple[str, ...], BeforeValidator(as_names)] = Field(
+        (),
+        description="Teachers, by name, that are tested with the default configuration; none: the environment's task alone.",
+    )
 
 
 class Expected(Section):
