@@ -55,7 +55,7 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
 
 def _means(sums: Array, episodes: Array) -> list[Any]:
     means = np.divide(sums, episodes, out=np.full_like(sums, np.nan), where=episodes > 0)
-    return np.where(np.isnan(means), None, means).tolist()  # type: ignore[call-overload,no-any-return]
+    return np.where(np.isnan(means), None, means).tolist()  # type: ignore[call-overload]
 
 
 def curriculum_table(found: Json, reports_success: bool) -> Table:
@@ -79,7 +79,9 @@ def curriculum_table(found: Json, reports_success: bool) -> Table:
         own = episodes[part].sum(axis=0)
         total = own[0].sum()
         means = [_mean_task(own[f], feature) for f, feature in enumerate(found["features"])]
-        told = [(values[part, 0] * episodes[part, 0]).sum() / total if total else None for values in (returns, successes)]
+        told = [
+            (values[part, 0] * episodes[part, 0]).sum() / total if total else None for values in (returns, successes)
+        ]
         taken = length * len(episodes[part])
         learned = 1.0 - sum(found["unlearned_by_interval"][part]) / taken
         rows.append(
@@ -126,7 +128,9 @@ def curriculum_figure(found: Json, name: str) -> Figure:
         last = "environment steps" if f == len(shown) - 1 else ""
         for axis, (what, values) in zip(axes[2 * f : 2 * f + 2], maps, strict=True):
             # a pixel a cell, so that a page of it stays small
-            drawn = axis.pcolormesh(edges, heights, np.ma.masked_invalid(values.T), cmap=score_colours(), rasterized=True)
+            drawn = axis.pcolormesh(
+                edges, heights, np.ma.masked_invalid(values.T), cmap=score_colours(), rasterized=True
+            )
             axis.grid(visible=False)
             figure.colorbar(drawn, ax=axis)
             label(axis, f"{feature}: {what}", last)

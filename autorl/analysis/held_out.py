@@ -77,5 +77,7 @@ def held_out_table(result: Json) -> Table:
         rows.append((arm_name(arm, result["method"]), word, *values, count(own["tasks"])))
     names = ("mean", "IQM", f"CVaR {WORST:.0%}", "tasks")
     columns = (Column("arm", right=False), Column("of", right=False), *map(Column, names))
-    note = f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks."
+    note = (
+        f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks."
+    )
     return Table("Held-out tasks", columns, tuple(rows), frozenset(), note)

@@ -58,7 +58,9 @@ def _trial(study: Study, arm: str, number: int | None) -> Trial:
     if not wanted:
         what = f"trial {number} of the search" if number is not None else "trial"
         known = sorted({t.arm for t in study.trials(None, None)})
-        raise StudyError(f"study {study.folder.name!r}: arm {arm!r} has no {what}; arms so far: {', '.join(known) or 'none'}")
+        raise StudyError(
+            f"study {study.folder.name!r}: arm {arm!r} has no {what}; arms so far: {', '.join(known) or 'none'}"
+        )
     return max(wanted, key=lambda t: (t.score is not None, t.score or 0.0, -t.number))
 
 
@@ -76,6 +78,10 @@ def _print(study: Study, arm: str, trial: Trial, index: int, environment: str, f
     path = study.folder.figures / f"{stem}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = to_png(curriculum_figure(found, f"{environment}, {arm}"))
-    with storage_errors("write", path), replacing(path, shared=True) as descriptor, open(descriptor, "wb", closefd=False) as file:
+    with (
+        storage_errors("write", path),
+        replacing(path, shared=True) as descriptor,
+        open(descriptor, "wb", closefd=False) as file,
+    ):
         file.write(picture)
     typer.echo(f"Figure: {path}")

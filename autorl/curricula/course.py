@@ -97,7 +97,7 @@ def teacher_for(name: str, points: TaskPoints) -> Teacher[Any]:
     d = points.dimensions
     if isinstance(points, BoxPoints):
         return make_teacher(name, TaskSpace.unit(d))
-    return make_teacher(name, TaskSpace((0.0,) * d, (1.0,) * d, points.sample, points.edit))
+    return make_teacher(name, TaskSpace((0.0,) * d, (1.0,) * d, points.sample, points.edit))  # type: ignore[arg-type]
 
 
 def make_course(

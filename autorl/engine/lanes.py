@@ -49,7 +49,7 @@ class Job:
 class Outcome:
     """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed.
 
-    ``tasks`` and ``successes`` are the mean return and success in each held-out task, of the last evaluation, where there are such tasks and
+    ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
     successes are reported; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`).
     """
 

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from autorl.engine.lanes import Outcome
 from autorl.curricula.course import TaughtCourse, make_course
+from autorl.engine.lanes import Outcome
 from autorl.environments.protocol import Environment, Task
 from autorl.environments.task_points import TaskPoints, grid_points, held_out_points, task_points, tasks_at
 from autorl.environments.tasks import make_task

@@ -119,7 +119,9 @@ def teacher_field(help: str) -> Any:
 def _course(value: Any) -> Course | None:
     if value is None or (isinstance(value, Course) and not isinstance(value, type)):
         return value
-    raise UsageError(f"expected a course, got {value!r}; an experiment names its teacher in a section of its own: teacher")
+    raise UsageError(
+        f"expected a course, got {value!r}; an experiment names its teacher in a section of its own: teacher"
+    )
 
 
 def all_finite(*trees: Any) -> Array:

@@ -60,9 +60,7 @@ class Trajectory(NamedTuple):
     played: Played | None = None
 
 
-def start_actors(
-    environment: Environment, task: Task, key: Array, count: int, course: Course | None = None
-) -> Actors:
+def start_actors(environment: Environment, task: Task, key: Array, count: int, course: Course | None = None) -> Actors:
     """Return ``count`` environments at the start of an episode: of ``task``, or of those that a ``course`` proposes."""
     if course is not None:
         lessons, observation, state = start_lessons(course, environment, task, key, count)

@@ -148,9 +148,7 @@ def taught_step(
     success = desk.success if reported is None else jnp.maximum(desk.success, reported.astype(jnp.float32))
     done = steps.terminated | steps.truncated
     key = jax.random.fold_in(keys[0], _PROPOSE)
-    after = lax.cond(
-        jnp.any(done), lambda: _handed_out(course, lessons.teacher, desk, done, key), lambda: desk
-    )
+    after = lax.cond(jnp.any(done), lambda: _handed_out(course, lessons.teacher, desk, done, key), lambda: desk)
     observations, next_states = reset_where(
         environment, keys, done, steps, lambda: (_tasks(course, task, after.points), 0)
     )
@@ -239,9 +237,7 @@ def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[D
     return lax.scan(step, desk, (done, values, advantage))
 
 
-def _heard(
-    course: Course, teacher: Any, points: Array, episodes: Mapping[str, Array], ended: Array, size: int
-) -> Any:
+def _heard(course: Course, teacher: Any, points: Array, episodes: Mapping[str, Array], ended: Array, size: int) -> Any:
     """Return the teacher after the ``ended`` of N steps [N], told of at most ``size`` at once; a rollout ends few episodes."""
     count = jnp.sum(ended, dtype=jnp.int32)
     order = jnp.argsort(~ended, stable=True)

@@ -163,7 +163,9 @@ def _spread(entries: Mapping[str, Any], prefix: str) -> dict[str, Any]:
             continue
         shape, one = entry["shape"], {field: value for field, value in entry.items() if field != "shape"}
         sizes = list(shape) if isinstance(shape, list | tuple) else [shape]
-        if not sizes or any(not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 1000 for size in sizes):
+        if not sizes or any(
+            not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 1000 for size in sizes
+        ):
             raise UsageError(f"dimension {name!r}: shape: expected whole numbers from 1 to 1000, got {shape!r}")
         for index in itertools.product(*map(range, sizes)):
             made[".".join([name, *map(str, index)])] = one

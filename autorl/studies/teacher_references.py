@@ -73,7 +73,9 @@ def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoic
 def _exam(s: Sections, path: Path, given: Any, points: TaskPoints) -> Iterator[Finding]:
     """Yield that evaluations do not play each task equally often."""
     if given.grid and given.grid**points.dimensions > 100_000:
-        message = f"expected at most 100000 tasks, and {points.dimensions} dimensions make {given.grid**points.dimensions}"
+        message = (
+            f"expected at most 100000 tasks, and {points.dimensions} dimensions make {given.grid**points.dimensions}"
+        )
         yield Finding((*path, "grid"), f"{message}. Take fewer values, or held_out", given.grid)
         return
     if given.grid and not hasattr(points, "box"):
@@ -89,7 +91,8 @@ def _exam(s: Sections, path: Path, given: Any, points: TaskPoints) -> Iterator[F
 
 def _teachers(s: Sections, space: Space | None) -> list[str]:
     """Return the teachers that trainings may have."""
-    searched = [part.dimensions[TEACHER] for part in leaves(space) if TEACHER in getattr(part, "dimensions", {})]
+    dimensions: list[Mapping[str, Any]] = [getattr(part, "dimensions", {}) for part in leaves(space)]
+    searched = [own[TEACHER] for own in dimensions if TEACHER in own]
     named = [str(choice) for dimension in searched for choice in getattr(dimension, "choices", ())]
     own = [] if s.teacher is None else [s.teacher.name]
     return [*own, *named]
@@ -132,14 +135,21 @@ def _lessons(
         if wrong:
             return wrong
     tried: list[Mapping[str, Any]] = [{}]
-    if space is not None and any(of_teacher(name) for part in leaves(space) for name in getattr(part, "dimensions", {})):
+    if space is not None and any(
+        of_teacher(name) for part in leaves(space) for name in getattr(part, "dimensions", {})
+    ):
         tried = [plain_values(space, space.to_json(space.sample(key))) for key in range(_TRIED)]
+    tried += [{**entry.hyperparameters} for entry in s.schedule or () if any(map(of_teacher, entry.hyperparameters))]
     for values in tried:
         teacher = with_teacher(values, fixed).get(TEACHER)
         path: Path = ("search", "space") if values else (TEACHER, "name")
-        shown = values and space is not None and space.name or (s.teacher.name if s.teacher is not None else None)
+        shown = space.name if values and space is not None else s.teacher.name if s.teacher is not None else None
         if teacher is None:
-            return [Finding(("search", "space"), "proposes parameters of a teacher, and there is none. Add 'teacher'", shown)]
+            return [
+                Finding(
+                    ("search", "space"), "proposes parameters of a teacher, and there is none. Add 'teacher'", shown
+                )
+            ]
         try:
             course = make_course(teacher, environment, points, choice.score_range)
         except UsageError as error:
@@ -165,7 +175,9 @@ def _parameters(name: str, parameters: Mapping[str, Any], points: TaskPoints) ->
             continue
         from autorl.declarations import problems
 
-        found += [Finding((TEACHER, "parameters", key), text, value) for _, text in problems(teacher.Parameters, {key: value})]
+        found += [
+            Finding((TEACHER, "parameters", key), text, value) for _, text in problems(teacher.Parameters, {key: value})
+        ]
     if found:
         return found
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from autorl.errors import StudyError, UsageError
 from autorl.interop.export import best_schedule, winner_values
+from autorl.spaces.plain_values import with_teacher
 from autorl.studies.specification import EnvironmentChoice, Specification
 from autorl.studies.trial import Trial
 
@@ -83,12 +84,17 @@ def _configuration(
     learner = specification.learner
     assert learner is not None
     declared = ALGORITHMS.load(learner.algorithm).Hyperparameters
-    given = {
-        "objective": learner.objective,
-        **learner.hyperparameters,
-        **winner_values(specification, best.candidate),
-        **environment.hyperparameters,
-    }
+    teacher = specification.teacher
+    fixed = None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)}
+    given = with_teacher(
+        {
+            "objective": learner.objective,
+            **learner.hyperparameters,
+            **winner_values(specification, best.candidate),
+            **environment.hyperparameters,
+        },
+        fixed,
+    )
     space = make_environment(environment.id).action_space
     return Configuration(
         title=title,
