@@ -36,6 +36,9 @@ class TaskPoints(Protocol):
     def sample(self, key: Array) -> Array:
         """Return a point as without a curriculum, float32 [D]. Traceable."""
 
+    def examine(self, key: Array) -> Array:
+        """Return a point to score agents on, float32 [D]. Traceable."""
+
     def edit(self, key: Array, point: Array) -> Array | None:
         """Return ``point`` after one edit; None if any small change of a coordinate is one. Traceable."""
 
@@ -72,6 +75,10 @@ class BoxPoints:
         """Return a point, all equally likely."""
         return jax.random.uniform(key, (self.dimensions,))
 
+    def examine(self, key: Array) -> Array:
+        """Return a point, all equally likely."""
+        return self.sample(key)
+
     def edit(self, key: Array, point: Array) -> None:
         """Return None."""
 
@@ -80,20 +87,27 @@ def task_points(environment: Environment, ranges: Mapping[str, Any] | None = Non
     """Return how tasks of ``environment`` are written as points.
 
     Args:
-        environment: One that declares a task space.
+        environment: One that declares a task space, or whose tasks are levels that it writes as points itself (``task_points``).
         ranges: Dimension -> (low, high), or None for its own range; the other dimensions do not vary. All vary if this is None.
 
     Raises:
         UsageError: No task space, an unknown dimension, a range that is empty or beyond what is allowed.
     """
+    own: TaskPoints | None = getattr(environment, "task_points", None)
+    if own is not None:
+        if ranges is not None:
+            raise UsageError(
+                f"environment {environment.name!r}: its tasks are levels, of which all varies; remove 'vary'"
+            )
+        return own
     box = task_space(environment)
     return BoxPoints(box if ranges is None else box.only(ranges))
 
 
 def held_out_points(points: TaskPoints, count: int, seed: int) -> np.ndarray:
-    """Return ``count`` points drawn as without a curriculum, float32 [count, D]; a function of ``seed`` alone."""
+    """Return ``count`` points to score agents on, float32 [count, D]; a function of ``seed`` alone."""
     keys = jax.random.split(jax.random.key(seed), count)
-    return np.asarray(jax.vmap(points.sample)(keys), np.float32)
+    return np.asarray(jax.jit(jax.vmap(points.examine))(keys), np.float32)
 
 
 def grid_points(points: TaskPoints, side: int) -> np.ndarray:

@@ -22,8 +22,10 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
     """Return every problem with tasks, with the teacher, and with the teachers that ``space`` proposes."""
     found, places = _tasks(s)
     names = _teachers(s, space)
-    if learner is None or not names or not s.intact("teacher", "environment"):
+    if learner is None or not s.intact("teacher", "environment"):
         return found
+    if not names:
+        return found + _strangers(s, space)
     if space is not None and TEACHER in getattr(space, "dimensions", {}) and s.teacher is not None:
         message = f"fixed here, but searched by {space.name!r}. Remove it here, or from the space"
         found.append(Finding((TEACHER, "name"), message, s.teacher.name))
@@ -144,12 +146,7 @@ def _lessons(
         teacher = with_teacher(values, fixed).get(TEACHER)
         path: Path = ("search", "space") if values else (TEACHER, "name")
         shown = space.name if values and space is not None else s.teacher.name if s.teacher is not None else None
-        if teacher is None:
-            return [
-                Finding(
-                    ("search", "space"), "proposes parameters of a teacher, and there is none. Add 'teacher'", shown
-                )
-            ]
+        assert teacher is not None  # every choice of a searched teacher names one
         try:
             course = make_course(teacher, environment, points, choice.score_range)
         except UsageError as error:
@@ -193,7 +190,8 @@ def _strangers(s: Sections, space: Space | None) -> list[Finding]:
     for part in leaves(space):
         for name in getattr(part, "dimensions", {}):
             if name != TEACHER and of_teacher(name) and name.split(".")[1] not in names:
-                message = f"dimension {name!r} is of a teacher that is never chosen; there is {', '.join(names)}"
+                there = f"there is {', '.join(names)}" if names else "there is none. Add 'teacher'"
+                message = f"dimension {name!r} is of a teacher that is never chosen; {there}"
                 return [Finding(("search", "space"), message, part.name)]
     return []
 

@@ -19,6 +19,7 @@ from jax import Array
 from autorl.environments.maze.edits import edit_level
 from autorl.environments.maze.level import is_valid, level_from_text, random_level
 from autorl.environments.maze.levels import named_level
+from autorl.environments.maze.points import MazePoints
 from autorl.environments.minigrid import codes
 from autorl.environments.minigrid.grid import act, board, default_task, ending, reward_at
 from autorl.environments.minigrid.view import observe_ahead
@@ -101,6 +102,11 @@ class Maze:
                 f"cells within 0 to {self.size - 1}, and direction {task['direction']} one of 0 to 3"
             )
         return task
+
+    @property
+    def task_points(self) -> MazePoints:
+        """Levels as points, for teachers."""
+        return MazePoints(self.size, self.random_walls)
 
     def sample_task(self, key: Array) -> dict[str, Array]:
         """Return a random level with ``random_walls`` walls, solvable or not."""
