@@ -55,9 +55,7 @@ def evaluate_policy(
         ``environment.max_episode_steps`` counts with the return so far.
     """
     reset_key, loop_key = jax.random.split(key)
-    axis = None
-    if isinstance(task, TaskSet):
-        axis, task = 0, jax.tree.map(lambda x: x[jnp.arange(episodes) % len(x)], task.tasks)
+    task, axis = _dealt(task, episodes)
     observation, state = jax.vmap(environment.reset, (0, axis))(jax.random.split(reset_key, episodes), task)
     start = _Run(
         time=jnp.int32(0),
@@ -90,6 +88,13 @@ def evaluate_policy(
 
     final = jax.lax.while_loop(unfinished, advance, start)
     return Evaluation(returns=final.returns, env_steps=final.env_steps, successes=final.successes)
+
+
+def _dealt(task: Task, episodes: int) -> tuple[Task, int | None]:
+    """Return the tasks of ``episodes`` episodes and their axis: None where all have the same."""
+    if not isinstance(task, TaskSet):
+        return task, None
+    return jax.tree.map(lambda x: x[jnp.arange(episodes) % len(x)], task.tasks), 0
 
 
 def _greatest(run: _Run, success: Array) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from autorl.environments.autoreset import batched_reset, batched_step_or_reset
-from autorl.environments.protocol import Environment, State, Task
+from autorl.environments.protocol import Environment, State, Step, Task
 from autorl.inner.networks import flatten_observations
 from autorl.inner.teaching import Course, Lessons, Played, start_lessons, taught_step
 
@@ -99,16 +99,9 @@ def collect(
         step_keys, step_noise = drawn
         flat = flatten_observations(now.observation, shape)
         action, outputs = act(flat, step_noise)
-        lessons, played = None, None
-        if course is None:
-            step, observation, state = batched_step_or_reset(
-                environment, step_keys, now.state, to_environment(action), task
-            )
-        else:
-            assert now.lessons is not None
-            step, observation, state, lessons, played = taught_step(
-                course, environment, step_keys, now.state, to_environment(action), task, now.lessons
-            )
+        step, observation, state, lessons, played = _stepped(
+            environment, step_keys, now, to_environment(action), task, course
+        )
         total = now.episode_return + step.reward
         done = step.terminated | step.truncated
         recorded = Trajectory(
@@ -125,6 +118,16 @@ def collect(
         return Actors(observation, state, jnp.where(done, 0.0, total), lessons), recorded
 
     return lax.scan(advance, actors, (keys, noise))
+
+
+def _stepped(
+    environment: Environment, keys: Array, now: Actors, actions: Array, task: Task, course: Course | None
+) -> tuple[Step, Array, State, Lessons | None, Played | None]:
+    """Advance the environments, in ``task`` or in those that a ``course`` sets; see `taught_step`."""
+    if course is None:
+        return (*batched_step_or_reset(environment, keys, now.state, actions, task), None, None)
+    assert now.lessons is not None
+    return taught_step(course, environment, keys, now.state, actions, task, now.lessons)
 
 
 def average_return(before: Array, trajectory: Trajectory) -> Array:

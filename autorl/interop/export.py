@@ -64,11 +64,8 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
         if stages is None
         else [{"until": s.until, "hyperparameters": dict(s.candidate)} for s in stages],
     }
-    teacher = specification.teacher
-    found = with_teacher(
-        {} if stages is not None else winner_values(specification, best.candidate),
-        None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)},
-    )
+    searched = {} if stages is not None else winner_values(specification, best.candidate)
+    found = with_teacher(searched, teacher_of(specification))
     plain["teacher"] = found.pop(TEACHER, None)
     plain.pop("log", None)
     plain["learner"] = {
@@ -77,6 +74,12 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
         "hyperparameters": {**fixed, **found},
     }
     return to_yaml(from_mapping(plain))
+
+
+def teacher_of(specification: Specification) -> dict[str, Any] | None:
+    """Return the study's own teacher as candidates have it, ``{"name": ..., "parameters": {...}}``; None if it has none."""
+    teacher = specification.teacher
+    return None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)}
 
 
 def best_schedule(best: Trial, trials: Sequence[Trial]) -> tuple[Stage, ...] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autorl.errors import StudyError, UsageError
-from autorl.interop.export import best_schedule, winner_values
+from autorl.interop.export import best_schedule, teacher_of, winner_values
 from autorl.spaces.plain_values import with_teacher
 from autorl.studies.specification import EnvironmentChoice, Specification
 from autorl.studies.trial import Trial
@@ -84,8 +84,6 @@ def _configuration(
     learner = specification.learner
     assert learner is not None
     declared = ALGORITHMS.load(learner.algorithm).Hyperparameters
-    teacher = specification.teacher
-    fixed = None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)}
     given = with_teacher(
         {
             "objective": learner.objective,
@@ -93,7 +91,7 @@ def _configuration(
             **winner_values(specification, best.candidate),
             **environment.hyperparameters,
         },
-        fixed,
+        teacher_of(specification),
     )
     space = make_environment(environment.id).action_space
     return Configuration(
