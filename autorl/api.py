@@ -265,12 +265,10 @@ class Study:
         """The result: scores on test seeds with intervals, beside the baselines; what is missing if the study is not finished."""
         from autorl.analysis.held_out import held_out_summary
         from autorl.analysis.result import summarise
-        from autorl.analysis.scores import all_environments
 
         specification, trials = self.plain_specification(), self.trials(None, None)
         tested = {t.arm: self.lessons(t) for t in trials if t.phase == "test"}
-        held_out = held_out_summary(tested, all_environments(specification))
-        return {**summarise(trials, specification), "held_out": held_out}
+        return {**summarise(trials, specification), "held_out": held_out_summary(tested, specification)}
 
     def lessons(self, trial: Trial) -> list[dict[str, Any]]:
         """Return what became of a trial's held-out tasks, and what its teacher had played, for each training; empty without either."""
@@ -282,17 +280,9 @@ class Study:
 
         Empty if they had no teacher.
         """
-        from autorl.analysis.curriculum import curriculum
-        from autorl.engine.lessons import CourseMaker
-        from autorl.environments.registry import make_environment
+        from autorl.analysis.curriculum import curriculum_of
 
-        lessons = self.lessons(trial)
-        if all(one["diary"] is None or one["environment"] != environment for one in lessons):
-            return {}
-        choice = self.specification.environments[environment]
-        features = CourseMaker.of(choice, make_environment(choice.id)).points.features
-        env_steps = choice.env_steps or self.specification.budget.env_steps
-        return curriculum(lessons, features, env_steps, environment)
+        return curriculum_of(self.specification, self.lessons(trial), environment)
 
     def plain_specification(self) -> dict[str, Any]:
         """Return the resolved specification as plain JSON data."""

@@ -15,6 +15,8 @@ from autorl.studies.trial import Json
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from autorl.studies.specification import Specification
+
 Array = NDArray[np.float64]
 Feature = tuple[str, float, float]
 """Name, least and greatest value of what tells tasks apart."""
@@ -51,6 +53,18 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
         "unlearned_by_interval": sums["unlearned"].astype(int).tolist(),
         "trainings": len(diaries),
     }
+
+
+def curriculum_of(specification: Specification, lessons: Sequence[Json], environment: int) -> Json:
+    """Return `curriculum` of a trial of the study of ``specification``; empty if it had no teacher there."""
+    if all(one["diary"] is None or one["environment"] != environment for one in lessons):
+        return {}
+    from autorl.engine.lessons import CourseMaker
+    from autorl.environments.registry import make_environment
+
+    choice = specification.environments[environment]
+    features = CourseMaker.of(choice, make_environment(choice.id)).points.features
+    return curriculum(lessons, features, choice.env_steps or specification.budget.env_steps, environment)
 
 
 def _means(sums: Array, episodes: Array) -> list[Any]:

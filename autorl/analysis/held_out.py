@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autorl.analysis.scores import arm_name, count, number
+from autorl.analysis.scores import all_environments, arm_name, count, number
 from autorl.analysis.statistics import iqm
 from autorl.analysis.tables import Column, Table
 from autorl.studies.trial import Arm, Json
@@ -25,7 +25,7 @@ def cvar(values: Array, share: float = WORST) -> float:
     return float(worst.mean())
 
 
-def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], environments: Sequence[Mapping[str, Any]]) -> Json:
+def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
     """Return ``{arm: {tasks, seeds, success, returns}}`` of the test trainings; empty if the study has no held-out tasks.
 
     ``success`` and ``returns`` are ``{mean, iqm, cvar}`` over tasks, each the mean over trainings; of success, a training without a last
@@ -33,8 +33,9 @@ def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], environments: Sequen
 
     Args:
         lessons: Of each arm, as the record keeps them.
-        environments: All of the specification, by their index.
+        specification: The study's, as plain data.
     """
+    environments = all_environments(specification)
     found: Json = {}
     for arm, own in lessons.items():
         done = [one for one in own if one["tasks"]]

@@ -19,7 +19,7 @@ def test_cvar_is_the_mean_of_the_worst_tasks():
 def test_success_is_what_was_reported_or_the_score_and_a_failed_training_has_none():
     ten = [float(i) for i in range(10)]
     lessons = {"method": [lesson(ten), lesson([])], "random": [lesson(ten, [1.0] * 10)]}
-    found = held_out_summary(lessons, [{"score_range": [0, 5]}])
+    found = held_out_summary(lessons, {"environment": {"id": "e", "score_range": [0, 5]}})
     scores = np.clip(np.array(ten) / 5, 0, 1)
     assert found["method"]["success"]["mean"] == pytest.approx(scores.mean() / 2)
     assert found["method"]["success"]["cvar"] == 0.0
@@ -27,7 +27,7 @@ def test_success_is_what_was_reported_or_the_score_and_a_failed_training_has_non
     assert found["random"]["success"] == {"mean": 1.0, "iqm": 1.0, "cvar": 1.0}
     table = held_out_table({"held_out": found, "method": "tpe"})
     assert [row[:2] for row in table.rows] == [("tpe", "success"), ("random search", "success")]
-    assert held_out_summary({"method": [lesson(ten)]}, [{}])["method"]["success"] is None
+    assert held_out_summary({"method": [lesson(ten)]}, {"environment": "e"})["method"]["success"] is None
 
 
 def test_a_curriculum_is_read_from_diaries():
