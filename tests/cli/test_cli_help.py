@@ -43,7 +43,7 @@ finally:
 
 def test_these_are_all_the_verbs():
     assert [command.name for command in app.registered_commands] == VERBS
-    assert [group.name for group in app.registered_groups] == ["import", "objective"]
+    assert [group.name for group in app.registered_groups] == ["import", "objective", "curriculum"]
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS, "import", "objective"])
