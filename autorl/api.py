@@ -20,7 +20,7 @@ from autorl.studies.lock import StudyLock
 from autorl.studies.record import Record
 from autorl.studies.specification import Specification, SpecificationError, from_mapping, to_mapping, to_yaml
 from autorl.studies.specification import load as load_specification
-from autorl.studies.trial import COMPILED, Arm, Phase, Trial
+from autorl.studies.trial import COMPILED, Arm, Phase, Trial, lessons_key
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -263,9 +263,26 @@ class Study:
     @property
     def result(self) -> dict[str, Any]:
         """The result: scores on test seeds with intervals, beside the baselines; what is missing if the study is not finished."""
+        from autorl.analysis.held_out import held_out_summary
         from autorl.analysis.result import summarise
 
-        return summarise(self.trials(None, None), self.plain_specification())
+        specification, trials = self.plain_specification(), self.trials(None, None)
+        tested = {t.arm: self.lessons(t) for t in trials if t.phase == "test"}
+        return {**summarise(trials, specification), "held_out": held_out_summary(tested, specification)}
+
+    def lessons(self, trial: Trial) -> list[dict[str, Any]]:
+        """Return what became of a trial's held-out tasks, and what its teacher had played, for each training; empty without either."""
+        with Record.open(self.folder.record, readonly=True) as record:
+            return list(record.meta(lessons_key(trial.arm, trial.phase, trial.number), []))
+
+    def curriculum(self, trial: Trial, environment: int = 0) -> dict[str, Any]:
+        """Return which tasks the trainings of ``trial`` played in an environment (its index), see `autorl.analysis.curriculum`.
+
+        Empty if they had no teacher.
+        """
+        from autorl.analysis.curriculum import curriculum_of
+
+        return curriculum_of(self.specification, self.lessons(trial), environment)
 
     def plain_specification(self) -> dict[str, Any]:
         """Return the resolved specification as plain JSON data."""

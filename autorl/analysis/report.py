@@ -33,7 +33,7 @@ from autorl.analysis.tables import (
     winner_table,
 )
 from autorl.spaces import Space, load_space
-from autorl.spaces.plain_values import OBJECTIVE, plain_values
+from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.files import write_text_atomic
 from autorl.studies.trial import Json, Trial
 
@@ -108,7 +108,7 @@ def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
         own = (result["own_objective"] or {}).get("best_candidate")
         return yaml.safe_dump(_builtin(own), sort_keys=False) if own else ""
     chosen = [{k: v for k, v in e.items() if v not in (None, {})} for e in environments(specification)]
-    fixed = dict(learner.get("hyperparameters") or {})
+    fixed, teacher = dict(learner.get("hyperparameters") or {}), specification.get("teacher")
     experiment: Json = {"environment": chosen[0] if len(chosen) == 1 else chosen}
     if winner["schedule"]:
         experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": fixed}
@@ -117,9 +117,11 @@ def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
         space = (specification.get("search") or {}).get("space")
         nested = any(isinstance(value, Mapping) for value in winner["candidate"].values())
         found = plain_values(load_space(space), winner["candidate"]) if space and nested else dict(winner["candidate"])
-        objective = found.pop(OBJECTIVE, learner.get("objective"))
+        found = with_teacher(found, teacher)
+        objective, teacher = found.pop(OBJECTIVE, learner.get("objective")), found.pop(TEACHER, None)
         experiment["learner"] = {"algorithm": learner["algorithm"], "hyperparameters": {**fixed, **found}}
         experiment["learner"] |= {"objective": objective} if objective else {}
+    experiment |= {"teacher": teacher} if teacher else {}
     experiment["budget"] = {"env_steps": (specification.get("budget") or {}).get("env_steps")}
     experiment["seeds"] = {k: v for k, v in (specification.get("seeds") or {}).items() if k in ("study", "test")}
     experiment["evaluation"] = dict(specification.get("evaluation") or {})

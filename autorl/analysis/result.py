@@ -28,7 +28,7 @@ from autorl.analysis.verdict import headline, verdict
 from autorl.analysis.work import equal_work, ledger_rows
 from autorl.engine.selection import pick_winner
 from autorl.keys import derive
-from autorl.studies.trial import OBJECTIVE_ARM, Arm, Json, Trial
+from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Json, Trial
 
 
 def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
@@ -81,7 +81,8 @@ def expected_arms(specification: Mapping[str, Any]) -> list[Arm]:
         arms.append("random")
     if baselines.get("default", True) and not _is_default(specification):
         arms.append("default")
-    return [*arms, *(f"{OBJECTIVE_ARM}{name}" for name in sorted(set(baselines.get("objectives") or ())))]
+    arms += [f"{OBJECTIVE_ARM}{name}" for name in sorted(set(baselines.get("objectives") or ()))]
+    return [*arms, *(f"{TEACHER_ARM}{name}" for name in sorted(set(baselines.get("teachers") or ())))]
 
 
 def _is_default(specification: Mapping[str, Any]) -> bool:

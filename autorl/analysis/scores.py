@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autorl.analysis.statistics import RawScores
-from autorl.studies.trial import OBJECTIVE_ARM, Arm, Phase, Trial, in_order
+from autorl.spaces.plain_values import NO_TEACHER
+from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Phase, Trial, in_order
 
 PHASES: tuple[Phase, ...] = ("search", "finalists", "test")
 
@@ -84,6 +85,9 @@ def arm_name(arm: str, method: str) -> str:
     """Return what tables and figures call an arm of a study with ``method`` (its `method_name`)."""
     if arm.startswith(OBJECTIVE_ARM):
         return arm.removeprefix(OBJECTIVE_ARM)
+    if arm.startswith(TEACHER_ARM):
+        name = arm.removeprefix(TEACHER_ARM)
+        return "no teacher" if name == NO_TEACHER else f"teacher {name}"
     return {
         "method": "random search" if method == "random" else method,
         "random": "random search",

@@ -279,7 +279,12 @@ def render_result(result: Json) -> str:
     """Return the result for standard output: the sentence, the table, the conclusion, the winner."""
     parts = [result["headline"], ""]
     if result["arms"]:
-        parts += [render(result_table(result)), result["verdict"], *sentences(result["selection_bias"])]
+        parts += [render(result_table(result))]
+        if result.get("held_out"):
+            from autorl.analysis.held_out import held_out_table  # it makes tables
+
+            parts += [render(held_out_table(result))]
+        parts += [result["verdict"], *sentences(result["selection_bias"])]
         parts += [result["work"]["sentence"], ""]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import autorl
-from autorl.cli import import_, objective, prior
+from autorl.cli import curriculum, import_, objective, prior
 from autorl.cli.compare import compare
 from autorl.cli.doctor import doctor
 from autorl.cli.export import export
@@ -83,6 +83,8 @@ _verb("list", "List the catalogue of learned objectives.", objective.list_, obje
 _verb("show", "Show one: formula, picture, source, where it was tested.", objective.show, objective.group)
 _verb("export", "Write one as JAX, PyTorch, NumPy, LaTeX or DOT.", objective.export, objective.group)
 _verb("evaluate", "Compare several on any environments and seeds.", objective.evaluate, objective.group)
+app.add_typer(curriculum.group, name="curriculum", short_help="Curricula: which tasks were played, and when.")
+_verb("show", "Show a curriculum: a table and heat maps of its tasks.", curriculum.show, curriculum.group)
 _verb("schema", "Print the JSON Schema of experiments, for editors.", schema)
 _verb("doctor", "Check that this installation works.", doctor)
 

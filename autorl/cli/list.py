@@ -24,6 +24,7 @@ class Kind(StrEnum):
     METHODS = "methods"
     POLICIES = "policies"
     LEARNERS = "learners"
+    TEACHERS = "teachers"
     ENVIRONMENTS = "environments"
     STUDIES = "studies"
 
@@ -47,7 +48,7 @@ def list_(
     root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = Path("studies"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List spaces, objectives, experiments, methods, budget policies, learners, environments and studies."""
+    """List spaces, objectives, experiments, methods, budget policies, learners, teachers, environments and studies."""
     from autorl.cli.output import print_json, print_table
 
     if kind is not None and kind not in list(Kind):
@@ -76,6 +77,8 @@ def _rows(kind: Kind, root: Path) -> list[dict[str, Any]]:
         from autorl.inner.algorithms import ALGORITHMS
 
         return [{"name": name} for name in ALGORITHMS]
+    if kind is Kind.TEACHERS:
+        return _teachers()
     if kind is Kind.ENVIRONMENTS:
         from autorl.environments.registry import environment_names
 
@@ -90,6 +93,16 @@ def _methods() -> list[dict[str, Any]]:
 
     loaded = [METHODS.load(name) for name in METHODS]
     return [{"name": m.name, "searches": ", ".join(sorted(m.searches)), "reference": m.reference} for m in loaded]
+
+
+def _teachers() -> list[dict[str, Any]]:
+    from autorl.curricula.teachers import TEACHERS
+
+    found = [TEACHERS.load(name) for name in TEACHERS]
+    return [
+        {"name": t.name, "parameters": ", ".join(t.Parameters.__dataclass_fields__), "reference": t.reference}
+        for t in found
+    ]
 
 
 def _policies() -> list[dict[str, Any]]:

@@ -114,7 +114,7 @@ class Teacher(ABC, Generic[State]):
         return Proposal(self.space.from_unit(points), train)
 
     def update(self, params: Any, state: State, tasks: Any, feedback: Feedback) -> State:
-        """Return the state after n episodes. Those with a needed channel that is not finite are skipped.
+        """Return the state after n episodes. Those with returns, or a needed channel, that are not finite are skipped.
 
         Args:
             params: The parameters.
@@ -132,6 +132,8 @@ class Teacher(ABC, Generic[State]):
             )
         valid = jnp.ones(len(played), jnp.bool_)
         channels = {name: self._channel(feedback, name, len(played)) for name in sorted(self.needs(params))}
+        if feedback.returns is not None:
+            valid &= jnp.isfinite(self._channel(feedback, "returns", len(played)))
         for values in channels.values():
             valid &= jnp.isfinite(values)
         known = {name: jnp.where(valid, values, 0.0) for name, values in channels.items()}

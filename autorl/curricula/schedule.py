@@ -62,4 +62,4 @@ class Schedule(Teacher[Played]):
     def _update(
         self, params: ScheduleParameters, state: Played, points: Array, channels: Channels, valid: Array
     ) -> Played:
-        return Played(state.episodes + len(points))
+        return Played(state.episodes + valid.sum(dtype=jnp.int32))

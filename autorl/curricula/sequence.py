@@ -54,4 +54,4 @@ class Sequence(Teacher[Played]):
     def _update(
         self, params: SequenceParameters, state: Played, points: Array, channels: Channels, valid: Array
     ) -> Played:
-        return Played(state.episodes + len(points))
+        return Played(state.episodes + valid.sum(dtype=jnp.int32))

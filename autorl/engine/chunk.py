@@ -13,6 +13,9 @@ import numpy as np
 from autorl.engine.lanes import Job, Outcome, Segment, final_score, lane, segments, spread, stack
 from autorl.engine.population import PopulationProgram, Tree
 from autorl.errors import AutoRLError
+from autorl.inner.diary import Diary
+from autorl.inner.evaluation import TaskSet
+from autorl.inner.protocol import Evaluation
 from autorl.keys import derive
 from autorl.outer.protocol import Status
 
@@ -46,6 +49,7 @@ class Chunk:
         tasks: Task of every job.
         horizons: Env steps of a whole training, of every job.
         check: Called between calls into the program; raises to stop.
+        exams: What every job is evaluated on; by default its task.
     """
 
     program: PopulationProgram
@@ -54,12 +58,14 @@ class Chunk:
     tasks: Sequence[Tree]
     horizons: Sequence[int]
     check: Callable[[], None]
+    exams: Sequence[Tree] = ()
 
     def __post_init__(self) -> None:
         lanes = self.program.lanes
         self.where = spread(len(self.jobs), lanes, len(self.program.devices))
         self.plans: list[tuple[Segment, ...]] = [segments(job) for job in self.jobs]
         self._tasks = stack(self.tasks, self.where, lanes)
+        self._exams = stack(self.exams, self.where, lanes) if self.exams else self._tasks
         self._horizon = self._lanes(self.horizons, np.int32, 1)
         self._marked = time.perf_counter()
         self._compiled = self.program.compile_seconds
@@ -179,7 +185,7 @@ class Chunk:
             derive(job.seed, "evaluation", self._segment(i, index).until) % 2**32 for i, job in enumerate(self.jobs)
         ]
         result = self.program.evaluate(
-            states, self._hp(index), self._tasks, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
+            states, self._hp(index), self._exams, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
         )
         returns = np.asarray(result.returns)[self.where].mean(axis=1, dtype=np.float64)
         used, steps = np.asarray(result.env_steps)[self.where], self._progress(states, "env_steps")
@@ -188,12 +194,28 @@ class Chunk:
             outcomes[i].env_steps += (int(steps[i]),)
             outcomes[i].returns += (value if np.isfinite(value) else None,)
             outcomes[i].evaluation_env_steps += int(used[i])
+        if self.exams and isinstance(self.exams[0], TaskSet):
+            self._note_tasks(result, np.flatnonzero(active), outcomes)
+
+    def _note_tasks(self, result: Evaluation, active: np.ndarray, outcomes: list[Outcome]) -> None:
+        """Keep the mean return and success of each held-out task: episode i plays the i-th, modulo their number."""
+        count = len(jax.tree.leaves(self.exams[0])[0])
+
+        def by_task(values: Any, job: int) -> tuple[float, ...]:
+            own = np.asarray(values)[self.where[job]].astype(np.float64)
+            return tuple(float(x) for x in own.reshape(-1, count).mean(axis=0))
+
+        for i in active:
+            outcomes[i].tasks = by_task(result.returns, i)
+            outcomes[i].successes = () if result.successes is None else by_task(result.successes, i)
 
     def finish(self, states: Tree, outcomes: list[Outcome], keep: bool) -> None:
         """Give every job its status and score."""
         diverged = self._progress(states, "diverged")
         steps, updates = self._progress(states, "env_steps"), self._progress(states, "updates")
         host = self.program.to_host(states) if keep else None
+        diary = next((x for x in jax.tree.leaves(states, is_leaf=_is_diary) if _is_diary(x)), None)
+        told = None if diary is None else jax.tree.map(np.asarray, diary)
         for i, outcome in enumerate(outcomes):
             outcome.train_env_steps += int(steps[i])
             outcome.updates += int(updates[i])
@@ -211,8 +233,13 @@ class Chunk:
                 )
             else:
                 outcome.status, outcome.score = Status.COMPLETED, final
+            outcome.diary = None if told is None else lane(told, int(self.where[i]))
             if host is not None:
                 outcome.state = lane(host, int(self.where[i]))
 
     def _progress(self, states: Tree, name: str) -> np.ndarray:
         return np.asarray(getattr(states.progress, name))[self.where]
+
+
+def _is_diary(x: Any) -> bool:
+    return isinstance(x, Diary)

@@ -150,6 +150,7 @@ def _mean_score(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> 
 
 def _stopped(session: Session, trial: Trial, outcomes: Sequence[Outcome], score: float | None, least: float) -> Trial:
     ended = assemble(session, trial, outcomes)
+    session.note_lessons(trial, outcomes)
     if score is None or ended.status is not Status.COMPLETED:
         return ended
     message = f"score {score:.4g} at the hurdle, {least:.4g} needed"
@@ -165,6 +166,8 @@ def _finish(
     finished: Finished,
 ) -> list[Trial]:
     """Return the trials as they ended, with their scores in the validation environments."""
+    for t, own in zip(trials, outcomes, strict=True):
+        session.note_lessons(t, own)
     made = [
         replace(assemble(session, t, own), values=dict(values))
         for t, own, values in zip(trials, outcomes, extra, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from autorl.inner.diary import Diary
 from autorl.outer.protocol import Status
 from autorl.studies.trial import Stage
 
@@ -46,7 +47,11 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed."""
+    """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed.
+
+    ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
+    successes are reported; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`).
+    """
 
     status: Status = Status.RUNNING
     score: float | None = None
@@ -59,6 +64,9 @@ class Outcome:
     wall_seconds: float = 0.0
     message: str = ""
     state: Tree = None
+    tasks: tuple[float, ...] = ()
+    successes: tuple[float, ...] = ()
+    diary: Diary | None = None
 
 
 @dataclass(frozen=True)

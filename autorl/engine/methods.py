@@ -17,6 +17,7 @@ from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 from autorl.spaces import Space, load_space
 from autorl.spaces.nearest import nearest_candidate
+from autorl.spaces.plain_values import TEACHER, leaves, of_teacher
 from autorl.studies.prior_references import NONE
 from autorl.studies.specification import Specification
 from autorl.studies.trial import AT_HURDLE, Arm, Trial
@@ -58,7 +59,26 @@ def _default(specification: Specification, space: Space) -> dict[str, Any]:
     assert learner is not None
     fields = dataclasses.fields(ALGORITHMS.load(learner.algorithm).Hyperparameters)
     defaults = {field.name: field.default for field in fields}
-    return space.to_json(nearest_candidate(space, {**defaults, **learner.hyperparameters}))
+    taught = _default_teaching(specification, space)
+    return space.to_json(nearest_candidate(space, {**defaults, **learner.hyperparameters, **taught}))
+
+
+def _default_teaching(specification: Specification, space: Space) -> dict[str, Any]:
+    """Return the study's own teacher, and its and other teachers' own parameters, for the dimensions of ``space`` that are of teachers."""
+    from autorl.curricula.teachers import TEACHERS
+
+    own = specification.teacher
+    found: dict[str, Any] = {} if own is None else {TEACHER: own.name}
+    dimensions = [name for part in leaves(space) for name in getattr(part, "dimensions", {}) if of_teacher(name)]
+    for name in dimensions:
+        part = name.split(".")
+        if len(part) > 2:
+            given = own.parameters if own is not None and own.name == part[1] else {}
+            value = given.get(part[2], TEACHERS.load(part[1]).Parameters.__dataclass_fields__[part[2]].default)
+            for index in part[3:]:
+                value = value[int(index)] if isinstance(value, list | tuple) else value
+            found[name] = value
+    return found
 
 
 def policy_of(specification: Specification) -> BudgetPolicy | None:

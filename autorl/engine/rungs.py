@@ -156,6 +156,8 @@ class _Search:
             for place, outcomes in ended.items():
                 order = orders[rest[place]]
                 paused = order.env_steps < whole
+                if order.seed == 0:
+                    self.session.note_lessons(trials[order.trial], outcomes)
                 self.store.save(order.trial, order.seed, order.env_steps, jobs[rest[place]], outcomes, states=paused)
                 for outcome in outcomes:
                     outcome.state = None  # on the disk now

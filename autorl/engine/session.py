@@ -10,6 +10,8 @@ from functools import cached_property
 from types import FrameType, TracebackType
 from typing import Any
 
+from autorl.engine.lanes import Outcome
+from autorl.engine.lessons import CourseMaker, exam, lesson_of
 from autorl.engine.methods import method_of
 from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
@@ -18,12 +20,12 @@ from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import SeedRole, training_seeds
 from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
-from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
+from autorl.spaces.plain_values import NO_TEACHER, OBJECTIVE, leaves, plain_values, with_teacher
 from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
 from autorl.studies.specification import EnvironmentChoice, Specification
-from autorl.studies.trial import COMPILED, OBJECTIVE_ARM, Arm, Json, Phase, Stage, Trial
+from autorl.studies.trial import COMPILED, OBJECTIVE_ARM, TEACHER_ARM, Arm, Json, Phase, Stage, Trial, lessons_key
 
 
 class Stopper:
@@ -102,9 +104,13 @@ class Session:
         """The trainer of the study; its programs live as long as the session."""
         learners, tasks = make_learners(self.specification)
         bounds = self.space.upper_bounds() if self.space is not None else {}
+        choices = self.environments
+        made = [learner.environment for learner in learners]
         return Trainer(
             learners=learners,
             tasks=tasks,
+            exams=[exam(*each) for each in zip(choices, made, tasks, strict=True)],
+            courses=[CourseMaker.of(*each) for each in zip(choices, made, strict=True)],
             horizons=[self.horizon(e) for e in range(len(self.environments))],
             episodes=self.specification.evaluation.episodes,
             upper_bounds=bounds,
@@ -189,6 +195,16 @@ class Session:
         if counted is not None:
             self.record.set_meta(f"statistics/{arm}", counted(state))
 
+    def note_lessons(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
+        """Keep what became of held-out tasks and what a teacher had played, if there is any of it."""
+        if any(outcome.tasks or outcome.diary is not None for outcome in outcomes):
+            where = self.acts_in(trial.phase)
+            key = lessons_key(trial.arm, trial.phase, trial.number)
+            seeds = len(trial.seeds)
+            self.record.set_meta(
+                key, [lesson_of(o, where[i // seeds], trial.seeds[i % seeds]) for i, o in enumerate(outcomes)]
+            )
+
     def note_programs(self) -> None:
         """Keep what was compiled, in this session and in those before it, for the report."""
         self.record.set_meta(COMPILED, [*self._compiled_before, *self.trainer.compiled_programs()])
@@ -200,12 +216,19 @@ class Session:
     def values(self, candidate: Mapping[str, Any], environment: int, arm: Arm = "method") -> dict[str, Any]:
         """Return the hyperparameters of a candidate in an environment.
 
-        What the learner and the environment fix holds for all candidates of a search, and for the arms of learned objectives, whose
-        candidates are ``{"objective": name}``. Without a search the candidate is all there is.
+        What the learner and the environment fix holds for all candidates of a search, and for the arms of learned objectives and teachers,
+        whose candidates are ``{"objective": name}`` and ``{"teacher": name}``. Without a search the candidate is all there is.
         """
+        teacher = self.specification.teacher
+        fixed = None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)}
+        if arm == f"{TEACHER_ARM}{NO_TEACHER}":
+            candidate, fixed = {}, None
+        return with_teacher(self._values(candidate, environment, arm), fixed)
+
+    def _values(self, candidate: Mapping[str, Any], environment: int, arm: Arm) -> dict[str, Any]:
         learner, own = self.specification.learner, self.environments[environment].hyperparameters
         assert learner is not None
-        if arm.startswith(OBJECTIVE_ARM):
+        if arm.startswith((OBJECTIVE_ARM, TEACHER_ARM)):
             return {**learner.hyperparameters, **own, **candidate}
         fixed = {OBJECTIVE: learner.objective} if learner.objective is not None and arm != "default" else {}
         if self.specification.search is None:

@@ -17,9 +17,9 @@ from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
-from autorl.spaces.plain_values import OBJECTIVE
+from autorl.spaces.plain_values import OBJECTIVE, TEACHER
 from autorl.studies import checkpoint
-from autorl.studies.trial import OBJECTIVE_ARM, Arm, Phase, Stage, Trial
+from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Phase, Stage, Trial
 
 
 def run_study(session: Session) -> None:
@@ -38,6 +38,8 @@ def run_study(session: Session) -> None:
         winners["default"] = Finalist({}, None, -1)
     for name in session.specification.baselines.objectives:
         winners[f"{OBJECTIVE_ARM}{name}"] = Finalist({OBJECTIVE: name}, None, -1)
+    for name in session.specification.baselines.teachers:
+        winners[f"{TEACHER_ARM}{name}"] = Finalist({TEACHER: name}, None, -1)
     _test(session, winners)
     checkpoint.prune(
         session.folder.checkpoints, ()
@@ -116,7 +118,7 @@ def _trial(arm: Arm, phase: Phase, number: int, finalist: Finalist, session: Ses
         number=number,
         candidate=finalist.candidate,
         env_steps=session.specification.budget.env_steps,
-        origin={"method": "finalist", "random": "finalist"}.get(arm, "default" if arm == "default" else "objective"),
+        origin={"method": "finalist", "random": "finalist"}.get(arm, arm.partition(":")[0]),
         schedule=finalist.schedule,
         source=None if finalist.source < 0 else finalist.source,
         seeds=tuple(seeds),
@@ -150,6 +152,6 @@ def _run_phase(session: Session, phase: Phase, due: Sequence[Trial]) -> list[Tri
         session.record.finish([replace(t, number=numbers[t.number]) for t in trials])
 
     session.in_company(due)
-    run_trials(session, apart, meter, finished=finished)
+    run_trials(session, apart, meter, finished=finished, numbers=numbers)
     wanted = {(t.arm, t.number) for t in due}
     return [t for t in session.record.trials(phase=phase) if (t.arm, t.number) in wanted]

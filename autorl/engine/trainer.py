@@ -12,11 +12,13 @@ import numpy as np
 
 from autorl.engine.chunk import Chunk, Saver
 from autorl.engine.lanes import Job, Outcome, static_groups
+from autorl.engine.lessons import CourseMaker
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
 from autorl.errors import AutoRLError
 from autorl.inner.protocol import static_values
 from autorl.outer.protocol import Status
+from autorl.spaces.plain_values import TEACHER
 from autorl.studies.trial import Json
 
 LANES_ON_CPU = 32
@@ -37,6 +39,8 @@ class Trainer:
         devices: As `autorl.engine.devices.start` returns them.
         check: Called between segments; raises to stop.
         objectives: Makes what the learners minimise of the loss graphs in the jobs' plans.
+        exams: What agents are evaluated on in each environment, a task or a `TaskSet`; by default the tasks.
+        courses: Makes what the learners are taught by, one for each environment.
         programs: Every program compiled so far, by environment and static signature.
     """
 
@@ -48,6 +52,8 @@ class Trainer:
     devices: Sequence[Any]
     check: Callable[[], None] = lambda: None
     objectives: Objectives = field(default_factory=Objectives)
+    exams: Sequence[Tree] = ()
+    courses: Sequence[CourseMaker] = ()
     vectorise: Vectorise | None = None
     programs: dict[Any, PopulationProgram] = field(default_factory=dict)
     _most_lanes: dict[Any, int] = field(default_factory=dict)
@@ -81,6 +87,8 @@ class Trainer:
 
     def hyperparameters(self, environment: int, values: Mapping[str, Any]) -> Any:
         """Return the learner's hyperparameters for plain ``values``."""
+        if TEACHER in values:
+            values = {**values, TEACHER: self.courses[environment].course(values[TEACHER])}
         return type(self.learners[environment]).prepare(values, self.horizons[environment], self.upper_bounds)
 
     def state_like(self, environment: int, values: Mapping[str, Any]) -> Tree:
@@ -202,7 +210,8 @@ class Trainer:
     ) -> list[Outcome]:
         tasks = [self.tasks[job.environment] for job in jobs]
         horizons = [self.horizons[job.environment] for job in jobs]
-        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check)
+        exams = [self.exams[job.environment] for job in jobs] if self.exams else tasks
+        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check, exams)
         return chunk.train(saver, stepped, keep)
 
 

@@ -29,6 +29,7 @@ def run_trials(
     parents: States | None = None,
     keep_states: bool = False,
     finished: Finished = lambda trials: None,
+    numbers: Mapping[int, int] | None = None,
 ) -> tuple[list[Trial], dict[int, list[Any]]]:
     """Train ``trials`` together and return them as they ended, with their trained states if ``keep_states``.
 
@@ -40,6 +41,7 @@ def run_trials(
         parents: Trained states of the parents, by the parent's number.
         keep_states: Whether to return trained states.
         finished: Told trials as soon as all their jobs are done, in the order of trials.
+        numbers: From the numbers of these trials to those that they have in the record, where they differ.
     """
     where = session.acts_in(trials[0].phase) if trials else ()
     jobs = [
@@ -51,6 +53,8 @@ def run_trials(
     def done(whole: Mapping[int, Sequence[Outcome]]) -> None:
         for index, outcomes in whole.items():
             ended[index] = assemble(session, trials[index], outcomes)
+            number = (numbers or {}).get(trials[index].number, trials[index].number)
+            session.note_lessons(replace(trials[index], number=number), outcomes)
             meter.finished(ended[index].score)
         finished([ended[index] for index in whole])
 

@@ -10,6 +10,7 @@ cheaper than splitting inside the time loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -80,9 +81,25 @@ def batched_step_or_reset(
     """
     steps: Step = jax.vmap(environment.step, in_axes=(0, 0, 0, task_axis))(keys, states, actions, task)
     done = steps.terminated | steps.truncated
+    observations, next_states = reset_where(environment, keys, done, steps, lambda: (task, task_axis))
+    return steps, observations, next_states
+
+
+def reset_where(
+    environment: Environment,
+    keys: Array,
+    done: Array,
+    steps: Step,
+    next_task: Callable[[], tuple[Task, int | None]],
+) -> tuple[Array, State]:
+    """Return the observations and states [B, ...] to go on from after ``steps``: of a new episode where ``done`` [B].
+
+    ``next_task`` returns the task of the new episodes and its axis of environments (None for one task); ``keys`` are those of the steps.
+    """
 
     def with_resets() -> tuple[Array, State]:
         reset_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, _RESET)
+        task, task_axis = next_task()
         fresh = batched_reset(environment, reset_keys, task, task_axis=task_axis)
 
         def choose(new: Any, old: Any) -> Any:
@@ -90,5 +107,4 @@ def batched_step_or_reset(
 
         return jax.tree.map(choose, fresh, (steps.observation, steps.state))
 
-    observations, next_states = lax.cond(jnp.any(done), with_resets, lambda: (steps.observation, steps.state))
-    return steps, observations, next_states
+    return lax.cond(jnp.any(done), with_resets, lambda: (steps.observation, steps.state))

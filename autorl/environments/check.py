@@ -118,3 +118,11 @@ def _state_problems(reset: Any, step: Any) -> list[str]:
         for (path, a), b in pairs
         if (a.shape, a.dtype) != (b.shape, b.dtype)
     ]
+
+
+def reports_success(environment: Environment) -> bool:
+    """Return whether every step says in ``info["success"]`` whether (or how far) the episode has reached its goal."""
+    key, task = jax.random.key(0), environment.default_task()
+    _, state = jax.eval_shape(environment.reset, key, task)
+    step: Step = jax.eval_shape(environment.step, key, state, action_struct(environment.action_space), task)
+    return "success" in step.info

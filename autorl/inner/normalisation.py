@@ -55,12 +55,23 @@ def initial_moments(size: int) -> Moments:
     return Moments(jnp.zeros((), jnp.float32), jnp.zeros(size, jnp.float32), jnp.ones(size, jnp.float32))
 
 
-def merge(moments: Moments, batch: Array) -> Moments:
-    """Add a batch [N, D] to the moments (Chan, Golub and LeVeque, 1983: the parallel form of Welford's update)."""
-    n = jnp.float32(batch.shape[0])
-    mean = jnp.mean(batch, axis=0)
-    variance = jnp.mean(jnp.square(batch - mean[None]), axis=0)
+def merge(moments: Moments, batch: Array, weights: Array | None = None) -> Moments:
+    """Add a batch [N, D] to the moments (Chan, Golub and LeVeque, 1983: the parallel form of Welford's update).
+
+    ``weights`` [N] count rows more or less, or not at all (0).
+    """
+    if weights is None:
+        n = jnp.float32(batch.shape[0])
+        mean = jnp.mean(batch, axis=0)
+        variance = jnp.mean(jnp.square(batch - mean[None]), axis=0)
+    else:
+        n = jnp.sum(weights)
+        share = (weights / jnp.maximum(n, 1e-9))[:, None]
+        mean = jnp.sum(share * batch, axis=0)
+        variance = jnp.sum(share * jnp.square(batch - mean[None]), axis=0)
     total = moments.weight + n
+    if weights is not None:
+        total = jnp.maximum(total, 1e-9)  # nothing learned from yet
     delta = mean - moments.mean
     share = n / total
     merged = moments.variance * (1.0 - share) + variance * share + jnp.square(delta) * share * (1.0 - share)

@@ -37,11 +37,13 @@ from autorl.inner.protocol import (
     make_hyperparameters,
     objective_field,
     static,
+    teacher_field,
     traced,
 )
 from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return, collect, start_actors
 from autorl.inner.shuffle import permutation
+from autorl.inner.teaching import Course, told
 from autorl.inner.threefry import unrolled
 from autorl.objectives.protocol import Objective
 
@@ -82,6 +84,7 @@ class PPOHyperparameters:
         "What is minimised, of the family 'policy_gradient', value and entropy terms included; None is PPO's own loss, "
         "with clip_eps, vf_clip_eps, vf_coef and ent_coef, which matter to no other.",
     )
+    teacher: Course | None = teacher_field("What sets the tasks; None: all episodes are of the same one.")
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -121,6 +124,10 @@ class PPO:
 
     environment: Environment
     Hyperparameters: ClassVar[type] = PPOHyperparameters
+    tells: ClassVar[frozenset[str]] = frozenset(
+        {"returns", "successes", "values", "positive_value_losses", "absolute_value_losses"}
+    )
+    """What a teacher hears of an episode."""
 
     @classmethod
     def prepare(cls, values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> PPOHyperparameters:
@@ -184,7 +191,7 @@ class PPO:
             key=train_key,
             adam=initial_adam(Layout.of(parameters).pack(parameters)),
             moments=initial_moments(self._observation_size),
-            actors=start_actors(self.environment, task, actor_key, hp.n_envs),
+            actors=start_actors(self.environment, task, actor_key, hp.n_envs, hp.teacher),
         )
 
     def train(self, state: PPOState, hp: PPOHyperparameters, task: Task, until: Array, horizon: Array) -> PPOState:
@@ -213,14 +220,15 @@ class PPO:
         """Return the state after one rollout and its updates; after a divergence the old one, with the flag set."""
         before = state.progress
         rollout_key, update_key = jax.random.split(jax.random.fold_in(unrolled(state.key), before.env_steps))
-        actors, trajectory, batch = self._rollout(state, hp, task, rollout_key)
+        actors, trajectory, batch = self._rollout(state, hp, task, rollout_key, horizon)
         fraction = 1.0 - before.env_steps.astype(jnp.float32) / horizon.astype(jnp.float32)
         rate = hp.learning_rate * jnp.where(hp.anneal_learning_rate, jnp.maximum(fraction, 0.0), 1.0)
         done = part_done(before.env_steps, horizon)
         adam, sums = self._update(state.adam, batch, hp, rate, update_key, done)
 
         updates = adam.updates - state.adam.updates
-        means = sums / updates.astype(jnp.float32)
+        # under a teacher there may be nothing to learn from
+        means = sums / (updates if hp.teacher is None else jnp.maximum(updates, 1)).astype(jnp.float32)
         finite = all_finite(adam.parameters, adam.second, means, trajectory.reward, trajectory.observation)
         observations = trajectory.observation.reshape(-1, self._observation_size)
         progress = Progress(
@@ -230,13 +238,13 @@ class PPO:
             train_return=jnp.where(finite, average_return(before.train_return, trajectory), before.train_return),
             metrics=dict(zip(hp.metrics, [*means, rate], strict=True)),
         )
-        new = (adam, merge(state.moments, observations), actors)
+        new = (adam, merge(state.moments, observations, batch.samples.weight), actors)
         old = (state.adam, state.moments, state.actors)
         adam, moments, actors = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
         return PPOState(progress, state.key, adam, moments, actors)
 
     def _rollout(
-        self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array
+        self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, horizon: Array
     ) -> tuple[Actors, Trajectory, _Batch]:
         network, policy = self.network(hp), self.policy
         tree = self.layout(hp).unpack(state.adam.parameters)
@@ -254,7 +262,9 @@ class PPO:
 
         noise_key, dynamics_key = jax.random.split(key)
         noise = policy.noise(noise_key, (hp.n_steps, hp.n_envs))
-        actors, seen = collect(self.environment, task, state.actors, dynamics_key, noise, act, policy.to_environment)
+        actors, seen = collect(
+            self.environment, task, state.actors, dynamics_key, noise, act, policy.to_environment, hp.teacher
+        )
         # the critic is not needed while acting: one pass over the whole rollout is much cheaper than one each step
         last = flatten_observations(actors.observation, self.environment.observation_shape)
         values = values_of(jnp.concatenate([seen.observation, last[None]]))
@@ -269,7 +279,16 @@ class PPO:
             value=values[:-1],
             advantage=advantage,
             target=advantage + values[:-1],
+            weight=None if seen.played is None else seen.played.train.astype(jnp.float32),
         )
+        if hp.teacher is not None:
+            assert actors.lessons is not None
+            assert seen.played is not None
+            part = part_done(state.progress.env_steps, horizon)
+            lessons = told(
+                hp.teacher, actors.lessons, seen.played, done, seen.episode_return, values[:-1], advantage, part
+            )
+            actors = actors._replace(lessons=lessons)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (normalise(seen.observation), seen.action, samples))
         return actors, seen, _Batch(*flat)
 
@@ -285,11 +304,12 @@ class PPO:
         size = min(hp.minibatch_size, total)
         count = total // size
         layers, width = self._observation_size, policy.size
-        packed = jnp.concatenate([batch.observation, batch.action, jnp.stack(batch.samples, axis=1)], axis=1)
+        given = [column for column in batch.samples if column is not None]
+        packed = jnp.concatenate([batch.observation, batch.action, jnp.stack(given, axis=1)], axis=1)
 
         def loss(tree: Any, rows: Array) -> tuple[Array, Losses]:
             observation, action = rows[:, :layers], rows[:, layers : layers + width]
-            samples = Samples(*(rows[:, layers + width + i] for i in range(len(Samples._fields))))
+            samples = Samples(*(rows[:, layers + width + i] for i in range(len(given))))
             outputs, value = network.apply({"params": tree}, observation)
             log_std = tree.get("log_std", jnp.zeros(0))
             log_prob = policy.log_prob(outputs, log_std, action)
@@ -303,8 +323,13 @@ class PPO:
             gradient_tree, parts = jax.grad(loss, has_aux=True)(layout.unpack(adam.parameters), packed[rows])
             gradient = layout.pack(gradient_tree)
             factor = clip_factor(gradient, hp.max_grad_norm)
-            adam = adam_step(adam, gradient * factor, learning_rate, hp.adam_eps)
-            return (adam, sums + jnp.stack([*parts, (factor < 1.0).astype(jnp.float32)])), None
+            stepped = adam_step(adam, gradient * factor, learning_rate, hp.adam_eps)
+            after = (stepped, sums + jnp.stack([*parts, (factor < 1.0).astype(jnp.float32)]))
+            if hp.teacher is None:
+                return after, None
+            # without a sample to learn from there is no gradient, but Adam would still move
+            some = jnp.any(packed[rows, -1] > 0.0)
+            return jax.tree.map(lambda new, old: jnp.where(some, new, old), after, carry), None
 
         def epoch(i: Array, carry: tuple[Adam, Array]) -> tuple[Adam, Array]:
             order = permutation(jax.random.fold_in(key, i), total)[: count * size].reshape(count, size)

@@ -43,12 +43,14 @@ class Samples(NamedTuple):
         value: Of the critic before the updates.
         advantage: Generalised advantages.
         target: What values are fitted to (advantage + value).
+        weight: 0 for samples that a teacher keeps from being learned from, 1 for others; None: all count.
     """
 
     log_prob: Array
     value: Array
     advantage: Array
     target: Array
+    weight: Array | None = None
 
 
 class Losses(NamedTuple):
@@ -61,37 +63,46 @@ class Losses(NamedTuple):
     clip_fraction: Array
 
 
-def normalised(advantage: Array) -> Array:
+def mean(values: Array, weight: Array | None = None) -> Array:
+    """Return the mean of ``values`` [N], a scalar; of those with ``weight`` [N] alone, and 0 of none."""
+    if weight is None:
+        return jnp.mean(values)
+    # not a product: what does not count may be anything, also infinite
+    return jnp.sum(jnp.where(weight > 0.0, weight * values, 0.0)) / jnp.maximum(jnp.sum(weight), 1.0)
+
+
+def normalised(advantage: Array, weight: Array | None = None) -> Array:
     """Return ``advantage`` [N] with mean 0 and (biased) standard deviation 1."""
-    centred = advantage - jnp.mean(advantage)
-    return centred / (jnp.sqrt(jnp.mean(jnp.square(centred))) + 1e-8)
+    centred = advantage - mean(advantage, weight)
+    return centred / (jnp.sqrt(mean(jnp.square(centred), weight)) + 1e-8)
 
 
-def policy_loss(ratio: Array, advantage: Array, clip_eps: Array) -> Array:
+def policy_loss(ratio: Array, advantage: Array, clip_eps: Array, weight: Array | None = None) -> Array:
     """Return minus the clipped surrogate, a scalar; ``ratio`` and ``advantage`` [N]."""
     clipped = jnp.clip(ratio, 1.0 - clip_eps, 1.0 + clip_eps)
-    return -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+    return -mean(jnp.minimum(ratio * advantage, clipped * advantage), weight)
 
 
-def value_loss(value: Array, old: Array, target: Array, vf_clip_eps: Array) -> Array:
+def value_loss(value: Array, old: Array, target: Array, vf_clip_eps: Array, weight: Array | None = None) -> Array:
     """Return half the mean of the larger of the squared errors with and without clipping, a scalar; all [N]."""
     clipped = old + jnp.clip(value - old, -vf_clip_eps, vf_clip_eps)
-    return 0.5 * jnp.mean(jnp.maximum(jnp.square(value - target), jnp.square(clipped - target)))
+    return 0.5 * mean(jnp.maximum(jnp.square(value - target), jnp.square(clipped - target)), weight)
 
 
 def ppo_loss(
     log_prob: Array, value: Array, entropy: Array, samples: Samples, hp: LossCoefficients
 ) -> tuple[Array, Losses]:
     """Return (loss, its parts) for the current policy's ``log_prob``, ``value`` and ``entropy``, all float32 [N]."""
-    advantage = jnp.where(hp.normalize_advantage, normalised(samples.advantage), samples.advantage)
+    weight = samples.weight
+    advantage = jnp.where(hp.normalize_advantage, normalised(samples.advantage, weight), samples.advantage)
     log_ratio = log_prob - samples.log_prob
     ratio = jnp.exp(log_ratio)
     parts = Losses(
-        policy_loss=policy_loss(ratio, advantage, hp.clip_eps),
-        value_loss=value_loss(value, samples.value, samples.target, hp.vf_clip_eps),
-        entropy=jnp.mean(entropy),
-        approximate_kl=jnp.mean(ratio - 1.0 - log_ratio),
-        clip_fraction=jnp.mean((jnp.abs(ratio - 1.0) > hp.clip_eps).astype(jnp.float32)),
+        policy_loss=policy_loss(ratio, advantage, hp.clip_eps, weight),
+        value_loss=value_loss(value, samples.value, samples.target, hp.vf_clip_eps, weight),
+        entropy=mean(entropy, weight),
+        approximate_kl=mean(ratio - 1.0 - log_ratio, weight),
+        clip_fraction=mean((jnp.abs(ratio - 1.0) > hp.clip_eps).astype(jnp.float32), weight),
     )
     return parts.policy_loss + hp.vf_coef * parts.value_loss - hp.ent_coef * parts.entropy, parts
 
@@ -114,13 +125,15 @@ def objective_loss(
         objective.needs,
         log_prob=log_prob,
         old_log_prob=samples.log_prob,
-        advantage=jnp.where(hp.normalize_advantage, normalised(samples.advantage), samples.advantage),
+        advantage=jnp.where(hp.normalize_advantage, normalised(samples.advantage, samples.weight), samples.advantage),
         value=value,
         old_value=samples.value,
         target=samples.target,
         entropy=entropy,
         progress=progress,
     )
-    loss = mean_loss(objective, registers)
+    weight = samples.weight
+    shares = None if weight is None else weight * len(weight) / jnp.maximum(jnp.sum(weight), 1.0)
+    loss = mean_loss(objective, registers, shares)
     _, parts = ppo_loss(log_prob, value, entropy, samples, hp)
     return loss, parts._replace(policy_loss=loss)

@@ -24,7 +24,9 @@ from autorl.declarations import (
     traced,
 )
 from autorl.environments.protocol import Environment, Task
+from autorl.errors import UsageError
 from autorl.inner.objective_choice import choose
+from autorl.inner.teaching import Course
 
 __all__ = [
     "Evaluation",
@@ -39,6 +41,7 @@ __all__ = [
     "problems",
     "static",
     "static_values",
+    "teacher_field",
     "traced",
 ]
 
@@ -70,10 +73,12 @@ class Evaluation(NamedTuple):
     Attributes:
         returns: float32 [episodes]; undiscounted.
         env_steps: int32 scalar; environment steps used, summed over episodes.
+        successes: float32 [episodes]; the greatest success each reported. None: not asked for, or the environment reports none.
     """
 
     returns: Array
     env_steps: Array
+    successes: Array | None = None
 
 
 class Learner(Protocol):
@@ -104,6 +109,19 @@ def objective_field(families: tuple[str, ...], help: str) -> Any:
     """
     metadata = {"traced": False, "help": help, "families": families, "parse": lambda value: choose(value, families)}
     return dataclasses.field(default=None, metadata=metadata)
+
+
+def teacher_field(help: str) -> Any:
+    """Declare what sets the tasks of the episodes: None, or a `Course`, whose parameters are data of the program."""
+    return dataclasses.field(default=None, metadata={"traced": False, "help": help, "parse": _course})
+
+
+def _course(value: Any) -> Course | None:
+    if value is None or (isinstance(value, Course) and not isinstance(value, type)):
+        return value
+    raise UsageError(
+        f"expected a course, got {value!r}; an experiment names its teacher in a section of its own: teacher"
+    )
 
 
 def all_finite(*trees: Any) -> Array:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from autorl.environments.autoreset import batched_reset, batched_step_or_reset
-from autorl.environments.protocol import Environment, State, Task
+from autorl.environments.protocol import Environment, State, Step, Task
 from autorl.inner.networks import flatten_observations
+from autorl.inner.teaching import Course, Lessons, Played, start_lessons, taught_step
 
 RETURN_DECAY = 0.95
 """Weight of the past, for each episode, in the average of training returns."""
@@ -24,11 +25,13 @@ class Actors(NamedTuple):
         observation: [B, *observation_shape].
         state: Their states [B, ...].
         episode_return: float32 [B]; undiscounted, of the running episodes.
+        lessons: What they play, where a teacher says so.
     """
 
     observation: Array
     state: State
     episode_return: Array
+    lessons: Lessons | None = None
 
 
 class Trajectory(NamedTuple):
@@ -43,6 +46,7 @@ class Trajectory(NamedTuple):
         truncated: bool [T, B].
         final_observation: float32 [T, B, D]; what each step reached, before any reset.
         episode_return: float32 [T, B]; undiscounted return up to and with this step.
+        played: [T, B]; the tasks, where a teacher sets them.
     """
 
     observation: Array
@@ -53,10 +57,14 @@ class Trajectory(NamedTuple):
     truncated: Array
     final_observation: Array
     episode_return: Array
+    played: Played | None = None
 
 
-def start_actors(environment: Environment, task: Task, key: Array, count: int) -> Actors:
-    """Return ``count`` environments at the start of an episode."""
+def start_actors(environment: Environment, task: Task, key: Array, count: int, course: Course | None = None) -> Actors:
+    """Return ``count`` environments at the start of an episode: of ``task``, or of those that a ``course`` proposes."""
+    if course is not None:
+        lessons, observation, state = start_lessons(course, environment, task, key, count)
+        return Actors(observation, state, jnp.zeros(count, jnp.float32), lessons)
     observation, state = batched_reset(environment, jax.random.split(key, count), task)
     return Actors(observation, state, jnp.zeros(count, jnp.float32))
 
@@ -69,17 +77,19 @@ def collect(
     noise: Array,
     act: Callable[[Array, Array], tuple[Array, Array]],
     to_environment: Callable[[Array], Array],
+    course: Course | None = None,
 ) -> tuple[Actors, Trajectory]:
     """Act for T steps.
 
     Args:
         environment: Where.
-        task: The task of all B environments.
+        task: The task of all B environments (with a course, but for what that sets).
         actors: Where they stand.
         key: Of the dynamics and resets.
         noise: [T, B, ...]; all that the policy draws.
         act: (flat observations [B, D], noise [B, ...]) -> (stored actions [B, A], network outputs [B, O]).
         to_environment: Stored actions [B, A] -> the environment's.
+        course: The teacher, if there is one.
     """
     steps, count = noise.shape[:2]
     shape = environment.observation_shape
@@ -89,8 +99,8 @@ def collect(
         step_keys, step_noise = drawn
         flat = flatten_observations(now.observation, shape)
         action, outputs = act(flat, step_noise)
-        step, observation, state = batched_step_or_reset(
-            environment, step_keys, now.state, to_environment(action), task
+        step, observation, state, lessons, played = _stepped(
+            environment, step_keys, now, to_environment(action), task, course
         )
         total = now.episode_return + step.reward
         done = step.terminated | step.truncated
@@ -103,10 +113,21 @@ def collect(
             truncated=step.truncated,
             final_observation=flatten_observations(step.observation, shape),
             episode_return=total,
+            played=played,
         )
-        return Actors(observation, state, jnp.where(done, 0.0, total)), recorded
+        return Actors(observation, state, jnp.where(done, 0.0, total), lessons), recorded
 
     return lax.scan(advance, actors, (keys, noise))
+
+
+def _stepped(
+    environment: Environment, keys: Array, now: Actors, actions: Array, task: Task, course: Course | None
+) -> tuple[Step, Array, State, Lessons | None, Played | None]:
+    """Advance the environments, in ``task`` or in those that a ``course`` sets; see `taught_step`."""
+    if course is None:
+        return (*batched_step_or_reset(environment, keys, now.state, actions, task), None, None)
+    assert now.lessons is not None
+    return taught_step(course, environment, keys, now.state, actions, task, now.lessons)
 
 
 def average_return(before: Array, trajectory: Trajectory) -> Array:

@@ -9,7 +9,7 @@ from autorl.errors import StudyError, UsageError
 from autorl.outer.lineage import schedule
 from autorl.registry import Registry
 from autorl.spaces import load_space
-from autorl.spaces.plain_values import OBJECTIVE, plain_values
+from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.specification import Specification, from_mapping, to_mapping, to_yaml
 from autorl.studies.trial import Stage, Trial
 
@@ -64,7 +64,9 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
         if stages is None
         else [{"until": s.until, "hyperparameters": dict(s.candidate)} for s in stages],
     }
-    found = {} if stages is not None else winner_values(specification, best.candidate)
+    searched = {} if stages is not None else winner_values(specification, best.candidate)
+    found = with_teacher(searched, teacher_of(specification))
+    plain["teacher"] = found.pop(TEACHER, None)
     plain.pop("log", None)
     plain["learner"] = {
         "algorithm": learner.algorithm,
@@ -72,6 +74,12 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
         "hyperparameters": {**fixed, **found},
     }
     return to_yaml(from_mapping(plain))
+
+
+def teacher_of(specification: Specification) -> dict[str, Any] | None:
+    """Return the study's own teacher as candidates have it, ``{"name": ..., "parameters": {...}}``; None if it has none."""
+    teacher = specification.teacher
+    return None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)}
 
 
 def best_schedule(best: Trial, trials: Sequence[Trial]) -> tuple[Stage, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from autorl.registry import Registry
 from autorl.spaces.arrays import ArraySpace
 from autorl.spaces.dimensions import KINDS, Dimension
 from autorl.spaces.hyperparameters import Condition, HyperparameterSpace
+from autorl.spaces.plain_values import TEACHER
 from autorl.spaces.product import ProductSpace
 from autorl.spaces.protocol import Space
 
@@ -38,6 +40,7 @@ OTHER_FORMS: Registry[Form] = Registry(
 """Forms by the field that tells them: ``{name, source, graphs: {...}}``, ``{name, source, constants: {...}}``."""
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
+_PARAMETER = re.compile(TEACHER + r"\.[a-z_]\w*\.[a-z_]\w*(\.\d+)*", re.ASCII)
 _LARGEST_FILE = 1_000_000
 _DEEPEST = 8
 
@@ -125,10 +128,10 @@ def _only(data: Mapping[str, Any], name: str, known: tuple[str, ...]) -> None:
 
 def _parse_dimensions(data: Mapping[str, Any], name: str) -> HyperparameterSpace:
     prefix = f"search space {name!r}: "
-    known = ("name", "learner", "source", "dimensions")
+    known = ("name", "learner", "teacher", "source", "dimensions")
     wrong = [f"unknown field {key!r}.{suggestion(str(key), known)}" for key in data if key not in known]
     wrong += [
-        f"{key}: expected text, got {data[key]!r}" for key in known[:3] if not isinstance(data.get(key) or "", str)
+        f"{key}: expected text, got {data[key]!r}" for key in known[:4] if not isinstance(data.get(key) or "", str)
     ]
     entries = data.get("dimensions")
     if not isinstance(entries, Mapping) or not entries:
@@ -136,7 +139,8 @@ def _parse_dimensions(data: Mapping[str, Any], name: str) -> HyperparameterSpace
         entries = {}
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, Condition] = {}
-    for key, entry in entries.items():
+    prefixed = f"{TEACHER}.{data['teacher']}." if isinstance(data.get("teacher"), str) else ""
+    for key, entry in _spread(entries, prefixed).items():
         try:
             dimensions[str(key)], condition = _parse_dimension(str(key), entry)
         except UsageError as error:
@@ -149,9 +153,28 @@ def _parse_dimensions(data: Mapping[str, Any], name: str) -> HyperparameterSpace
     return HyperparameterSpace(name, dimensions, conditions, data.get("learner"), data.get("source") or "")
 
 
+def _spread(entries: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the dimensions, those with a ``shape`` once for each entry of an array, the names of all behind ``prefix``."""
+    made: dict[str, Any] = {}
+    for key, entry in entries.items():
+        name = prefix + str(key)
+        if not isinstance(entry, Mapping) or "shape" not in entry:
+            made[name] = entry
+            continue
+        shape, one = entry["shape"], {field: value for field, value in entry.items() if field != "shape"}
+        sizes = list(shape) if isinstance(shape, list | tuple) else [shape]
+        if not sizes or any(
+            not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 1000 for size in sizes
+        ):
+            raise UsageError(f"dimension {name!r}: shape: expected whole numbers from 1 to 1000, got {shape!r}")
+        for index in itertools.product(*map(range, sizes)):
+            made[".".join([name, *map(str, index)])] = one
+    return made
+
+
 def _parse_dimension(name: str, entry: Any) -> tuple[Dimension, Condition | None]:
-    if not name.isidentifier():
-        raise UsageError("names are letters, digits and underscores")
+    if not name.isidentifier() and not _PARAMETER.fullmatch(name):
+        raise UsageError(f"names are letters, digits and underscores, or {TEACHER}.NAME.PARAMETER")
     if not isinstance(entry, Mapping):
         raise UsageError(f"expected a mapping such as {{type: float, low: 0, high: 1}}, got {entry!r}")
     kind = entry.get("type")

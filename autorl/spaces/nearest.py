@@ -23,7 +23,9 @@ def nearest_candidate(space: Space, values: Mapping[str, Any]) -> Candidate:
     flat = flatten(space)
 
     def value(name: str) -> Value:
-        return _nearest(flat.dimensions[name], values.get(name.rpartition(".")[2]))
+        parts = name.split(".")  # the names of parts, then the dimension's own, which may have dots itself
+        known = (own for own in (".".join(parts[i:]) for i in range(len(parts))) if own in values)
+        return _nearest(flat.dimensions[name], values.get(next(known, "")))
 
     return nested_candidate(space, flat.build(value))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ScheduleEntry,
         Search,
         Specification,
+        TeacherChoice,
     )
 
 
@@ -53,6 +54,7 @@ class Sections:
     evaluation: Evaluation
     seed: int = 0
     hurdle: Hurdle | None = None
+    teacher: TeacherChoice | None = None
     broken: Set[str] = frozenset()
 
     @classmethod
@@ -67,6 +69,7 @@ class Sections:
             specification.evaluation,
             specification.seeds.study,
             specification.hurdle,
+            specification.teacher,
         )
 
     def intact(self, *names: str) -> bool:

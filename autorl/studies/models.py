@@ -19,6 +19,7 @@ from autorl.studies.values import (
     Scalar,
     SpaceReference,
     StartReference,
+    TaskReference,
     TaskValue,
     Whole,
     complaint,
@@ -110,8 +111,38 @@ class EnvironmentSettings(Section):
         return self
 
 
+class TaskSettings(Section):
+    """Which tasks of an environment there are: those that a teacher may propose, and those that agents are scored on."""
+
+    vary: Mapping[str, Annotated[tuple[Number, Number], BeforeValidator(_interval)] | None] | None = Field(
+        None,
+        description="Dimensions of the task that a teacher varies, each with its range [low, high] (empty: its own); by default all.",
+    )
+    held_out: Whole | None = Field(
+        None, ge=1, le=100_000, description="Score agents on so many tasks, drawn once as without a curriculum."
+    )
+    seed: Whole = Field(0, ge=0, lt=2**32, description="Seed of the drawing, apart from all seeds of the study.")
+    grid: Whole | None = Field(
+        None, ge=2, le=1000, description="Score agents on the grid of so many values in each dimension, ends included."
+    )
+    named: Annotated[tuple[TaskReference, ...], BeforeValidator(as_entries)] = Field(
+        (), description="Score agents on these tasks: each a mapping of parameters, or the name of a level."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> TaskSettings:
+        given = [name for name in ("held_out", "grid", "named") if getattr(self, name)]
+        if len(given) > 1:
+            raise at(given[1], f"expected one of held_out, grid and named, beside {given[0]}")
+        return self
+
+
 class EnvironmentChoice(EnvironmentSettings):
     """One environment of a study, and its part in it."""
+
+    tasks: TaskSettings | None = Field(
+        None, description="Its tasks, if there are several: those that vary, and those that agents are scored on."
+    )
 
     role: Literal["train", "validation", "held_out"] = Field(
         "train",
@@ -135,6 +166,14 @@ class LearnerChoice(LearnerSettings):
         None,
         description="A learned objective to minimise, by name, or a loss graph itself; by default the algorithm's own loss.",
     )
+
+
+class TeacherChoice(Section):
+    """What sets the tasks that agents learn from."""
+
+    shorthand = "name"
+    name: str = Field(min_length=1, description="Name of the teacher, such as uniform, alp_gmm or plr.")
+    parameters: Mapping[str, Plain] = Field({}, description="Parameters that differ from the teacher's own.")
 
 
 class PolicyChoice(Section):
@@ -246,6 +285,10 @@ class Baselines(Section):
     objectives: Annotated[tuple[str, ...], BeforeValidator(as_entries)] = Field(
         (), description="Learned objectives, by name, that are tested with the default configuration."
     )
+    teachers: Annotated[tuple[str, ...], BeforeValidator(as_names)] = Field(
+        (),
+        description="Teachers, by name, that are tested with the default configuration; none: the environment's task alone.",
+    )
 
 
 class Expected(Section):
@@ -273,6 +316,9 @@ class Specification(Section):
     )
     learner: LearnerChoice | None = Field(
         None, description="What learns. Left out only where you score the candidates yourself."
+    )
+    teacher: TeacherChoice | None = Field(
+        None, description="What sets the tasks that agents learn from. Without it all episodes are of the same task."
     )
     search: Search | None = Field(
         None, description="What is searched, and how. Without it one configuration is trained."

@@ -53,7 +53,7 @@ def to_row(trial: Trial) -> Row:
     name = label(trial.arm, trial.phase, trial.number)
     if not is_arm(trial.arm) or trial.phase not in _PHASES or trial.number < 0:
         raise StudyError(
-            f"{name}: arm must be method, random, default or objective:NAME, phase one of {_PHASES}, number 0 or more"
+            f"{name}: arm must be method, random, default or objective:NAME, teacher:NAME, phase one of {_PHASES}, number 0 or more"
         )
     completed = trial.status is Status.COMPLETED
     if completed != (trial.score is not None and math.isfinite(trial.score)):

@@ -9,18 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UnknownNameError, UsageError, suggestion
+from autorl.spaces.plain_values import of_teacher
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.explain import remedy
 from autorl.studies.policy_references import policy_at, starts_at
 from autorl.studies.prior_references import prior_at
 from autorl.studies.problems import Path, shown
 from autorl.studies.space_references import space_at, unfit_dimensions
+from autorl.studies.teacher_references import shaping, teacher_problems
 
 if TYPE_CHECKING:
     from autorl.outer.budget.protocol import BudgetPolicy
     from autorl.outer.priors import Prior
     from autorl.spaces import Candidate, Space
-    from autorl.studies.models import EnvironmentSettings, LearnerSettings
+    from autorl.studies.models import EnvironmentSettings, LearnerSettings, ScheduleEntry
 
 _TRIED = 8
 
@@ -41,6 +43,8 @@ def unknown_references(sections: Sections) -> list[Finding]:
         if space is not None:
             found += _dimensions(sections, space, learner)
         found += _method(sections, space, learner)
+    if not found:
+        found += teacher_problems(sections, space, learner)
     if learner is not None and not found and sections.intact("search", "search.space", "schedule", "learner"):
         found += _too_short(sections, space, learner)
     return found
@@ -123,8 +127,13 @@ def _hyperparameters(s: Sections, learner: Any) -> list[Finding]:
     """Return the problems of the fixed hyperparameters and of a schedule's, and whether a training fits into the budget."""
     fixed = s.learner.hyperparameters if s.learner is not None else {}
     found = wrong_hyperparameters(learner, fixed, s.environments)
-    stages = [(("schedule", i, "hyperparameters"), entry.hyperparameters) for i, entry in enumerate(s.schedule or ())]
+    stages = [(("schedule", i, "hyperparameters"), _own(entry)) for i, entry in enumerate(s.schedule or ())]
     return [*found, *_wrong_values(learner, stages)] or _changing(s, learner)
+
+
+def _own(entry: ScheduleEntry) -> dict[str, Any]:
+    """Return the learner's own hyperparameters of an entry; a schedule may also change the teacher's parameters."""
+    return {name: value for name, value in entry.hyperparameters.items() if not of_teacher(name)}
 
 
 def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:
@@ -133,7 +142,7 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
         return
     fixed = dict(s.learner.hyperparameters) if s.learner is not None else {}
     if space is None:
-        tried = [{**fixed, **entry.hyperparameters} for entry in s.schedule or ()] or [fixed]
+        tried = [{**fixed, **_own(entry)} for entry in s.schedule or ()] or [fixed]
         bounds: dict[str, float] = {}
     else:
         tried = [{**fixed, **_searched(space, key)} for key in range(_TRIED)]
@@ -149,11 +158,11 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
 
 
 def _searched(space: Space, key: int) -> dict[str, Any]:
-    """Return the hyperparameters of a sample, without its loss graph: that has no length."""
+    """Return the hyperparameters of a sample, without its loss graph and its teacher: those have no length."""
     from autorl.spaces.plain_values import OBJECTIVE, plain_values
 
     values = plain_values(space, space.to_json(space.sample(key)))
-    return {name: value for name, value in values.items() if name != OBJECTIVE}
+    return {name: value for name, value in values.items() if name != OBJECTIVE and not of_teacher(name)}
 
 
 def _objective(s: Sections, learner: Any) -> list[Finding]:
@@ -190,7 +199,7 @@ def _changing(s: Sections, learner: Any) -> list[Finding]:
     from autorl.inner.protocol import is_traced
 
     fixed = s.learner.hyperparameters if s.learner is not None else {}
-    entries = [{**fixed, **entry.hyperparameters} for entry in s.schedule or ()]
+    entries = [{**fixed, **_own(entry)} for entry in s.schedule or ()]
     found = []
     for i, entry in enumerate(entries[1:], start=1):
         for name in sorted({*entry, *entries[0]}):
@@ -332,7 +341,7 @@ def _continuing(name: str, space: Space, learner: Any) -> Iterator[Finding]:
 
     searched = getattr(space, "searched", ())
     known = learner.Hyperparameters.__dataclass_fields__
-    static = [key for key in searched if key in known and not is_traced(learner.Hyperparameters, key)]
+    static = [key for key in searched if key in known and not is_traced(learner.Hyperparameters, key)] + shaping(space)
     if static:
         fitting = [
             other

@@ -27,6 +27,7 @@ from autorl.studies.models import (
     LearnerSettings,
     PolicyChoice,
     Specification,
+    TeacherChoice,
 )
 
 _KEYWORDS: Final = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
@@ -53,7 +54,7 @@ def json_schema(*, names: bool = False) -> dict[str, Any]:
     """
     study, comparison = _schema_of(Specification), _schema_of(Comparison)
     definitions: dict[str, Any] = {**study.pop("$defs"), **comparison.pop("$defs")}
-    for model in (EnvironmentSettings, EnvironmentChoice, LearnerSettings, LearnerChoice, PolicyChoice):
+    for model in (EnvironmentSettings, EnvironmentChoice, LearnerSettings, LearnerChoice, PolicyChoice, TeacherChoice):
         definitions[model.__name__] = _with_shorthand(definitions[model.__name__], str(model.shorthand))
     if names:
         _add_names(definitions, comparison["properties"])
@@ -95,6 +96,7 @@ def _with_shorthand(definition: Mapping[str, Any], field: str) -> dict[str, Any]
 def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
     """List what is known in the definitions, and in the fields of a comparison."""
     from autorl import catalogue
+    from autorl.curricula.teachers import TEACHERS
     from autorl.environments.registry import ENVIRONMENTS
     from autorl.inner.algorithms import ALGORITHMS
     from autorl.outer.budget.policies import POLICIES, WHOLE
@@ -105,6 +107,7 @@ def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
         ("EnvironmentChoice", "id", ENVIRONMENTS, True),
         ("LearnerSettings", "algorithm", ALGORITHMS, False),
         ("LearnerChoice", "algorithm", ALGORITHMS, False),
+        ("TeacherChoice", "name", TEACHERS, False),
     ):
         text, whole = definitions[section]["anyOf"]
         for place in (text, whole["properties"][field]):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError
+from autorl.spaces.plain_values import of_teacher
 from autorl.studies.consistency import Finding
 from autorl.studies.problems import Path
 
@@ -56,6 +57,8 @@ def unfit_dimensions(
     from autorl.inner.protocol import problems  # imports jax, which a study without a learner does not need
 
     known: Mapping[str, Any] = hyperparameters.__dataclass_fields__  # type: ignore[attr-defined]
+    # a teacher's are looked at with the teachers
+    dimensions = {name: dimension for name, dimension in dimensions.items() if not of_teacher(name)}
     unknown, meant = [name for name in dimensions if name not in known], getattr(space, "learner", None)
     if unknown and meant not in (None, algorithm):
         yield Finding(path, _for_another(space, str(meant), algorithm, unknown), space.name)

@@ -24,6 +24,7 @@ from autorl.studies.models import (
     Search,
     Seeds,
     Specification,
+    TeacherChoice,
 )
 from autorl.studies.overrides import Overrides, apply
 from autorl.studies.positions import Node
@@ -45,6 +46,7 @@ __all__ = [
     "Seeds",
     "Specification",
     "SpecificationError",
+    "TeacherChoice",
     "from_mapping",
     "json_schema",
     "load",

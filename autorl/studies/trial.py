@@ -10,8 +10,9 @@ from autorl.outer.protocol import Candidate, Status
 
 Arm = str
 """Who proposed it: ``method``, the study's own; ``random``, the random-search baseline; or nobody: ``default``, the default
-configuration, and ``objective:NAME``, a learned objective with it."""
+configuration, ``objective:NAME``, a learned objective with it, and ``teacher:NAME``, another teacher with it."""
 OBJECTIVE_ARM: Final = "objective:"
+TEACHER_ARM: Final = "teacher:"
 _MAIN_ARMS: Final = ("method", "random", "default")
 AT_HURDLE: Final = "hurdle"
 VALIDATION: Final = "validation"
@@ -24,11 +25,16 @@ Phase = Literal["search", "finalists", "test"]
 
 def is_arm(name: str) -> bool:
     """Return whether ``name`` is that of an arm."""
-    return name in _MAIN_ARMS or (name.startswith(OBJECTIVE_ARM) and len(name) > len(OBJECTIVE_ARM))
+    return name in _MAIN_ARMS or any(name.startswith(p) and len(name) > len(p) for p in (OBJECTIVE_ARM, TEACHER_ARM))
+
+
+def lessons_key(arm: Arm, phase: Phase, number: int) -> str:
+    """Return the key of the record under which stands what became of a trial's held-out tasks, and its teacher's diary."""
+    return f"lessons/{arm}/{phase}/{number}"
 
 
 def in_order(arms: Iterable[Arm]) -> list[Arm]:
-    """Return ``arms``, each once, the three main ones first and then the objectives by name."""
+    """Return ``arms``, each once, the three main ones first and then the objectives and teachers by name."""
     found = set(arms)
     return [*(arm for arm in _MAIN_ARMS if arm in found), *sorted(found - set(_MAIN_ARMS))]
 

@@ -28,6 +28,7 @@ from autorl.studies.models import (
     Section,
     Seeds,
     Specification,
+    TeacherChoice,
 )
 from autorl.studies.positions import MappingNode, Node
 from autorl.studies.problems import Path, Position, Problem, SpecificationError, dotted, shown
@@ -196,6 +197,7 @@ def _readable_study(data: Any, findings: Sequence[Finding]) -> Sections:
         evaluation=of.optional(Evaluation, "evaluation") or Evaluation(),
         seed=(of.optional(Seeds, "seeds") or Seeds()).study,
         hurdle=of.optional(Hurdle, "hurdle"),
+        teacher=of.optional(TeacherChoice, "teacher"),
         broken=frozenset(of.broken | _touched(Specification, findings)),
     )
 

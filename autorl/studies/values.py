@@ -118,6 +118,12 @@ PriorReference = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
 ]
 """A prior: auto, none, the path of its file, or the prior itself."""
+TaskReference = Annotated[
+    str | dict[str, Any],
+    PlainValidator(_name_or_mapping("the name of a level, or a mapping of task parameters")),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+"""A task: its name, or its parameters."""
 ObjectiveReference = Annotated[
     str | dict[str, Any],
     PlainValidator(_name_or_mapping("the name of a learned objective, or a loss graph {language, family, nodes}")),

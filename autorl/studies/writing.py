@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from autorl.studies.comparison_models import Comparison
 from autorl.studies.convert import model_fields, resolve
-from autorl.studies.models import EnvironmentSettings, Specification
+from autorl.studies.models import EnvironmentSettings, Specification, TaskSettings
 
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
 
@@ -43,6 +43,8 @@ def _mapping(section: BaseModel) -> dict[str, Any]:
         made["environment"] = made["environment"][0]
     if isinstance(section, EnvironmentSettings) and not section.task:
         del made["task"]
+    if isinstance(section, TaskSettings) and section.vary is not None:
+        made["vary"] = {name: bounds and list(bounds) for name, bounds in section.vary.items()}
     return made
 
 

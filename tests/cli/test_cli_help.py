@@ -17,6 +17,7 @@ from autorl.cli.app import app
 from autorl.studies.specification import json_schema
 
 VERBS = ["run", "resume", "list", "show", "report", "compare", "export", "schema", "doctor"]
+GROUPS = ["import", "prior", "objective", "curriculum"]
 HEAVY = {
     "jax",
     "jaxlib",
@@ -43,10 +44,10 @@ finally:
 
 def test_these_are_all_the_verbs():
     assert [command.name for command in app.registered_commands] == VERBS
-    assert [group.name for group in app.registered_groups] == ["import", "prior", "objective"]
+    assert [group.name for group in app.registered_groups] == GROUPS
 
 
-@pytest.mark.parametrize("verb", ["", *VERBS, "import", "prior", "objective"])
+@pytest.mark.parametrize("verb", ["", *VERBS, *GROUPS])
 def test_help_is_quick_and_imports_nothing_heavy(verb):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(

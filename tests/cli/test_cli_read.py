@@ -9,6 +9,7 @@ from command_line import call, experiment, write
 
 import autorl
 from autorl import catalogue
+from autorl.curricula.teachers import TEACHERS
 from autorl.environments.registry import environment_names
 from autorl.inner.algorithms import ALGORITHMS
 from autorl.outer.budget.policies import POLICIES
@@ -31,6 +32,7 @@ def listed(kind, *more):
         ("methods", lambda: METHODS),
         ("policies", lambda: POLICIES),
         ("learners", lambda: ALGORITHMS),
+        ("teachers", lambda: TEACHERS),
         ("environments", environment_names),
     ],
 )
@@ -60,6 +62,7 @@ def test_list_without_a_kind_is_all_kinds(finished):
         "methods",
         "policies",
         "learners",
+        "teachers",
         "environments",
         "studies",
     ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import networkx
 import numpy as np
 import pytest
@@ -231,3 +232,25 @@ def test_tasks_from_names_drawings_and_entries() -> None:
 def test_levels_that_are_none(overrides: dict[str, Any], message: str) -> None:
     with pytest.raises((UsageError, UnknownNameError), match=message):
         make_task(make_environment("maze:9x9"), overrides)
+
+
+def test_levels_are_points_and_every_point_is_a_level_that_can_be_played():
+    maze = make_environment("maze:13x13")
+    points = maze.task_points
+    for name in ("Labyrinth", "SixteenRooms2"):
+        level = named_level(name)
+        again = points.task(None, points.point(level))
+        assert all(np.array_equal(again[part], level[part]) for part in level)
+    anywhere = jax.random.uniform(jax.random.key(0), (200, points.dimensions))
+    anywhere = anywhere.at[:50, -2].set(anywhere[:50, -3])  # start and goal in one cell
+    assert bool(jnp.all(jax.vmap(lambda point: is_valid(points.task(None, point)))(anywhere)))
+    point = points.sample(jax.random.key(1))
+    assert int(points.task(None, point)["walls"].sum()) == maze.random_walls
+    walls, distance = points.described(points.point(named_level("Labyrinth")))
+    assert (round(float(walls) * 169 / 2), round(float(distance) * 24)) == (
+        int(named_level("Labyrinth")["walls"].sum()),
+        12,
+    )
+    edited = jax.vmap(points.edit, (0, None))(jax.random.split(jax.random.key(2), 100), point)
+    assert bool(jnp.all(jax.vmap(lambda one: is_valid(points.task(None, one)))(edited)))
+    assert 40 < int(jnp.sum(jnp.any(edited != point, axis=1))) < 90, "two edits of three change something"

@@ -321,6 +321,7 @@ def digest(name):
     return hashlib.sha256("".join(BOTH.fingerprint(p.candidate) for p in trials).encode()).hexdigest()
 
 
+@pytest.mark.bits
 def test_bits_are_the_same_in_another_process_with_more_devices():
     path = [os.path.dirname(__file__), *sys.path]
     code = f"import sys; sys.path[:] = {path!r}; import test_evolution_strategy as t; print(t.digest('CMA_ES'))"

@@ -8,14 +8,18 @@ import re
 import pytest
 
 from autorl import catalogue
+from autorl.curricula.tasks import TaskSpace
+from autorl.curricula.teachers import make_teacher
 from autorl.inner.algorithms import ALGORITHMS
 from autorl.inner.protocol import is_traced, problems
 from autorl.outer.population_based import changing_dimensions
 from autorl.spaces import Categorical, Condition, Fixed, Float, Int, load_space
+from autorl.spaces.plain_values import with_teacher
 
 SHIPPED = [name for name, path in catalogue.names("search_spaces").items() if path.parent.name == "search_spaces"]
-NAMES = [name for name in SHIPPED if not name.startswith("loss_")]
-LOSSES = [name for name in SHIPPED if name not in NAMES]
+CURRICULA = [name for name in SHIPPED if name.startswith("curriculum_")]
+LOSSES = [name for name in SHIPPED if name.startswith("loss_")]
+NAMES = [name for name in SHIPPED if name not in [*LOSSES, *CURRICULA]]
 EXPECTED = {
     "ppo_arlbench", "ppo_arlbench_minigrid", "ppo_arlbench_brax", "ppo_arlbench_full", "ppo_arlbench_pbt",
     "ppo_arlbench_minigrid_pbt", "dqn_arlbench", "dqn_arlbench_minigrid", "dqn_arlbench_full", "dqn_arlbench_pbt",
@@ -26,6 +30,7 @@ EXPECTED = {
     "ppo_hporlbench", "dqn_hporlbench", "sac_hporlbench", "ppo_hporlbench_dynamic",
     "ppo_hporlbench_extended", "dqn_hporlbench_extended", "sac_hporlbench_extended",
     "loss_value", "loss_td_given", "loss_td", "loss_policy_gradient", "loss_constants",
+    "curriculum_schedule", "curriculum_spdl",
 }  # fmt: skip
 
 
@@ -46,6 +51,18 @@ def test_space_fits_its_learner(name: str) -> None:
         assert problems(hyperparameters, space.perturb(key, candidate)) == []
     assert problems(hyperparameters, {n: d.from_unit(0.0) for n, d in space.dimensions.items()}) == []
     assert problems(hyperparameters, {n: d.from_unit(1.0) for n, d in space.dimensions.items()}) == []
+
+
+@pytest.mark.parametrize("name", CURRICULA)
+def test_spaces_of_curricula_are_sourced_and_within_what_their_teacher_can_be_given(name: str) -> None:
+    space = load_space(name)
+    assert space.name == name
+    assert re.search(r"[\w.], (19|20)\d\d", space.source), "a source names author and year"
+    (teacher,) = {dimension.split(".")[1] for dimension in space.dimensions}  # type: ignore[attr-defined]
+    made = make_teacher(teacher, TaskSpace.unit(2))
+    for key in range(20):
+        for candidate in (space.sample(key), space.perturb(key, space.sample(key))):
+            made.parameters(with_teacher(candidate, {"name": teacher, "parameters": {}})["teacher"]["parameters"])
 
 
 @pytest.mark.parametrize("name", LOSSES)

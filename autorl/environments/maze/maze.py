@@ -19,6 +19,7 @@ from jax import Array
 from autorl.environments.maze.edits import edit_level
 from autorl.environments.maze.level import is_valid, level_from_text, random_level
 from autorl.environments.maze.levels import named_level
+from autorl.environments.maze.points import MazePoints
 from autorl.environments.minigrid import codes
 from autorl.environments.minigrid.grid import act, board, default_task, ending, reward_at
 from autorl.environments.minigrid.view import observe_ahead
@@ -102,6 +103,11 @@ class Maze:
             )
         return task
 
+    @property
+    def task_points(self) -> MazePoints:
+        """Levels as points, for teachers."""
+        return MazePoints(self.size, self.random_walls)
+
     def sample_task(self, key: Array) -> dict[str, Array]:
         """Return a random level with ``random_walls`` walls, solvable or not."""
         return random_level(key, self.size, self.random_walls)
@@ -131,7 +137,7 @@ class Maze:
         reached = MazeState(after.position - 1, after.direction, after.time)
         reward = jnp.where(solved, reward_at(reached.time, self.max_episode_steps, default_task()), 0.0)
         late = reached.time >= self.max_episode_steps
-        return ending(self._observed(grid, reached), reached, reward, solved, late)
+        return ending(self._observed(grid, reached), reached, reward, solved, late)._replace(info={"success": solved})
 
     def _observed(self, grid: Array, state: MazeState) -> Array:
         if self.sees_all:

@@ -17,6 +17,7 @@ from autorl.interop.frameworks.mapping import (
     Translation,
     comments,
     objective_row,
+    teacher_row,
     translate,
     unless,
 )
@@ -92,6 +93,7 @@ PPO: Final = Algorithm(
         Row(("normalize_observations",), remark=_wrappers_remark),
         Row((), remark=_bounds_remark),
         objective_row(LIBRARY),
+        teacher_row(LIBRARY),
     ),
     (
         "a truncated episode counts as a terminated one there",

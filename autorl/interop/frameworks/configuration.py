@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autorl.errors import StudyError, UsageError
-from autorl.interop.export import best_schedule, winner_values
+from autorl.interop.export import best_schedule, teacher_of, winner_values
+from autorl.spaces.plain_values import with_teacher
 from autorl.studies.specification import EnvironmentChoice, Specification
 from autorl.studies.trial import Trial
 
@@ -83,12 +84,15 @@ def _configuration(
     learner = specification.learner
     assert learner is not None
     declared = ALGORITHMS.load(learner.algorithm).Hyperparameters
-    given = {
-        "objective": learner.objective,
-        **learner.hyperparameters,
-        **winner_values(specification, best.candidate),
-        **environment.hyperparameters,
-    }
+    given = with_teacher(
+        {
+            "objective": learner.objective,
+            **learner.hyperparameters,
+            **winner_values(specification, best.candidate),
+            **environment.hyperparameters,
+        },
+        teacher_of(specification),
+    )
     space = make_environment(environment.id).action_space
     return Configuration(
         title=title,

@@ -125,6 +125,18 @@ def objective_row(library: str) -> Row:
     return Row(("objective",), remark=remark)
 
 
+def teacher_row(library: str) -> Row:
+    """Return the row of the teacher, which no other library has."""
+
+    def remark(configuration: Configuration) -> str:
+        chosen = configuration.values["teacher"]
+        if chosen is None:
+            return ""
+        return f"teacher {chosen['name']!r}: {library} trains on one task. NOT the same training; see: autorl curriculum show"
+
+    return Row(("teacher",), remark=remark)
+
+
 def covered(rows: Iterable[Row]) -> list[str]:
     """Return every hyperparameter that ``rows`` speak of."""
     return [name for row in rows for name in row.ours]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from autorl.interop.frameworks.configuration import Configuration
-from autorl.interop.frameworks.mapping import ABSENT, Algorithm, Row, objective_row, whole_iterations
+from autorl.interop.frameworks.mapping import ABSENT, Algorithm, Row, objective_row, teacher_row, whole_iterations
 
 LIBRARY: Final = "Stable-Baselines3"
 NO_CLIPPING: Final = 1e6
@@ -127,6 +127,7 @@ PPO: Final = Algorithm(
         Row((), f"{AROUND}.rescale", _rescaled),
         Row((), f"{AROUND}.total_timesteps", lambda c: whole_iterations(c, rollout(c))),
         objective_row(LIBRARY),
+        teacher_row(LIBRARY),
     ),
     ("advantages are divided by their unbiased standard deviation there, by the biased one here",),
 )

@@ -1,0 +1,84 @@
+"""Held-out tasks of a study: how agents do in them on average, in the middle, and in the worst of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autorl.analysis.scores import all_environments, arm_name, count, number
+from autorl.analysis.statistics import iqm
+from autorl.analysis.tables import Column, Table
+from autorl.studies.trial import Arm, Json
+
+WORST = 0.1
+"""Share of the tasks that the conditional value at risk is the mean of."""
+Array = NDArray[np.float64]
+
+
+def cvar(values: Array, share: float = WORST) -> float:
+    """Return the mean of the worst ``share`` of ``values`` [N] (rounded up), the conditional value at risk."""
+    worst = np.sort(np.asarray(values, np.float64))[: max(1, math.ceil(share * len(values)))]
+    return float(worst.mean())
+
+
+def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
+    """Return ``{arm: {tasks, seeds, success, returns}}`` of the test trainings; empty if the study has no held-out tasks.
+
+    ``success`` and ``returns`` are ``{mean, iqm, cvar}`` over tasks, each the mean over trainings; of success, a training without a last
+    evaluation counts 0 in every task. Success is what the environment reports, or else the score within [0, 1], if there is a score range.
+
+    Args:
+        lessons: Of each arm, as the record keeps them.
+        specification: The study's, as plain data.
+    """
+    environments = all_environments(specification)
+    found: Json = {}
+    for arm, own in lessons.items():
+        done = [one for one in own if one["tasks"]]
+        if not done:
+            continue
+        known = [_successes(one, environments[one["environment"]]) for one in done]
+        success = None
+        if all(values is not None for values in known):
+            failed = [np.zeros(1)] * (len(own) - len(done))
+            success = _statistics([*(values for values in known if values is not None), *failed])
+        found[arm] = {
+            "tasks": max(len(one["tasks"]) for one in done),
+            "seeds": len(own),
+            "success": success,
+            "returns": _statistics([np.asarray(one["tasks"]) for one in done]),
+        }
+    return found
+
+
+def _statistics(trainings: Sequence[Array]) -> Json:
+    rows = [(float(np.mean(v)), iqm(v), cvar(v)) for v in trainings]
+    return dict(zip(("mean", "iqm", "cvar"), (float(x) for x in np.mean(rows, axis=0)), strict=True))
+
+
+def _successes(lesson: Json, environment: Mapping[str, Any]) -> Array | None:
+    if lesson["successes"]:
+        return np.asarray(lesson["successes"], np.float64)
+    if not environment.get("score_range"):
+        return None
+    low, high = environment["score_range"]
+    return np.clip((np.asarray(lesson["tasks"], np.float64) - low) / (high - low), 0.0, 1.0)
+
+
+def held_out_table(result: Json) -> Table:
+    """Return one row an arm: success in the held-out tasks (return, where there is no success)."""
+    rows = []
+    for arm, own in result["held_out"].items():
+        kind, word = ("returns", "return") if own["success"] is None else ("success", "success")
+        values = [number(own[kind][name]) for name in ("mean", "iqm", "cvar")]
+        rows.append((arm_name(arm, result["method"]), word, *values, count(own["tasks"])))
+    names = ("mean", "IQM", f"CVaR {WORST:.0%}", "tasks")
+    columns = (Column("arm", right=False), Column("of", right=False), *map(Column, names))
+    note = (
+        f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks."
+    )
+    return Table("Held-out tasks", columns, tuple(rows), frozenset(), note)

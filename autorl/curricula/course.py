@@ -1,0 +1,123 @@
+"""From the teacher in a candidate to what learners run: its parameters as data, itself as the structure of the program.
+
+In a trial's plan a teacher is plain data, ``{"name": "spdl", "parameters": {...}}``, so that it can be recorded and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from autorl.curricula.protocol import Feedback, Proposal, Teacher
+from autorl.curricula.tasks import TaskSpace
+from autorl.curricula.teachers import make_teacher
+from autorl.environments.check import reports_success
+from autorl.environments.protocol import Environment, Task
+from autorl.environments.task_points import BoxPoints, TaskPoints
+from autorl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TaughtCourse:
+    """A teacher in the tasks of an environment (`autorl.inner.teaching.Course`).
+
+    Returns are told as scores: 0 and 1 at the ends of the environment's score range, themselves where it has none. Values are told on the
+    same scale, and value losses in units of the range.
+
+    Attributes:
+        parameters: The teacher's, a pytree.
+        low: float32 scalar; the return that counts as 0.
+        width: float32 scalar; from there to the return that counts as 1.
+        teacher: The teacher, over [0, 1]^D.
+        points: What points mean.
+        reports: Whether the environment reports successes. If not, the score of an episode within [0, 1] is its success.
+    """
+
+    parameters: Any
+    low: Any
+    width: Any
+    teacher: Teacher[Any]
+    points: TaskPoints
+    reports: bool
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a task."""
+        return self.points.dimensions
+
+    @property
+    def features(self) -> int:
+        """Features of a task."""
+        return len(self.points.features)
+
+    def init(self, key: Array) -> Any:
+        """Return the teacher's first state."""
+        return self.teacher.init(key, self.parameters)
+
+    def propose(self, state: Any, key: Array, n: int) -> tuple[Array, Array]:
+        """Return n points and whether to learn from each."""
+        proposal: Proposal = self.teacher.propose(self.parameters, state, key, n)
+        return proposal.tasks, proposal.train
+
+    def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
+        """Return the state after n episodes."""
+        scores = (episodes["returns"] - self.low) / self.width
+        successes = episodes["successes"]
+        feedback = Feedback(
+            returns=scores,
+            successes=successes if self.reports else jnp.clip(scores, 0.0, 1.0),
+            values=(episodes["values"] - self.low) / self.width,
+            positive_value_losses=episodes["positive_value_losses"] / self.width,
+            absolute_value_losses=episodes["absolute_value_losses"] / self.width,
+        )
+        return self.teacher.update(self.parameters, state, points, feedback)
+
+    def task(self, default: Task, point: Array) -> Task:
+        """Return ``default`` with what the teacher sets."""
+        return self.points.task(default, point)
+
+    def described(self, points: Array) -> Array:
+        """Return the features of ``points`` [n, D]."""
+        return jax.vmap(self.points.described)(points)
+
+
+jax.tree_util.register_dataclass(
+    TaughtCourse, data_fields=["parameters", "low", "width"], meta_fields=["teacher", "points", "reports"]
+)
+
+
+def teacher_for(name: str, points: TaskPoints) -> Teacher[Any]:
+    """Return the teacher called ``name`` over the tasks that ``points`` writes; raise `UnknownNameError` if there is none."""
+    d = points.dimensions
+    if isinstance(points, BoxPoints):
+        return make_teacher(name, TaskSpace.unit(d))
+    return make_teacher(name, TaskSpace((0.0,) * d, (1.0,) * d, points.sample, points.edit))  # type: ignore[arg-type]
+
+
+def make_course(
+    choice: Mapping[str, Any],
+    environment: Environment,
+    points: TaskPoints,
+    score_range: tuple[float, float] | None,
+) -> TaughtCourse:
+    """Return the course that ``choice`` (``{name, parameters}``) names, in ``environment``.
+
+    Raises:
+        UsageError: No such teacher, wrong parameters, or a need of successes where there are none.
+    """
+    teacher = teacher_for(choice["name"], points)
+    parameters = teacher.parameters(choice.get("parameters") or {})
+    low, high = score_range or (0.0, 1.0)
+    reports = reports_success(environment)
+    if "successes" in teacher.needs(parameters) and not reports and score_range is None:
+        raise UsageError(
+            f"teacher {choice['name']!r} needs successes, which {environment.name!r} does not report; give the environment a "
+            "score_range, whose ends then count as 0 and 1"
+        )
+    return TaughtCourse(parameters, np.float32(low), np.float32(high - low), teacher, points, reports)

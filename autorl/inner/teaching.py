@@ -1,0 +1,255 @@
+"""Learning under a teacher: every environment of a member plays tasks of its own, and the teacher hears what became of them.
+
+When an episode ends, its environment takes the next task of the teacher's last proposal, and a new proposal is made when that one is
+used up. The teacher is told of all episodes that ended once a rollout, in the order in which they ended (by step, then by environment).
+All of it is part of a learner's training state, so a segment, a frozen member or a checkpoint needs nothing of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from autorl.environments.autoreset import batched_reset, reset_where
+from autorl.environments.protocol import Environment, State, Step, Task
+from autorl.inner.diary import Diary, Episodes, empty_diary, written
+
+PROPOSED = 4
+"""Tasks of a proposal, for each environment: as many as rarely end within a rollout."""
+_PROPOSE = 0x50524F50
+"""Folded into a step's key for a proposal; large, as the constant of resets is."""
+
+
+@runtime_checkable
+class Course(Protocol):
+    """A teacher with its parameters, in the task space of an environment: a pytree, its parameters leaves. Tasks are points of [0, 1]^D."""
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a task, D."""
+
+    @property
+    def features(self) -> int:
+        """Numbers that the diary keeps of a task, F."""
+
+    def init(self, key: Array) -> Any:
+        """Return the teacher's first state."""
+
+    def propose(self, state: Any, key: Array, n: int) -> tuple[Array, Array]:
+        """Return n points, float32 [n, D], and whether to learn from each, bool [n]."""
+
+    def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
+        """Return the state after n episodes; those with a return that is not finite say nothing.
+
+        ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses.
+        """
+
+    def task(self, default: Task, point: Array) -> Task:
+        """Return ``default`` with what the teacher sets, at ``point`` [D]."""
+
+    def described(self, points: Array) -> Array:
+        """Return points [n, D] as the diary describes them, float32 [n, F] within [0, 1]."""
+
+
+class Desk(NamedTuple):
+    """What B environments play, and what they have next.
+
+    Attributes:
+        points: float32 [B, D]; tasks of the episodes under way.
+        train: bool [B]; whether to learn from them.
+        success: float32 [B]; the greatest success that an episode has reported; 0 where none is reported.
+        value: float32 [B]; the agent's value of an episode's first observation.
+        positive: float32 [B]; sum of positive advantages so far.
+        absolute: float32 [B]; sum of absolute advantages so far.
+        steps: int32 [B]; steps so far, of those that ended rollouts told of.
+        next_points: float32 [Q, D]; the proposal.
+        next_train: bool [Q].
+        used: int32; how many of it are taken.
+    """
+
+    points: Array
+    train: Array
+    success: Array
+    value: Array
+    positive: Array
+    absolute: Array
+    steps: Array
+    next_points: Array
+    next_train: Array
+    used: Array
+
+
+class Lessons(NamedTuple):
+    """All that a training holds of its teacher.
+
+    Attributes:
+        teacher: The teacher's own state.
+        desk: Of the environments.
+        diary: What was played.
+    """
+
+    teacher: Any
+    desk: Desk
+    diary: Diary
+
+
+class Played(NamedTuple):
+    """What B environments played during a step, each [B] (and [T, B] of a rollout).
+
+    Attributes:
+        points: float32 [B, D]; the tasks.
+        train: bool [B]; whether to learn from it.
+        success: float32 [B]; the greatest success of the episode up to and with this step.
+    """
+
+    points: Array
+    train: Array
+    success: Array
+
+
+def start_lessons(
+    course: Course, environment: Environment, task: Task, key: Array, count: int
+) -> tuple[Lessons, Array, State]:
+    """Return (lessons, observations, states) of ``count`` environments, each at the start of a task that the teacher proposes."""
+    teacher_key, propose_key, reset_key = jax.random.split(key, 3)
+    teacher = course.init(teacher_key)
+    points, train = course.propose(teacher, propose_key, PROPOSED * count)
+    none = jnp.zeros(count, jnp.float32)
+    desk = Desk(
+        points=points[:count],
+        train=train[:count],
+        **dict.fromkeys(("success", "value", "positive", "absolute"), none),
+        steps=jnp.zeros(count, jnp.int32),
+        next_points=points,
+        next_train=train,
+        used=jnp.int32(count),
+    )
+    tasks = _tasks(course, task, desk.points)
+    observation, state = batched_reset(environment, jax.random.split(reset_key, count), tasks, task_axis=0)
+    return Lessons(teacher, desk, empty_diary(course.features)), observation, state
+
+
+def taught_step(
+    course: Course, environment: Environment, keys: Array, states: State, actions: Array, task: Task, lessons: Lessons
+) -> tuple[Step, Array, State, Lessons, Played]:
+    """Advance B environments, each in its task; where an episode ended, start the next task.
+
+    Returns:
+        As `autorl.environments.autoreset.batched_step_or_reset`; then the lessons, and what was played in this step.
+    """
+    desk = lessons.desk
+    tasks = _tasks(course, task, desk.points)
+    steps: Step = jax.vmap(environment.step)(keys, states, actions, tasks)
+    reported = steps.info.get("success")
+    success = desk.success if reported is None else jnp.maximum(desk.success, reported.astype(jnp.float32))
+    done = steps.terminated | steps.truncated
+    key = jax.random.fold_in(keys[0], _PROPOSE)
+    after = lax.cond(jnp.any(done), lambda: _handed_out(course, lessons.teacher, desk, done, key), lambda: desk)
+    observations, next_states = reset_where(
+        environment, keys, done, steps, lambda: (_tasks(course, task, after.points), 0)
+    )
+    after = after._replace(success=jnp.where(done, 0.0, success))
+    played = Played(desk.points, desk.train, success)
+    return steps, observations, next_states, lessons._replace(desk=after), played
+
+
+def _tasks(course: Course, default: Task, points: Array) -> Task:
+    return jax.vmap(course.task, (None, 0))(default, points)
+
+
+def _handed_out(course: Course, teacher: Any, desk: Desk, done: Array, key: Array) -> Desk:
+    """Return the desk with new tasks for the environments that are ``done`` [B]."""
+    size, due = len(desk.next_points), jnp.sum(done, dtype=jnp.int32)
+    points, train, used = lax.cond(
+        desk.used + due > size,
+        lambda: (*course.propose(teacher, key, size), jnp.int32(0)),
+        lambda: (desk.next_points, desk.next_train, desk.used),
+    )
+    place = jnp.clip(used + jnp.cumsum(done) - 1, 0, size - 1)
+    return desk._replace(
+        points=jnp.where(done[:, None], points[place], desk.points),
+        train=jnp.where(done, train[place], desk.train),
+        next_points=points,
+        next_train=train,
+        used=used + due,
+    )
+
+
+def told(
+    course: Course,
+    lessons: Lessons,
+    played: Played,
+    done: Array,
+    returns: Array,
+    values: Array,
+    advantage: Array,
+    part: Array,
+) -> Lessons:
+    """Return the lessons after a rollout of T steps of B environments: the teacher has heard of the episodes that ended.
+
+    Args:
+        course: The teacher.
+        lessons: As the rollout left them.
+        played: [T, B].
+        done: bool [T, B]; whether an episode ended with this step.
+        returns: float32 [T, B]; undiscounted, of the episode up to and with this step.
+        values: float32 [T, B]; the agent's, of the observations acted on.
+        advantage: float32 [T, B]; generalised advantages.
+        part: float32 scalar; the part of the training done.
+    """
+    desk, ends = _summed(lessons.desk, done, values, advantage)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (played, done, returns, ends))
+    tasks, ended, totals, (value, positive, absolute) = flat
+    episodes = {
+        "returns": totals,
+        "successes": tasks.success,
+        "values": value,
+        "positive_value_losses": positive,
+        "absolute_value_losses": absolute,
+    }
+    teacher = _heard(course, lessons.teacher, tasks.points, episodes, ended, len(desk.next_points))
+    # what is left of the proposal was made before the teacher heard this
+    desk = desk._replace(used=jnp.where(jnp.any(ended), len(desk.next_points), desk.used))
+    told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train)
+    return Lessons(teacher, desk, written(lessons.diary, told_of, part))
+
+
+def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[Desk, tuple[Array, Array, Array]]:
+    """Return the desk after a rollout, and of each step [T, B] (first value, mean positive, mean absolute advantage) of its episode."""
+
+    def step(now: Desk, row: tuple[Array, Array, Array]) -> tuple[Desk, tuple[Array, Array, Array]]:
+        ends, value, gain = row
+        steps = now.steps + 1
+        first = jnp.where(now.steps == 0, value, now.value)
+        positive, absolute = now.positive + jnp.maximum(gain, 0.0), now.absolute + jnp.abs(gain)
+        after = now._replace(
+            value=first,
+            positive=jnp.where(ends, 0.0, positive),
+            absolute=jnp.where(ends, 0.0, absolute),
+            steps=jnp.where(ends, 0, steps),
+        )
+        return after, (first, positive / steps, absolute / steps)
+
+    return lax.scan(step, desk, (done, values, advantage))
+
+
+def _heard(course: Course, teacher: Any, points: Array, episodes: Mapping[str, Array], ended: Array, size: int) -> Any:
+    """Return the teacher after the ``ended`` of N steps [N], told of at most ``size`` at once; a rollout ends few episodes."""
+    count = jnp.sum(ended, dtype=jnp.int32)
+    order = jnp.argsort(~ended, stable=True)
+
+    def more(carry: tuple[Array, Any]) -> Array:
+        return carry[0] < count
+
+    def hear(carry: tuple[Array, Any]) -> tuple[Array, Any]:
+        start, state = carry
+        number = start + jnp.arange(size)
+        rows = order[jnp.minimum(number, len(order) - 1)]
+        own = {name: jnp.where(number < count, channel[rows], jnp.nan) for name, channel in episodes.items()}
+        return start + size, course.update(state, points[rows], own)
+
+    return lax.while_loop(more, hear, (jnp.int32(0), teacher))[1]

@@ -1,0 +1,60 @@
+"""Held-out tasks and curricula, from numbers that can be added up by hand."""
+
+import numpy as np
+import pytest
+
+from autorl.analysis.curriculum import curriculum, curriculum_figure, curriculum_table
+from autorl.analysis.held_out import cvar, held_out_summary, held_out_table
+
+
+def lesson(tasks, successes=(), diary=None, environment=0):
+    return {"environment": environment, "seed": 1, "tasks": tasks, "successes": list(successes), "diary": diary}
+
+
+def test_cvar_is_the_mean_of_the_worst_tasks():
+    values = np.arange(20.0)
+    assert (cvar(values), cvar(values, 0.01), cvar(values, 1.0)) == (0.5, 0.0, 9.5)
+
+
+def test_success_is_what_was_reported_or_the_score_and_a_failed_training_has_none():
+    ten = [float(i) for i in range(10)]
+    lessons = {"method": [lesson(ten), lesson([])], "random": [lesson(ten, [1.0] * 10)]}
+    found = held_out_summary(lessons, {"environment": {"id": "e", "score_range": [0, 5]}})
+    scores = np.clip(np.array(ten) / 5, 0, 1)
+    assert found["method"]["success"]["mean"] == pytest.approx(scores.mean() / 2)
+    assert found["method"]["success"]["cvar"] == 0.0
+    assert found["method"]["returns"] == {"mean": 4.5, "iqm": 4.5, "cvar": 0.0}
+    assert found["random"]["success"] == {"mean": 1.0, "iqm": 1.0, "cvar": 1.0}
+    table = held_out_table({"held_out": found, "method": "tpe"})
+    assert [row[:2] for row in table.rows] == [("tpe", "success"), ("random search", "success")]
+    assert held_out_summary({"method": [lesson(ten)]}, {"environment": "e"})["method"]["success"] is None
+
+
+def test_a_curriculum_is_read_from_diaries():
+    episodes = np.zeros((20, 1, 16), int)
+    episodes[0, 0, 0], episodes[10, 0, 15] = 3, 1
+    diary = {
+        "episodes": episodes.tolist(),
+        "returns": (episodes * 2.0).tolist(),
+        "successes": (episodes * 0.5).tolist(),
+        "unlearned": [25] + [0] * 19,
+    }
+    found = curriculum([lesson([], diary=diary), lesson([], diary=diary)], [("width", 0.0, 16.0)], 1000)
+    assert (found["trainings"], found["env_steps"], found["unlearned"]) == (2, 2000, 50)
+    assert found["until"][:2] == [50, 100]
+    assert (found["returns"][0][0][0], found["returns"][1][0][0]) == (2.0, None)
+    table = curriculum_table(found, reports_success=True)
+    assert [column.name for column in table.columns] == [
+        "env steps",
+        "episodes",
+        "width",
+        "return",
+        "success",
+        "learned from",
+    ]
+    assert table.rows[0] == ("100", "6", "0.5000", "2.00", "0.5000", "75%")
+    assert table.rows[5][:3] == ("600", "2", "15.50")
+    assert table.rows[1][2:] == ("-", "-", "-", "100%")
+    assert "50 of them not learned from" in table.note
+    assert len(curriculum_figure(found, "study").axes) == 4, "two maps, each with its colours"
+    assert curriculum([lesson([1.0])], [("width", 0.0, 1.0)], 1000) == {}

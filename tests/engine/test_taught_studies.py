@@ -1,0 +1,101 @@
+"""Whole studies under a teacher, tiny: candidates, baselines, held-out tasks, what is recorded, and what is exported."""
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import autorl
+from autorl.cli.app import app
+from autorl.studies.record import Record
+from autorl.studies.specification import from_mapping
+from autorl.studies.trial import COMPILED
+
+pytestmark = pytest.mark.slow
+
+SMALL = {"n_envs": 2, "n_steps": 64, "minibatch_size": 64, "update_epochs": 1, "hidden_size": 4, "n_layers": 1}
+UNIT = {"type": "float", "low": 0.0, "high": 1.0}
+STUDY = {
+    "environment": {
+        "id": "point_mass:gate-2d-visible",
+        "task": {"gate_width": 1.5},
+        "score_range": [0, 60],
+        "tasks": {"grid": 2},
+    },
+    "learner": {"algorithm": "ppo", "hyperparameters": SMALL},
+    "teacher": {"name": "schedule", "parameters": {"knots": 2, "horizon": 10}},
+    "search": {
+        "space": {
+            "parts": {
+                "hyperparameters": {
+                    "dimensions": {"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "scale": "log"}}
+                },
+                "curriculum": {
+                    "teacher": "schedule",
+                    "dimensions": {"means": {**UNIT, "shape": [2, 2]}, "uniform": UNIT},
+                },
+            }
+        },
+        "method": "tpe",
+    },
+    "budget": {"trainings": 3, "env_steps": 512},
+    "seeds": {"tuning": 1, "test": 2},
+    "evaluation": {"episodes": 8, "points": 2},
+    "finalists": 2,
+    "baselines": {"random": False, "teachers": ["uniform", "none"]},
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return autorl.run(STUDY, name="taught", root=tmp_path_factory.mktemp("studies"))
+
+
+def test_every_arm_is_scored_on_the_same_held_out_tasks(study):
+    tested = {t.arm: t for t in study.trials(None, "test")}
+    assert set(tested) == {"method", "default", "teacher:uniform", "teacher:none"}
+    for trial in tested.values():
+        for k, lesson in enumerate(study.lessons(trial)):
+            assert len(lesson["tasks"]) == len(lesson["successes"]) == 4
+            assert np.mean(lesson["tasks"]) / 60 == pytest.approx(trial.scores[0][k]), "the score is their mean"
+    assert set(study.result["held_out"]) == set(tested)
+
+
+def test_what_was_played_is_recorded_of_all_that_had_a_teacher(study):
+    for trial in study.trials(None, None):
+        diaries = [lesson["diary"] for lesson in study.lessons(trial)]
+        if trial.arm == "teacher:none":
+            assert diaries == [None, None]
+            continue
+        for diary in diaries:
+            episodes = np.array(diary["episodes"])
+            assert (episodes.sum(axis=2)[:, 0] == episodes.sum(axis=2)[:, 1]).all()
+            assert 4 <= episodes[:, 0].sum() <= 512
+    assert all(t.ledger.train_env_steps == 512 * len(t.seeds) for t in study.trials(None, None)), "equal work"
+
+
+def test_one_program_serves_all_candidates_of_a_teacher(study):
+    with Record.open(study.folder.record, readonly=True) as record:
+        compiled = record.meta(COMPILED)
+    taught = [one["static"].get("teacher") for one in compiled]
+    assert sorted(map(str, taught)) == ["None", "TaughtCourse", "TaughtCourse"], "the schedule, uniform, and none"
+
+
+def test_the_winner_can_be_exported_and_trained_again(study):
+    exported = yaml.safe_load(study.export())
+    parameters = exported["teacher"]["parameters"]
+    assert (exported["teacher"]["name"], parameters["knots"], np.shape(parameters["means"])) == ("schedule", 2, (2, 2))
+    assert parameters["uniform"] == study.best["curriculum"]["teacher.schedule.uniform"]
+    again = from_mapping(exported)
+    assert again.teacher.parameters["means"] == parameters["means"]
+    assert "teacher" not in str(exported["learner"])
+
+
+def test_the_command_line_shows_the_curriculum(study):
+    found = CliRunner().invoke(app, ["curriculum", "show", str(study.path), "--trial", "1"])
+    assert found.exit_code == 0, found.output
+    assert "gate_position" in found.output
+    (picture,) = study.folder.figures.glob("curriculum-method-search-1-0.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    shown = CliRunner().invoke(app, ["curriculum", "show", str(study.path), "--arm", "teacher:none"])
+    assert "without a teacher" in str(shown.exception)
