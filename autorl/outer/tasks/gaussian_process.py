@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dsymv
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from autorl.outer.tasks.protocol import Floats
@@ -76,8 +77,10 @@ class GaussianProcess:
 
     def _factor(self, squares: Floats) -> tuple[Floats, Floats]:
         """Return the Cholesky factor of the covariance of the values, and the part of it that is not noise."""
-        smooth = self.scale * np.exp(-squares / (2 * self.length**2))
-        factor, failed = dpotrf(smooth + self.noise * np.eye(len(squares)), lower=1, clean=1)
+        smooth = self.scale * np.exp(squares * (-0.5 / self.length**2))
+        covariance = smooth.copy()
+        covariance.flat[:: len(smooth) + 1] += self.noise
+        factor, failed = dpotrf(covariance, lower=1, clean=1)
         assert not failed, "a kernel with noise on its diagonal is positive definite"
         return factor, smooth
 
@@ -86,23 +89,22 @@ class GaussianProcess:
         n, residual = len(values), values - self.mean
         factor, smooth = self._factor(squares)
         lower, _ = dpotri(factor, lower=1)
-        inverse = np.tril(lower) + np.tril(lower, -1).T
-        weights = inverse @ residual
-        likelihood = (
-            -0.5 * residual @ weights - np.log(np.diagonal(factor)).sum() - 0.5 * n * math.log(2 * math.pi)
-        )
-        outer = weights[:, None] * weights - inverse
-        by_scale = 0.5 * (outer * smooth).sum() / self.scale
-        by_length = 0.5 * (outer * smooth * squares).sum() / self.length**3
-        by_noise = 0.5 * np.trace(outer)
-        softened = np.array([1.0, *(1 / (1 + np.exp(-self.raw[1:])))])
-        slope = np.array([weights.sum(), by_scale, by_length, by_noise]) * softened
+        weights = dsymv(1.0, lower, residual, lower=1)
+        likelihood = -0.5 * (residual @ weights) - np.log(factor.diagonal()).sum() - 0.5 * n * math.log(2 * math.pi)
+        # sums over symmetric matrices, from one triangle of the inverse
+        half, stretched = lower.T, smooth * squares
+        diagonal = half.diagonal()
+        by_scale = 0.5 * (weights @ smooth @ weights - 2 * np.vdot(half, smooth)) / self.scale + 0.5 * diagonal.sum()
+        by_length = 0.5 * (weights @ stretched @ weights - 2 * np.vdot(half, stretched)) / self.length**3
+        by_noise = 0.5 * (weights @ weights - diagonal.sum())
+        softened = 1 / (1 + np.exp(-self.raw[1:]))
+        slope = np.array([weights.sum(), *(softened * (by_scale, by_length, by_noise))])
         return -float(likelihood) / n, -slope / n
 
 
 def softplus(x: float) -> float:
     """Return log(1 + e^x)."""
-    return float(np.logaddexp(0.0, x))
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 def _squares(a: Floats, b: Floats) -> Floats:

@@ -117,28 +117,39 @@ class MMbtl(_Model):
         draws = generator(derive(self.seed, "cluster candidates"))
         return draws.permutation(len(self.tasks))[:CANDIDATES]
 
+    @cached_property
+    def _apart(self) -> Floats:
+        """L1 distances of candidates and tasks, float [c, N]."""
+        return self._distances(self.tasks[self._candidates])
+
     def _by_cluster(self, chosen: tuple[int, ...]) -> int:
-        old = np.abs(self.tasks[list(chosen)][:, None] - self.tasks[None]).sum(axis=-1).min(axis=0)
-        centres, sums = self._rested(self.tasks[self._candidates], old)
+        old = self._distances(self.tasks[list(chosen)]).min(axis=0)
+        centres, sums = self._rested(old)
         return self._nearest(centres[np.argmin(sums)], chosen)
 
-    def _rested(self, centres: Floats, old: Floats) -> tuple[Floats, Floats]:
-        """Return where each of ``centres`` [c, d] comes to rest, and the sum over tasks of the distance to the nearest, float [c]."""
-        member = self._distances(centres) <= old
+    def _rested(self, old: Floats) -> tuple[Floats, Floats]:
+        """Return where a centre from each candidate rests, float [c, d], and the sum over tasks of the distance to the nearest centre.
+
+        ``old``, float [N], are the distances of the tasks to those that were trained on.
+        """
+        centres, near = self.tasks[self._candidates], self._apart.copy()
+        member, moving = near <= old, np.arange(len(centres))
         for _ in range(300):
-            sizes = member.sum(axis=1, keepdims=True)
-            moved = np.where(sizes > 0, member @ self.tasks / np.maximum(sizes, 1), centres)
-            if np.all(np.abs(moved - centres) < 1e-6):
+            inside = member[moving]
+            sizes = inside.sum(axis=1, keepdims=True)
+            moved = np.where(sizes > 0, inside @ self.tasks / np.maximum(sizes, 1), centres[moving])
+            goes = np.any(np.abs(moved - centres[moving]) >= 1e-6, axis=1)
+            moving = moving[goes]
+            if not len(moving):
                 break
-            centres = moved
-            near = self._distances(centres)
+            centres[moving] = moved[goes]
+            near[moving] = self._distances(centres[moving])
             # a task changes sides for a gain only
-            member = np.where(member, near <= old, near < old)
-        return moved, np.minimum(self._distances(moved), old).sum(axis=1)
+            member[moving] = np.where(member[moving], near[moving] <= old, near[moving] < old)
+        return centres, np.minimum(near, old).sum(axis=1)
 
     def _distances(self, centres: Floats) -> Floats:
-        distances: Floats = np.abs(centres[:, None] - self.tasks[None]).sum(axis=-1)
-        return distances
+        return sum(np.abs(at[:, None] - along) for at, along in zip(centres.T, self.tasks.T, strict=True))
 
 
 class MgpMbtl(MMbtl):

@@ -28,7 +28,12 @@ def slopes(tasks: Floats, chosen: list[int], rows: Floats) -> Floats:
 
 def losses(tasks: Floats, slopes: Floats) -> Floats:
     """Return what transfer from each task to each costs, float [N, N]."""
-    cost: Floats = -(sides(tasks, tasks) @ slopes)
+    d, cost = tasks.shape[1], np.zeros((len(tasks), len(tasks)))
+    for along, lower, upper in zip(tasks.T, slopes[:d], slopes[d:], strict=True):
+        # coordinate by coordinate, and each pair of its values once: the table of `sides` of all pairs would take most of the time
+        values, place = np.unique(along, return_inverse=True)
+        difference = values[:, None] - values
+        cost -= (np.where(difference < 0, lower, upper) * difference)[place][:, place]
     return cost
 
 
