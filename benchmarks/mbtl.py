@@ -10,9 +10,10 @@ digits: one cell is compared before anything else runs. Scores are scaled to [0,
 greatest of 100 trials. A method trains on 50 tasks, one after another; what counts is the mean over tasks of the greatest score. The
 myopic oracle sees all 100 matrices and adds the task that helps most on average.
 
-"aggregate" is 0 for random choice and 1 for the oracle, averaged over the eight settings; its 95 % interval comes from 2,000 bootstrap samples
-of the trials. Published, with noise 5: gp_mbtl .603 ± .067, m_mbtl .218 ± .023, mgp_mbtl .871 ± .014. Nothing was tuned here: constants are the
-published ones. With --record, each setting of each method is a line of FILE as soon as it is done, and what stands there is not run again.
+"aggregate" is 0 for random choice and 1 for the oracle, averaged over the eight settings; its 95 % interval comes from 2,000 bootstrap
+samples of the trials. Published, with noise 5: gp_mbtl .603 ± .067, m_mbtl .218 ± .023, mgp_mbtl .871 ± .014. Nothing was tuned here:
+constants are the published ones. With --record, each setting of each method is a line of FILE as soon as it is done, and what stands
+there is not run again.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def matrices(setting: tuple[int, int, str], noise: float) -> np.ndarray:
     distance = np.minimum(difference, 0) @ np.array(LEFT[kind]) + np.maximum(difference, 0) @ np.array([3, 3, 3])
     base = 500 - distance + f * 4 * x.sum(axis=1)[:, None] + g * 3 * x.sum(axis=1)[None]
     # the legacy generator, on purpose: see above
-    drawn = [np.random.RandomState(trial).normal(0, 1, base.shape) for trial in range(TRIALS)]  # noqa: NPY002
+    drawn = [np.random.RandomState(trial).normal(0, 1, base.shape) for trial in range(TRIALS)]
     made = np.stack([base + noise * one for one in drawn])
     return (made - made.min()) / (made.max() - made.min())
 
@@ -128,7 +129,9 @@ def check() -> None:
     """
     found = oracle(matrices((1, 1, "L1"), 5)).mean()
     if round(found, 4) != 0.6221:
-        raise SystemExit(f"the oracle's score is {found:.4f}, not the published .6221: these are not the published matrices")
+        raise SystemExit(
+            f"the oracle's score is {found:.4f}, not the published .6221: these are not the published matrices"
+        )
 
 
 def summary(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """How the score of a policy falls with the distance of a task from the one it was trained on: a linear model, and what it tells.
 
-The model of SD-MBTL (2026): the score on task y of a policy trained on x is a constant plus, for each coordinate, one slope times x - y where
-that is negative and another where it is positive.
+The model of SD-MBTL (2026): the score on task y of a policy trained on x is a constant plus, for each coordinate, one slope times x - y
+where that is negative and another where it is positive.
 """
 
 from __future__ import annotations
