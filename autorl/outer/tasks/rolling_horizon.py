@@ -1,7 +1,7 @@
 """Sequences of tasks by evolution over a rolling horizon: plan a few tasks ahead, commit to the first, plan again from there.
 
-After RHEA-CL (Jiwatode et al., 2024, Rolling Horizon Evolutionary Algorithm for Curriculum Learning) and the rolling horizon of Perez et al.
-(2013, Rolling Horizon Evolution versus Tree Search for Navigation in Single-Player Real-Time Games).
+After RHEA-CL (2024, arXiv 2408.06068, curricula by a rolling horizon evolutionary algorithm) and Perez et al. (2013, Rolling Horizon
+Evolution versus Tree Search for Navigation in Single-Player Real-Time Games).
 
 A sequence is played by a copy of the student as it is after the committed tasks, and judged by its scores after each task. So a commitment
 costs ``generations`` x ``population`` x ``horizon`` lessons beside the one that counts: the ledger of a study must hold them all.
