@@ -53,13 +53,15 @@ CUTS = 10
 COUNTED = 10_000
 """First seed of the table."""
 TABLE: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
-    ({}, ("arms", "uniform", "covar_gmm", "riac", "alp_gmm")),
+    ({}, ("arms",)),
     ({"batch": 32}, ("arms",)),
     ({"irrelevant": 2}, ("arms",)),
     ({"noise": 0.05}, ("arms",)),
+    ({"forgetting": 0.001}, ("arms",)),
+    ({}, ("uniform", "covar_gmm", "riac", "alp_gmm")),
     ({"dimensions": 3, "episodes": 200_000}, ("arms",)),
-    ({"forgetting": 0.001}, ("arms", "uniform", "covar_gmm", "riac", "alp_gmm")),
-    ({"batch": 32}, ("covar_gmm", "riac", "alp_gmm")),
+    ({"batch": 32}, ("uniform", "covar_gmm", "riac", "alp_gmm")),
+    ({"forgetting": 0.001}, ("uniform", "covar_gmm", "riac", "alp_gmm")),
     ({"noise": 0.05}, ("covar_gmm",)),
     ({"irrelevant": 2}, ("covar_gmm",)),
 )

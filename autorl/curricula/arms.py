@@ -35,7 +35,7 @@ class ArmsParameters:
     uniform: Array = traced(0.4, "Share of new tasks that are drawn uniformly.", low=0.0, high=1.0)
     again: Array = traced(0.1, "Share of new tasks that rose before; the rest are near those.", low=0.0, high=1.0)
     capacity: int = static(256, "Room for arms; the oldest on trial makes room for a new one.", low=2, high=100_000)
-    parents: int = static(100, "Tasks that rose lately, from which others are made.", low=1, high=100_000)
+    parents: int = static(25, "Tasks that rose lately, from which others are made.", low=1, high=100_000)
 
 
 class ArmsState(NamedTuple):
