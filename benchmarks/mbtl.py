@@ -22,6 +22,7 @@ import argparse
 import json
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from autorl.outer.tasks.methods import TASK_METHODS
-from autorl.outer.tasks.protocol import generalisation
+from autorl.outer.tasks.protocol import TaskSelection, generalisation
 
 SIDE, POLICIES, TRIALS = 8, 50, 100
 SETTINGS = [(f, g, h) for f in (0, 1) for g in (1, 0) for h in ("non-distance", "L1")]
@@ -78,9 +79,15 @@ def oracle(transfer: np.ndarray) -> np.ndarray:
     return best.mean(axis=1)
 
 
+@cache
+def made(name: str, seed: int) -> TaskSelection:
+    """Return a method. It is kept: one that looks at no score chooses the same in every setting."""
+    return TASK_METHODS.load(name)(tasks(), seed)
+
+
 def play(name: str, matrix: np.ndarray, seed: int) -> float:
     """Return the score of a method after its last policy."""
-    method = TASK_METHODS.load(name)(tasks(), seed)
+    method = made(name, seed)
     state = method.init()
     for _ in range(POLICIES):
         task = method.ask(state)
@@ -89,32 +96,32 @@ def play(name: str, matrix: np.ndarray, seed: int) -> float:
 
 
 def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return a line for each setting and method, from the record where it has them."""
-    lines = read(options.record)
+    """Return a line for each setting and method, from the record where it has as many trials or more."""
+    lines, served = read(options.record), []
     wanted = [*dict.fromkeys(["oracle", "random", *(options.only or TASK_METHODS)])]
+    span = range(options.first_trial, options.first_trial + options.trials)
     for number, setting in enumerate(SETTINGS):
         transfer = None
         for name in wanted:
-            key = {"method": name, "setting": list(setting), "noise": options.noise}
-            key |= {"first_trial": options.first_trial, "trials": options.trials, "policies": POLICIES}
-            if any(key.items() <= line.items() for line in lines):
-                continue
-            transfer = matrices(setting, options.noise) if transfer is None else transfer
-            span = range(options.first_trial, options.first_trial + options.trials)
-            worked = time.process_time()
-            if name == "oracle":
-                scores = list(oracle(transfer)[span.start : span.stop])
-            else:
-                scores = [play(name, transfer[trial], trial) for trial in span]
-            line = key | {"scores": [round(float(s), 6) for s in scores], "cpu_seconds": time.process_time() - worked}
-            lines.append(line)
-            if options.record:
-                with options.record.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-            if not options.json:
-                print(f"{number + 1}/8 {name}: {np.mean(scores):.4f}", file=sys.stderr, flush=True)
-    same = {"noise": options.noise, "first_trial": options.first_trial, "trials": options.trials, "policies": POLICIES}
-    return [line for line in lines if same.items() <= line.items()]
+            key = {"method": name, "setting": list(setting), "noise": options.noise, "policies": POLICIES}
+            key |= {"first_trial": span.start}
+            line = next((x for x in lines if key.items() <= x.items() and len(x["scores"]) >= len(span)), None)
+            if line is None:
+                transfer = matrices(setting, options.noise) if transfer is None else transfer
+                worked = time.process_time()
+                if name == "oracle":
+                    scores = list(oracle(transfer)[span.start : span.stop])
+                else:
+                    scores = [play(name, transfer[trial], trial) for trial in span]
+                rounded = [round(float(score), 6) for score in scores]
+                line = key | {"scores": rounded, "cpu_seconds": round(time.process_time() - worked, 1)}
+                if options.record:
+                    with options.record.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+                if not options.json:
+                    print(f"{number + 1}/8 {name}: {np.mean(scores):.4f}", file=sys.stderr, flush=True)
+            served.append(line | {"scores": line["scores"][: len(span)]})
+    return served
 
 
 def read(path: Path | None) -> list[dict[str, Any]]:
@@ -145,25 +152,25 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     count = len(table["random"][0])
     picks = np.concatenate([np.arange(count)[None], draws.integers(0, count, (2000, count))])
     low, high = (np.stack([scores[picks].mean(axis=1) for scores in table[name]]) for name in ("random", "oracle"))
-    made = {}
+    found = {}
     for name, rows in table.items():
         means = np.stack([scores[picks].mean(axis=1) for scores in rows])
         aggregate = ((means - low) / (high - low)).mean(axis=0)
-        made[name] = {
+        found[name] = {
             "means": [float(scores.mean()) for scores in rows],
             "half_widths": [float(1.96 * scores.std() / count**0.5) for scores in rows],
             "aggregate": float(aggregate[0]),
             "interval": [float(edge) for edge in np.quantile(aggregate[1:], (0.025, 0.975))],
             "cpu_seconds": sum(line["cpu_seconds"] for line in lines if line["method"] == name),
         }
-    return made
+    return found
 
 
-def show(made: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
+def show(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
     names = [f"{'f' if f else '0'}-{'g' if g else '0'}-{h[:3]}" for f, g, h in SETTINGS]
     print(f"{'method':<10}" + "".join(f"{name:>9}" for name in names) + f"{'aggregate':>12} {'95 %':>14} {'cpu s':>7}")
     known = PUBLISHED.get(options.noise, {})
-    for name, row in made.items():
+    for name, row in found.items():
         low, high = row["interval"]
         cells = "".join(f"{mean:9.4f}" for mean in row["means"])
         print(f"{name:<10}{cells}{row['aggregate']:12.3f} {f'[{low:.3f}, {high:.3f}]':>14} {row['cpu_seconds']:7.0f}")
@@ -185,11 +192,11 @@ def main() -> None:
     if not 0 <= options.first_trial < options.first_trial + options.trials <= TRIALS:
         parser.error(f"--first-trial, --trials: expected trials within 0 to {TRIALS - 1}.")
     check()
-    made = summary(measured(options))
+    found = summary(measured(options))
     if options.json:
-        print(json.dumps({"setting": vars(options) | {"record": None}, "rows": made, "published": PUBLISHED}))
+        print(json.dumps({"setting": vars(options) | {"record": None}, "rows": found, "published": PUBLISHED}))
     else:
-        show(made, options)
+        show(found, options)
 
 
 if __name__ == "__main__":

@@ -49,8 +49,9 @@ class ArmsState(NamedTuple):
         slopes: float32 [A], estimated rise of the return a visit.
         errors: float32 [A], standard error of that.
         rising: bool [A]; the others are on trial.
-        parents: float32 [P, D], tasks that rose, newest last.
-        ancestors: int32, how many rose so far.
+        proven: bool [A], those that rose for as long as it takes to tell that they are not flat.
+        parents: float32 [P, D], tasks that were proven, newest last.
+        ancestors: int32, how many were proven so far.
         squares: Discounted sum of estimates of the variance of a return about its trend.
         weight: Discounted number of those.
         pace: Rise a visit of tasks that rise, 0 before any did.
@@ -64,6 +65,7 @@ class ArmsState(NamedTuple):
     slopes: Array
     errors: Array
     rising: Array
+    proven: Array
     parents: Array
     ancestors: Array
     squares: Array
@@ -100,7 +102,20 @@ class Arms(Teacher[ArmsState]):
         points, recent = jnp.zeros((arms, d)), jnp.zeros((arms, WINDOW))
         parents = jnp.zeros((params.parents, d))
         return ArmsState(
-            number, points, recent, number, none, none, none > 0, parents, jnp.int32(0), zero, zero, zero, jnp.int32(0)
+            number,
+            points,
+            recent,
+            number,
+            none,
+            none,
+            none > 0,
+            none > 0,
+            parents,
+            jnp.int32(0),
+            zero,
+            zero,
+            zero,
+            jnp.int32(0),
         )
 
     def _propose(self, params: ArmsParameters, state: ArmsState, key: Array, n: int) -> Proposal:
@@ -160,6 +175,7 @@ def _added(state: ArmsState, point: Array, value: Array) -> ArmsState:
         slopes=state.slopes.at[place].set(0.0),
         errors=state.errors.at[place].set(jnp.inf),
         rising=state.rising.at[place].set(False),
+        proven=state.proven.at[place].set(False),
         pace=pace,
     )
 
@@ -181,7 +197,9 @@ def _visited(state: ArmsState, arm: Array, value: Array) -> ArmsState:
     rate = jnp.where(visits < needed, 0.0, jnp.where(state.pace > 0, 0.03, 1.0))
     quicker = state.pace + jnp.where(rose, rate, 0.0) * (jnp.maximum(slope, 0.0) - state.pace)
     flags = state.rising.at[arm].set(rose)
-    ancestor = rose & ~rising
+    # noise makes flat tasks rise for a while: they must not draw the search to their neighbourhood
+    proven = rose & (state.proven[arm] | (visits >= _needed(noise, pace, jnp.float32(RISING))))
+    ancestor = proven & ~state.proven[arm]
     return state._replace(
         born=state.born.at[arm].set(jnp.where(kept, state.born[arm], 0)),
         recent=state.recent.at[arm].set(row),
@@ -189,6 +207,7 @@ def _visited(state: ArmsState, arm: Array, value: Array) -> ArmsState:
         slopes=state.slopes.at[arm].set(slope),
         errors=state.errors.at[arm].set(error),
         rising=flags,
+        proven=state.proven.at[arm].set(proven),
         parents=jnp.where(ancestor, jnp.roll(state.parents, -1, axis=0).at[-1].set(state.points[arm]), state.parents),
         ancestors=state.ancestors + ancestor,
         squares=squares,

@@ -123,9 +123,16 @@ class MMbtl(_Model):
         return self._distances(self.tasks[self._candidates])
 
     def _by_cluster(self, chosen: tuple[int, ...]) -> int:
-        old = self._distances(self.tasks[list(chosen)]).min(axis=0)
-        centres, sums = self._rested(old)
-        return self._nearest(centres[np.argmin(sums)], chosen)
+        if chosen not in self._answers:
+            old = self._distances(self.tasks[list(chosen)]).min(axis=0)
+            centres, sums = self._rested(old)
+            self._answers[chosen] = self._nearest(centres[np.argmin(sums)], chosen)
+        return self._answers[chosen]
+
+    @cached_property
+    def _answers(self) -> dict[tuple[int, ...], int]:
+        """Tasks that followed those chosen: the same question has the same answer, whatever the scores."""
+        return {}
 
     def _rested(self, old: Floats) -> tuple[Floats, Floats]:
         """Return where a centre from each candidate rests, float [c, d], and the sum over tasks of the distance to the nearest centre.
