@@ -97,32 +97,78 @@ class School:
         return scores
 
     def _play(self, curriculum: dict[str, Any], numbers: np.ndarray, seed: int) -> np.ndarray:
-        name = curriculum["teacher"]
-        teacher = make_teacher(name, self.space)
+        name, episodes = curriculum["teacher"], self.options.episodes
         values = {key.removeprefix(f"{name}_"): value for key, value in curriculum.items() if key != "teacher"}
-        values |= {"horizon": self.options.episodes} if name == "schedule" else {}
-        params = jax.tree.map(lambda x: np.stack([x] * GROUP), teacher.parameters(values))
-        keys = jax.vmap(lambda number: jax.random.fold_in(jax.random.key(seed), number))(numbers)
-        episodes = np.full(GROUP, self.options.episodes, np.int32)
-        if name not in self.programs:
-            self.programs[name] = self._program(teacher).lower(params, numbers, keys, episodes).compile()
-        return np.asarray(self.programs[name](params, numbers, keys, episodes))
+        values |= {"horizon": episodes} if name == "schedule" else {}
+        lesson = Lesson(self, name, [values] * GROUP, numbers, seed)
+        lesson.play(episodes)
+        return lesson.mastered
 
-    def _program(self, teacher: Any) -> Any:
-        def lesson(params: Any, number: Array, key: Array, episodes: Array) -> Array:
-            student = jax.tree.map(lambda x: jnp.asarray(x)[number], self.students)
-            known = teacher.init(jax.random.fold_in(key, 0), params)
+
+class Lesson:
+    """A group of students with a teacher each, in one program; the parameters of the teachers may be changed between episodes.
+
+    Attributes:
+        params: Of each teacher, stacked.
+        state: What the teachers know, competence int32 [g, cells, cells], tasks float32 [g, episodes, 2] and returns [g, episodes] so far.
+    """
+
+    def __init__(self, school: School, name: str, values: list[dict[str, Any]], numbers: np.ndarray, seed: int) -> None:
+        self.school, self.teacher = school, make_teacher(name, school.space)
+        self.numbers, self.episodes, self.name = np.asarray(numbers, np.int32), 0, name
+        self.set(values)
+        self.keys = jax.vmap(lambda number: jax.random.fold_in(jax.random.key(seed), number))(self.numbers)
+        cells, length = school.options.cells, school.options.episodes
+        self.state = jax.vmap(
+            lambda params, key: (
+                self.teacher.init(jax.random.fold_in(key, 0), params),
+                classroom_toy.init(cells),
+                jnp.zeros((length, 2)),
+                jnp.zeros(length),
+            )
+        )(self.params, self.keys)
+
+    def set(self, values: list[dict[str, Any]]) -> None:
+        """Give each teacher its parameters."""
+        made = [self.teacher.parameters(one) for one in values]
+        self.params = jax.tree.map(lambda *leaves: np.stack(leaves), *made)
+
+    def play(self, last: int) -> None:
+        """Go on to episode ``last``."""
+        bounds = np.full(GROUP, self.episodes, np.int32), np.full(GROUP, last, np.int32)
+        arguments = (self.params, self.numbers, self.keys, self.state, *bounds)
+        programs = self.school.programs
+        if self.name not in programs:
+            programs[self.name] = self._program().lower(*arguments).compile()
+        self.state, self.episodes = programs[self.name](*arguments), last
+
+    @property
+    def mastered(self) -> np.ndarray:
+        """The per cent that each student masters, float [g]."""
+        return np.asarray(jax.vmap(classroom_toy.mastered)(self.state[1]))
+
+    @property
+    def skills(self) -> np.ndarray:
+        """What each student can do in each cell of the task space, float [g, cells^2]."""
+        student = jax.tree.map(lambda x: jnp.asarray(x)[self.numbers], self.school.students)
+        return np.asarray(jax.vmap(classroom_toy.in_task_space)(student, self.state[1])).reshape(GROUP, -1)
+
+    def _program(self) -> Any:
+        teacher, students = self.teacher, self.school.students
+
+        def lesson(params: Any, number: Array, key: Array, state: Any, first: Array, last: Array) -> Any:
+            student = jax.tree.map(lambda x: jnp.asarray(x)[number], students)
             draws = unrolled(jax.random.fold_in(key, 1))  # the same draws from quicker code
 
-            def episode(turn: Array, state: tuple[Any, Array]) -> tuple[Any, Array]:
-                known, competence = state
-                tasks = teacher.propose(params, known, jax.random.fold_in(draws, turn), 1).tasks
-                competence, value = classroom_toy.episode(student, competence, tasks[0])
+            def episode(turn: Array, state: Any) -> Any:
+                known, competence, tasks, returns = state
+                task = teacher.propose(params, known, jax.random.fold_in(draws, turn), 1).tasks
+                competence, value = classroom_toy.episode(student, competence, task[0])
                 told = Feedback(**dict.fromkeys(teacher.needs(params), value[None]))
-                return teacher.update(params, known, tasks, told), competence
+                known = teacher.update(params, known, task, told)
+                return known, competence, tasks.at[turn].set(task[0]), returns.at[turn].set(value)
 
-            start = (known, classroom_toy.init(self.options.cells))
-            return classroom_toy.mastered(jax.lax.fori_loop(0, episodes, episode, start)[1])
+            return jax.lax.fori_loop(first, last, episode, state)
 
         spec = PartitionSpec("lanes")
         mapped = partial(jax.lax.map, lambda lane: lesson(*lane))

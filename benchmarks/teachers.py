@@ -13,7 +13,7 @@ but for --set. The reference is Portelas et al.'s own code at its defaults, meas
 command: mean and standard deviation between seeds; "z" is how many standard errors of the difference lie between the two means.
 
 With --record, each row is a line of FILE as soon as it is done, and one that stands there is not run again. --table runs the settings of
-`TABLE` one after another, on the seeds from 10,000 on, which nothing was tuned on: choices were made on seeds below that.
+`TABLE` one after another, on seeds that nothing was tuned on (`COUNTED`): choices were made on seeds below 10,000.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ MEASURED = {"returns", "successes"}
 """Channels of feedback that the grid has: the return is also the share of the goal that is reached."""
 CUTS = 10
 """Points of a curve."""
-COUNTED = 10_000
-"""First seed of the table."""
+COUNTED = {"arms": 20_000}
+"""First seed of the table by teacher, 10,000 where none is named. Arms was counted from 10,000 on before: the row with noise, 80.6 % with one
+seed of 0, showed that flat tasks became parents of new ones; that was mended and tuned on seeds below 10,000, and counted afresh."""
 TABLE: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({}, ("arms",)),
     ({"batch": 32}, ("arms",)),
@@ -278,11 +279,13 @@ def main() -> None:
             f"{'teacher':<20} {'mastered, %':<20} {'deviation':>9} {'least':>6} {'s + compile (cpu)':>18}  {'reference':<21} {'z':>5}"
         )
     for changes, names in table:
-        first = COUNTED if options.table else options.first_seed
-        wanted = argparse.Namespace(**{**vars(options), "first_seed": first, **changes, "only": names})
         if options.table and not options.json:
             print(", ".join(f"{name} {value:g}" for name, value in changes.items()) or "reference setting", flush=True)
-        rows += rows_of(wanted)
+        for name in names if options.table and names else (names,):
+            one = (
+                {"first_seed": COUNTED.get(name, 10_000), "only": (name,)} if isinstance(name, str) else {"only": names}
+            )
+            rows += rows_of(argparse.Namespace(**{**vars(options), **one, **changes}))
     if options.json:
         print(json.dumps({"setting": vars(options) | {"record": None}, "rows": rows}))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -94,7 +95,8 @@ def _threshold(
 ) -> float:
     if not len(tasks):
         return ENDLESS  # nothing was played after the last fit
-    made = np.asarray(densities(tasks, means, roots)).max(axis=0) > 1.0
+    each = densities(jnp.asarray(tasks), jnp.asarray(means), jnp.asarray(roots))
+    made = np.asarray(each).max(axis=0) > 1.0
     judged = values[made] if made.any() else values
     return float(judged[-JUDGED:].mean())
 
