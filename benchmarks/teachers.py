@@ -51,8 +51,8 @@ MEASURED = {"returns", "successes"}
 CUTS = 10
 """Points of a curve."""
 COUNTED = {"arms": 20_000}
-"""First seed of the table by teacher, 10,000 where none is named. Arms was counted from 10,000 on before: the row with noise, 80.6 % with one
-seed of 0, showed that flat tasks became parents of new ones; that was mended and tuned on seeds below 10,000, and counted afresh."""
+"""First seed of the table by teacher, 10,000 where none is named. Arms was counted from 10,000 on before: the row with noise, 80.6 % with
+one seed of 0, showed that flat tasks became parents of new ones; that was mended on seeds below 10,000, and counted afresh."""
 TABLE: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({}, ("arms",)),
     ({"batch": 32}, ("arms",)),
