@@ -33,9 +33,13 @@ class ArmsParameters:
     exploration: Array = traced(0.05, "Least share of proposals that try tasks.", low=0.0, high=1.0)
     trials: Array = traced(8, "Tasks on trial at once, at the most (and not fewer than a batch).", low=1, high=1000)
     uniform: Array = traced(0.4, "Share of new tasks that are drawn uniformly.", low=0.0, high=1.0)
-    again: Array = traced(0.1, "Share of new tasks that rose before; the rest are near those.", low=0.0, high=1.0)
-    capacity: int = static(256, "Room for arms; the oldest on trial makes room for a new one.", low=2, high=100_000)
-    parents: int = static(25, "Tasks that rose lately, from which others are made.", low=1, high=100_000)
+    again: Array = traced(
+        0.1, "Share of new tasks that proved to rise before; the rest are near those.", low=0.0, high=1.0
+    )
+    capacity: int = static(
+        256, "Room for arms, several times a batch; the oldest on trial makes room for a new one.", low=2, high=100_000
+    )
+    parents: int = static(25, "Tasks that proved to rise lately, from which others are made.", low=1, high=100_000)
 
 
 class ArmsState(NamedTuple):
@@ -82,7 +86,7 @@ class Arms(Teacher[ArmsState]):
     new task is on trial until its slope over a few visits tells it from a flat one; then it is played, by Thompson sampling (1933)
     on the slopes of those that rise, until it is flat. How many visits that takes follows the noise of returns (their second
     differences, pooled) and the slope of tasks that rise: two without noise. While fewer than ``enough`` tasks rise, others are
-    sought: uniformly, near tasks that rose (0.03 to 0.3 sides of the box away), and those tasks themselves again. Nothing depends
+    sought: uniformly, near tasks that proved to rise (0.03 to 0.3 sides of the box away), and those tasks themselves again. Nothing depends
     on the scale of returns. Measured by ``benchmarks/teachers.py --only arms``.
     """
 
