@@ -33,9 +33,13 @@ class ArmsParameters:
     exploration: Array = traced(0.05, "Least share of proposals that try tasks.", low=0.0, high=1.0)
     trials: Array = traced(8, "Tasks on trial at once, at the most (and not fewer than a batch).", low=1, high=1000)
     uniform: Array = traced(0.4, "Share of new tasks that are drawn uniformly.", low=0.0, high=1.0)
-    again: Array = traced(0.1, "Share of new tasks that rose before; the rest are near those.", low=0.0, high=1.0)
-    capacity: int = static(1024, "Room for arms; the oldest on trial makes room for a new one.", low=2, high=100_000)
-    parents: int = static(100, "Tasks that rose lately, from which others are made.", low=1, high=100_000)
+    again: Array = traced(
+        0.1, "Share of new tasks that proved to rise before; the rest are near those.", low=0.0, high=1.0
+    )
+    capacity: int = static(
+        256, "Room for arms, several times a batch; the oldest on trial makes room for a new one.", low=2, high=100_000
+    )
+    parents: int = static(25, "Tasks that proved to rise lately, from which others are made.", low=1, high=100_000)
 
 
 class ArmsState(NamedTuple):
@@ -49,8 +53,9 @@ class ArmsState(NamedTuple):
         slopes: float32 [A], estimated rise of the return a visit.
         errors: float32 [A], standard error of that.
         rising: bool [A]; the others are on trial.
-        parents: float32 [P, D], tasks that rose, newest last.
-        ancestors: int32, how many rose so far.
+        proven: bool [A], those that rose for as long as it takes to tell that they are not flat.
+        parents: float32 [P, D], tasks that were proven, newest last.
+        ancestors: int32, how many were proven so far.
         squares: Discounted sum of estimates of the variance of a return about its trend.
         weight: Discounted number of those.
         pace: Rise a visit of tasks that rise, 0 before any did.
@@ -64,6 +69,7 @@ class ArmsState(NamedTuple):
     slopes: Array
     errors: Array
     rising: Array
+    proven: Array
     parents: Array
     ancestors: Array
     squares: Array
@@ -80,7 +86,7 @@ class Arms(Teacher[ArmsState]):
     new task is on trial until its slope over a few visits tells it from a flat one; then it is played, by Thompson sampling (1933)
     on the slopes of those that rise, until it is flat. How many visits that takes follows the noise of returns (their second
     differences, pooled) and the slope of tasks that rise: two without noise. While fewer than ``enough`` tasks rise, others are
-    sought: uniformly, near tasks that rose (0.03 to 0.3 sides of the box away), and those tasks themselves again. Nothing depends
+    sought: uniformly, near tasks that proved to rise (0.03 to 0.3 sides of the box away), and those tasks themselves again. Nothing depends
     on the scale of returns. Measured by ``benchmarks/teachers.py --only arms``.
     """
 
@@ -100,7 +106,20 @@ class Arms(Teacher[ArmsState]):
         points, recent = jnp.zeros((arms, d)), jnp.zeros((arms, WINDOW))
         parents = jnp.zeros((params.parents, d))
         return ArmsState(
-            number, points, recent, number, none, none, none > 0, parents, jnp.int32(0), zero, zero, zero, jnp.int32(0)
+            number,
+            points,
+            recent,
+            number,
+            none,
+            none,
+            none > 0,
+            none > 0,
+            parents,
+            jnp.int32(0),
+            zero,
+            zero,
+            zero,
+            jnp.int32(0),
         )
 
     def _propose(self, params: ArmsParameters, state: ArmsState, key: Array, n: int) -> Proposal:
@@ -160,6 +179,7 @@ def _added(state: ArmsState, point: Array, value: Array) -> ArmsState:
         slopes=state.slopes.at[place].set(0.0),
         errors=state.errors.at[place].set(jnp.inf),
         rising=state.rising.at[place].set(False),
+        proven=state.proven.at[place].set(False),
         pace=pace,
     )
 
@@ -181,7 +201,9 @@ def _visited(state: ArmsState, arm: Array, value: Array) -> ArmsState:
     rate = jnp.where(visits < needed, 0.0, jnp.where(state.pace > 0, 0.03, 1.0))
     quicker = state.pace + jnp.where(rose, rate, 0.0) * (jnp.maximum(slope, 0.0) - state.pace)
     flags = state.rising.at[arm].set(rose)
-    ancestor = rose & ~rising
+    # noise makes flat tasks rise for a while: they must not draw the search to their neighbourhood
+    proven = rose & (state.proven[arm] | (visits >= _needed(noise, pace, jnp.float32(RISING))))
+    ancestor = proven & ~state.proven[arm]
     return state._replace(
         born=state.born.at[arm].set(jnp.where(kept, state.born[arm], 0)),
         recent=state.recent.at[arm].set(row),
@@ -189,6 +211,7 @@ def _visited(state: ArmsState, arm: Array, value: Array) -> ArmsState:
         slopes=state.slopes.at[arm].set(slope),
         errors=state.errors.at[arm].set(error),
         rising=flags,
+        proven=state.proven.at[arm].set(proven),
         parents=jnp.where(ancestor, jnp.roll(state.parents, -1, axis=0).at[-1].set(state.points[arm]), state.parents),
         ancestors=state.ancestors + ancestor,
         squares=squares,

@@ -137,25 +137,25 @@ def _far_apart(key: Array, points: Array, present: Array, count: int) -> Array:
 
 def _maximise(points: Array, present: Array, exists: np.ndarray, assigned: Array) -> tuple[_Estimates, Array]:
     """Return weights [M, K], means [M, K, d], covariances [M, K, d, d], and each model's mean log likelihood [M]."""
-    Carry = tuple[Array, _Estimates, Array, Array, Array]
+    Carry = tuple[Array, _Estimates, Array, Array]
 
     def improve(carry: Carry) -> Carry:
-        turn, estimates, responsibilities, likelihoods, running = carry
+        turn, estimates, likelihoods, running = carry
+        current, responsibilities = _expect(points, present, exists, estimates)
         fresh = _estimate(points, present, responsibilities)
-        current, responsibilities = _expect(points, present, exists, fresh)
         kept = jax.tree.map(
             lambda new, old: jnp.where(running.reshape(-1, *[1] * (old.ndim - 1)), new, old), fresh, estimates
         )
         moved = running & (jnp.abs(current - likelihoods) >= TOLERANCE)
-        return turn + 1, kept, responsibilities, jnp.where(running, current, likelihoods), moved
+        return turn + 1, kept, jnp.where(running, current, likelihoods), moved
 
-    models, components = exists.shape
-    none = Mixture.empty(components, points.shape[1])
-    start = _Estimates(*(jnp.broadcast_to(x, (models, *x.shape)) for x in none[:3]))
-    first = (jnp.int32(0), start, assigned, jnp.full(models, -jnp.inf), jnp.ones(models, jnp.bool_))
-    going = lambda carry: jnp.any(carry[4]) & (carry[0] < MAX_ITERATIONS)  # noqa: E731
-    _, estimates, _, likelihoods, _ = jax.lax.while_loop(going, improve, first)
-    return estimates, likelihoods
+    models = len(exists)
+    start = _estimate(points, present, assigned)
+    first = (jnp.int32(0), start, jnp.full(models, -jnp.inf), jnp.ones(models, jnp.bool_))
+    going = lambda carry: jnp.any(carry[3]) & (carry[0] < MAX_ITERATIONS)  # noqa: E731
+    # as in scikit-learn: a gain is that of the step before, so what is returned is one step better than what was judged
+    _, estimates, _, _ = jax.lax.while_loop(going, improve, first)
+    return estimates, _expect(points, present, exists, estimates)[0]
 
 
 def _estimate(points: Array, present: Array, responsibilities: Array) -> _Estimates:

@@ -16,6 +16,7 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "riac": "autorl.curricula.riac:Riac",
         "covar_gmm": "autorl.curricula.covar_gmm:CovarGmm",
         "arms": "autorl.curricula.arms:Arms",
+        "again": "autorl.curricula.again:Again",
         "sequence": "autorl.curricula.sequence:Sequence",
         "schedule": "autorl.curricula.schedule:Schedule",
         "adr": "autorl.curricula.adr:Adr",

@@ -15,6 +15,10 @@ LOW, HIGH = np.array([-2.0, 10.0]), np.array([-1.0, 30.0])
 SMALL: dict[str, dict[str, Any]] = {
     "alp_gmm": {"fit_rate": 40, "window": 48, "max_components": 3, "history": 512},
     "covar_gmm": {"fit_rate": 40, "window": 48, "max_components": 3},
+    "again": {
+        **{"fit_rate": 40, "window": 48, "max_components": 3, "history": 512},
+        **{"pretrain": 48, "stages": 3, "queue": 4, "later_random": 0.1},
+    },
     "riac": {"region_size": 20, "regions": 31, "split_attempts": 5},
     "arms": {"capacity": 64},
     "learning_progress": {"bins": 4},
@@ -32,7 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-SLOW = {"alp_gmm", "covar_gmm", "riac", "plr", "goal_gan"}
+SLOW = {"alp_gmm", "covar_gmm", "riac", "plr", "goal_gan", "again"}
 """Those that take long to compile, or whose likes are tested quickly."""
 
 
