@@ -193,7 +193,9 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         if not arguments.data.is_dir():
-            raise UsageError(f"--data {arguments.data}: no such folder. Remedy: give the folder with ARLBench's landscapes.")
+            raise UsageError(
+                f"--data {arguments.data}: no such folder. Remedy: give the folder with ARLBench's landscapes."
+            )
         found = run(arguments)
     except AutoRLError as error:
         print(f"error: {error}", file=sys.stderr)
