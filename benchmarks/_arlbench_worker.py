@@ -1,7 +1,7 @@
 """Trains with ARLBench's own code, as ``arlbench_speed.py`` asks. Runs under a Python that has arlbench and nothing of ours.
 
-Standard input: one JSON object a line, ``{"setting": configuration of AutoRLEnv, "hyperparameters": {...}, "seed": 0}``. Standard output: one a
-line, ``{"seconds": wall seconds, "cpu_seconds": of all threads, "score": mean return of the last evaluation}``.
+Standard input: one JSON object a line, ``{"setting": configuration of AutoRLEnv, "hyperparameters": {...}, "seed": 0}``.
+Standard output: one a line, ``{"seconds": wall, "cpu_seconds": of all threads, "score": mean return of the last evaluation}``.
 """
 
 import json
@@ -26,7 +26,9 @@ def main():
         environment = AutoRLEnv(config={**asked["setting"], "seed": asked["seed"]})
         environment.reset()
         configuration = UserDict(environment.config_space.get_default_configuration())
-        for name, value in asked["hyperparameters"].items():  # no dict: arlbench would refuse batches that its experiments used
+        for name, value in asked[
+            "hyperparameters"
+        ].items():  # no dict: arlbench would refuse batches that its experiments used
             configuration[name] = value
         _, objectives, _, _, _ = environment.step(configuration)
         seconds = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used}

@@ -54,13 +54,11 @@ def split_half(scores: Scores) -> float:
     The Spearman correlation between the means over two halves of the seeds, averaged over many halvings, stepped up to all
     seeds (Spearman, 1910; Brown, 1910), also where the halves are not of the same size.
     """
-    seeds, found = scores.shape[1], []
-    for half in halvings(seeds):
-        other = [s for s in range(seeds) if s not in half]
-        both = [_means(scores[:, list(part)]) for part in (half, other)]
-        known = ~np.isnan(both[0]) & ~np.isnan(both[1])
-        found.append(spearman(both[0][known], both[1][known]))
-    correlation = float(np.mean(found))
+    seeds = scores.shape[1]
+    halves = halvings(seeds)
+    others = [tuple(s for s in range(seeds) if s not in half) for half in halves]
+    sides = [np.stack([_means(scores[:, list(part)]) for part in parts]) for parts in (halves, others)]
+    correlation = float(np.mean(_correlations(sides[0], sides[1])))
     if correlation <= 0.0:
         return 0.0
     small, large = seeds // 2, seeds - seeds // 2
@@ -68,9 +66,19 @@ def split_half(scores: Scores) -> float:
         return 1.0
 
     def excess(single: float) -> float:
-        return float(np.sqrt(stepped_up(single, small) * stepped_up(single, large)) - correlation)
+        return (stepped_up(single, small) * stepped_up(single, large)) ** 0.5 - correlation
 
     return stepped_up(float(brentq(excess, 0.0, 1.0)), seeds)
+
+
+def _correlations(a: Scores, b: Scores) -> NDArray[np.float64]:
+    """Return the rank correlation of each pair of rows of ``a`` and ``b`` [H, C], over what both know."""
+    known = ~np.isnan(a) & ~np.isnan(b)
+    if not known.all():
+        return np.array([spearman(x[k], y[k]) for x, y, k in zip(a, b, known, strict=True)])
+    ranks = [rankdata(x, axis=1) - (x.shape[1] + 1) / 2 for x in (a, b)]
+    spread = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
+    return np.where(spread > 0, (ranks[0] * ranks[1]).sum(axis=1) / np.where(spread > 0, spread, 1.0), 0.0)
 
 
 def stepped_up(single: float, seeds: int) -> float:
@@ -108,6 +116,21 @@ def intervals(ours: Scores, published: Scores, seed: int = 0) -> dict[str, tuple
     found = [agreement(ours[rows], published[rows]) for rows in drawn]
     bounds = {key: np.percentile([f[key] for f in found], (2.5, 97.5)) for key in ("spearman", "share", "share_anova")}
     return {key: (float(low), float(high)) for key, (low, high) in bounds.items()}
+
+
+def disagreement(ours: Scores, published: Scores) -> dict[str, float]:
+    """Return by how much true means differ, in units of the return: what noise between seeds does not explain.
+
+    Keys: ``bias``, the mean difference (ours less published); ``spread``, the root of the mean squared difference after the
+    squared standard errors of both means are taken off (0 where noise explains all of it); ``noise``, the root of those.
+    """
+    known = (np.sum(~np.isnan(ours), axis=1) > 1) & (np.sum(~np.isnan(published), axis=1) > 1)
+    gap = _means(ours[known]) - _means(published[known])
+    counts = [np.sum(~np.isnan(x[known]), axis=1) for x in (ours, published)]
+    squared = [np.nanvar(x[known], axis=1, ddof=1) / n for x, n in zip((ours, published), counts, strict=True)]
+    noise = float(np.mean(squared[0] + squared[1]))
+    spread = max(float(np.mean(gap**2)) - noise, 0.0) ** 0.5
+    return {"bias": float(gap.mean()), "spread": spread, "noise": noise**0.5}
 
 
 def top_mean(scores: NDArray[np.float64]) -> float:

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 from _landscape import Landscape
 from _landscape_files import SUFFIX, load_landscape
-from _parity_statistics import Scores, agreement, intervals, level
+from _parity_statistics import Scores, agreement, disagreement, intervals, level
 from _parity_tasks import TASKS, VARIANTS, ParityTask
 from _parity_training import Trained, Trainings, append, chunks, read
 
@@ -110,6 +110,7 @@ def compare(task: ParityTask, landscape: Landscape, scores: Scores, trained: Map
         **found,
         "intervals": intervals(mine, theirs),
         **levels,
+        "difference": disagreement(mine, theirs),
         "passed": bool(whole and min(shares) >= GATE and all(one["within"] for one in levels.values())),
         "failed_ours": sum(status != "completed" for one in trained.values() for status in one.statuses),
         "failed_published": int(np.isnan(theirs).sum()),
@@ -152,6 +153,10 @@ def text(name: str, variant: str, found: Mapping[str, Any]) -> str:
             f"  {title:10s} ours {one['ours']:9.2f} [{one['ours_low']:.2f}, {one['ours_high']:.2f}]   published "
             f"{one['published']:9.2f} [{one['low']:.2f}, {one['high']:.2f}]   {inside}"
         )
+    gap = found["difference"]
+    lines.append(
+        f"  difference of means: {gap['bias']:+.2f} on average, {gap['spread']:.2f} beyond noise (noise {gap['noise']:.2f})"
+    )
     for one in found["differ_most"]:
         values = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in one["values"].items())
         lines.append(
