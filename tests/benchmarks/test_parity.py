@@ -17,6 +17,7 @@ from _parity_statistics import (
     disagreement,
     intervals,
     level,
+    level_of_means,
     spearman,
     split_half,
     stepped_up,
@@ -112,6 +113,14 @@ def test_levels_are_compared_seed_by_seed() -> None:
     assert found["top_tenth"]["published"] == pytest.approx(19.5)
     assert level(theirs + 5, theirs)["median"]["within"] is False
     assert top_mean(np.array([1.0, np.nan, 3.0])) == 3.0
+
+
+def test_levels_of_means_are_compared_with_as_many_seeds() -> None:
+    theirs = np.arange(20.0)[:, None] + np.array([0.0, 1.0, 5.0])
+    found = level_of_means(theirs[:, :2] + 0.5, theirs)
+    assert found["median_of_means"] == {"ours": 10.5, "published": 11.5, "low": 10.0, "high": 12.5, "within": True}
+    assert found["top_tenth_of_means"]["published"] == pytest.approx(18.5 + 2)
+    assert level_of_means(theirs[:, :2] + 5, theirs)["top_tenth_of_means"]["within"] is False
 
 
 def test_differences_beyond_noise_are_found() -> None:
