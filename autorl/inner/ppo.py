@@ -13,7 +13,7 @@ and a minibatch of the whole rollout, this is that algorithm.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -133,6 +133,8 @@ class PPO:
     def prepare(cls, values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> PPOHyperparameters:
         """Return the hyperparameters of a training of ``horizon`` env steps; missing ones take their default.
 
+        A ``minibatch_size`` above the rollout becomes that of the rollout.
+
         Raises:
             IncompatibleError: The objective is not of the family ``policy_gradient``.
             UsageError: Listing every unknown name and value out of range; or no single rollout fits into ``horizon``.
@@ -144,7 +146,8 @@ class PPO:
                 f"n_envs * n_steps: one rollout of {hp.n_envs} * {hp.n_steps} env steps does not fit into a training of "
                 f"{horizon}; make the budget's env_steps larger, or n_steps or n_envs smaller"
             )
-        return hp
+        # sizes that all mean the whole rollout are one program
+        return replace(hp, minibatch_size=min(hp.minibatch_size, hp.n_envs * hp.n_steps))
 
     @property
     def policy(self) -> Policy:

@@ -221,6 +221,13 @@ def test_preparing_names_what_is_wrong():
         PPO.prepare({"learning_rat": 0.1, "gamma": 2.0}, 10**6, {})
 
 
+def test_minibatches_that_mean_the_whole_rollout_are_one_program():
+    rollout = {"n_envs": 4, "n_steps": 8}
+    forms = {size: PPO.prepare({**rollout, "minibatch_size": size}, 10**6, {}) for size in (16, 32, 256, 512)}
+    assert [hp.minibatch_size for hp in forms.values()] == [16, 32, 32, 32]
+    assert jax.tree.structure(forms[256]) == jax.tree.structure(forms[512]) != jax.tree.structure(forms[16])
+
+
 def test_relu_and_other_depths_train():
     values = {**SMALL, "activation": "relu", "n_layers": 1}
     assert not train("gymnax:CartPole-v1", values, 256)[2].progress.diverged

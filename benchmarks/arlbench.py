@@ -1,0 +1,232 @@
+"""At ARLBench's budget, in its spaces, with its settings: how good is what ``auto`` finds, beside what was published?
+
+    python benchmarks/arlbench.py --experiments arlbench_pendulum_ppo --repeats 5
+    python benchmarks/arlbench.py --experiments arlbench_pendulum_ppo --arm random
+    python benchmarks/arlbench.py --only-print [--json]
+
+Published (Becktepe et al., 2024): a search is 32 configurations on three seeds, so 96 trainings, five repeats; the value of a
+search is the incumbent's mean over the three seeds it was chosen by, at the end of training. Arm ``auto`` spends the same 96
+trainings: 84 in the search and 12 on finalists (four of them on three fresh seeds), and its incumbent is the finalist with the
+best score there. Arm ``random`` is the published protocol of random search on our learners. The test value is the incumbent's
+mean over ten seeds that decided nothing: the published values have no counterpart to it.
+
+A repeat is a study of its own (``studies/arlbench``, study seeds 0, 1, ...); one that has finished is a line of
+``experiments/NAME.repeats.jsonl``. Stop at any time, run the same command again, and it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from landscapes import interval
+
+from autorl.errors import AutoRLError, UsageError
+
+ROOT = Path("studies/arlbench")
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+GRANTED = 96
+"""Whole trainings of a search."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Incumbents of five repeats: mean and standard deviation of their means over three seeds.
+
+    Computed from the records of automl/arlbench, branch ``experiments``, ``results_combined/optimizer_runs``. Pendulum-SAC:
+    without the trainings recorded as about 0, which failed (61.5 % of SMAC's, 8.7 % of random search's).
+    """
+
+    random: tuple[float, float]
+    smac: tuple[float, float]
+
+
+PUBLISHED = {
+    "arlbench_mountain_car_continuous_ppo": Published((96.79, 1.11), (96.65, 3.92)),
+    "arlbench_pendulum_ppo": Published((-873.3, 106.0), (-689.2, 416.0)),
+    "arlbench_cartpole_dqn": Published((485.7, 31.5), (500.0, 0.0)),
+    "arlbench_mountain_car_dqn": Published((-108.7, 3.92), (-104.0, 1.34)),
+    "arlbench_acrobot_dqn": Published((-77.74, 1.22), (-74.64, 4.26)),
+    "arlbench_pendulum_sac": Published((-286.2, 131.0), (-291.7, 194.0)),
+}
+"""By experiment, the cheapest first."""
+ARMS: dict[str, list[str]] = {
+    "auto": [],
+    "random": [
+        "search.method=random",
+        "search.policy=whole",
+        "budget.trainings=32",
+        "seeds.search=3",
+        "evaluation.averaged=1",
+        "finalists=1",
+        "baselines.default=false",
+    ],
+}
+
+
+def run_one(experiment: str, arm: str, seed: int) -> dict[str, Any]:
+    """Run, or go on with, one study; return what became of it.
+
+    Raises:
+        UsageError: It spent more than was granted.
+    """
+    from autorl import api
+
+    name = f"{experiment}-{arm}-{seed}".replace("_", "-")
+    began, used = time.perf_counter(), time.process_time()
+    if (ROOT / name / "study.yaml").exists():
+        study = api.load(name, root=ROOT)
+    else:
+        overrides = [*ARMS[arm], f"seeds.study={seed}"]
+        study = api.create(experiment, overrides, name=name, root=ROOT, to_run=True)
+    with study:
+        study.run()
+        found = outcome(study.trials("method", None), study.plain_specification()["budget"]["env_steps"])
+    if found["trainings"] > GRANTED:
+        raise UsageError(
+            f"{name}: {found['trainings']} trainings spent, {GRANTED} are granted. Remedy: a smaller budget."
+        )
+    seconds = {"wall_seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used}
+    return {"arm": arm, "seed": seed, **found, **{key: round(value, 1) for key, value in seconds.items()}}
+
+
+def outcome(trials: Sequence[Any], env_steps: int) -> dict[str, Any]:
+    """Return incumbent, test value and work of a finished study, of its arm ``method``.
+
+    Args:
+        trials: All of the arm's.
+        env_steps: Of a whole training.
+    """
+    (tested,) = [t for t in trials if t.phase == "test"]
+    finalists = [t for t in trials if t.phase == "finalists" and t.source == tested.source]
+    (chosen,) = finalists or [t for t in trials if t.phase == "search" and t.number == tested.source]
+    selecting = [t for t in trials if t.phase != "test"]
+    spent = sum(t.ledger.train_env_steps for t in selecting) / env_steps
+    return {
+        "incumbent": mean_at_end(chosen),
+        "test": mean_at_end(tested),
+        "test_scores": [round(score, 3) for score in at_end(tested)],
+        "trainings": round(spent, 2),
+        "trials": sum(t.phase == "search" for t in trials),
+        "failed": sum(t.status.value not in ("completed", "pruned") for t in selecting),
+        "candidate": dict(tested.candidate),
+        "training_seconds": round(sum(t.ledger.wall_seconds for t in trials), 1),
+    }
+
+
+def at_end(trial: Any) -> list[float]:
+    """Return the mean returns of the last evaluation of each of a trial's trainings; nan for one that failed."""
+    return [float("nan") if not c.scores or c.scores[-1] is None else c.scores[-1] for c in trial.curves]
+
+
+def mean_at_end(trial: Any) -> float:
+    """Return the mean over the trainings of a trial that did not fail, of the last evaluation."""
+    return round(float(np.nanmean(at_end(trial))), 3)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the finished repeats of an experiment.
+
+    Raises:
+        UsageError: A line is no result.
+    """
+    lines = path.read_text().splitlines() if path.exists() else []
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise UsageError(f"{path}: not a result ({error}). Remedy: remove the line.") from error
+
+
+def results_of(experiment: str) -> Path:
+    """Return where the repeats of an experiment are kept."""
+    return EXPERIMENTS / f"{experiment}.repeats.jsonl"
+
+
+def summary(experiment: str) -> dict[str, Any]:
+    """Return each arm's incumbents and test values (mean, 95 % interval), beside the published ones."""
+    lines, published = read(results_of(experiment)), PUBLISHED[experiment]
+    found: dict[str, Any] = {"smac_published": published.smac, "random_published": published.random}
+    for arm in ARMS:
+        own = [line for line in lines if line["arm"] == arm]
+        if own:
+            found[arm] = {
+                "repeats": len(own),
+                **{key: interval([line[key] for line in own]) for key in ("incumbent", "test", "trainings")},
+                "wall_seconds": float(np.mean([line["training_seconds"] for line in own])),
+            }
+    if "auto" in found:
+        mean = found["auto"]["incumbent"]["score"]
+        rivals = [published.random[0], *([found["random"]["incumbent"]["score"]] if "random" in found else [])]
+        found |= {"reaches_smac": bool(mean >= published.smac[0]), "reaches_random": bool(mean >= max(rivals))}
+    return found
+
+
+def text(experiment: str, found: Mapping[str, Any]) -> str:
+    """Return the lines for people."""
+    smac, random = found["smac_published"], found["random_published"]
+    lines = [f"{experiment}: published SMAC {smac[0]:g} ± {smac[1]:g}, random search {random[0]:g} ± {random[1]:g}"]
+    for arm in ARMS:
+        if arm in found:
+            one = found[arm]
+            shown = [f"{key} {_shown(one[key])}" for key in ("incumbent", "test")]
+            lines.append(
+                f"  {arm:7s} {one['repeats']} repeats: {', '.join(shown)}; {one['trainings']['score']:.1f} trainings, "
+                f"{one['wall_seconds']:.0f} s each"
+            )
+    if "auto" in found:
+        lines.append(f"  reaches SMAC: {found['reaches_smac']}; reaches random search: {found['reaches_random']}")
+    return "\n".join(lines)
+
+
+def _shown(value: Mapping[str, float | None]) -> str:
+    reach = "" if value["low"] is None else f" [{value['low']:.2f}, {value['high']:.2f}]"
+    return f"{value['score']:.2f}{reach}"
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the repeats that are missing; return the summaries."""
+    for experiment in [] if arguments.only_print else arguments.experiments:
+        path = results_of(experiment)
+        have = {(line["arm"], line["seed"]) for line in read(path)}
+        for seed in range(arguments.repeats):
+            if (arguments.arm, seed) in have:
+                continue
+            line = run_one(experiment, arguments.arm, seed)
+            with path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(f"{experiment} {arguments.arm} {seed}: {line['incumbent']}, test {line['test']}", file=sys.stderr)
+    return {experiment: summary(experiment) for experiment in arguments.experiments}
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiments", nargs="*", choices=PUBLISHED, default=list(PUBLISHED), metavar="NAME")
+    parser.add_argument("--arm", choices=ARMS, default="auto")
+    parser.add_argument("--repeats", type=int, default=5, help="study seeds 0 to this number less one")
+    parser.add_argument("--only-print", action="store_true", help="run nothing")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        if arguments.repeats < 1:
+            raise UsageError(f"--repeats {arguments.repeats}: expected a whole number of at least 1.")
+        found = run(arguments)
+    except AutoRLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    for experiment, values in found.items():
+        print(text(experiment, values))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import arlbench as command
+import arlbench_speed as speed
+import pytest
+
+from autorl.catalogue import names
+from autorl.outer.protocol import Status
+from autorl.studies.specification import load
+from autorl.studies.trial import Curve, Ledger, Trial
+
+
+def trial(phase: Any, number: int, ends: list[float | None], steps: int, source: int | None = None) -> Trial:
+    curves = tuple(Curve(0, i, (50, 100), (0.0, end)) for i, end in enumerate(ends))
+    return Trial(
+        "method", phase, number, {"x": number}, 100, source=source, status=Status.COMPLETED, curves=curves,
+        ledger=Ledger(train_env_steps=steps, wall_seconds=2.0),
+    )  # fmt: skip
+
+
+def test_the_incumbent_is_the_finalist_at_the_end_of_training() -> None:
+    trials = [
+        trial("search", 0, [7.0], 100),
+        trial("search", 1, [9.0], 100),
+        trial("finalists", 0, [5.0, 7.0, 6.0], 300, source=1),
+        trial("finalists", 1, [8.0, 1.0, 0.0], 300, source=0),
+        trial("test", 0, [4.0, None, 8.0], 300, source=1),
+    ]
+    found = command.outcome(trials, 100)
+    assert found["incumbent"] == 6.0
+    assert found["test"] == 6.0  # of the trainings that did not fail
+    assert found["trainings"] == 8.0  # the test is not part of the search
+    assert found["trials"] == 2
+
+
+def test_without_finalists_the_incumbent_is_the_search_trial() -> None:
+    trials = [trial("search", 3, [9.0, 7.0, 8.0], 300), trial("test", 0, [4.0], 100, source=3)]
+    assert command.outcome(trials, 100)["incumbent"] == 8.0
+
+
+@pytest.mark.parametrize("experiment", command.PUBLISHED)
+def test_experiments_have_arlbenchs_budget(experiment: str) -> None:
+    assert experiment in names("experiments")
+    for arm, overrides in command.ARMS.items():
+        made = load(experiment, overrides)
+        finalists = made.finalists * made.seeds.tuning if made.finalists > 1 else 0
+        spent = made.budget.trainings * (made.seeds.search if arm == "random" else 1) + finalists
+        assert spent == command.GRANTED
+        assert (made.evaluation.episodes, made.seeds.test) == (128, 10)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(command, "EXPERIMENTS", tmp_path)
+    return tmp_path
+
+
+def line(arm: str, seed: int, incumbent: float) -> str:
+    entry = {"incumbent": incumbent, "test": incumbent - 10, "trainings": 96.0, "training_seconds": 30.0}
+    return json.dumps({"arm": arm, "seed": seed, **entry}) + "\n"
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["arlbench.py", *arguments])
+    command.main()
+
+
+def test_repeats_that_are_missing_are_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "arlbench_pendulum_ppo.repeats.jsonl"
+    path.write_text(line("auto", 0, -600.0))
+    asked = []
+
+    def run_one(experiment: str, arm: str, seed: int) -> Mapping[str, Any]:
+        asked.append((experiment, arm, seed))
+        found: Mapping[str, Any] = json.loads(line(arm, seed, -700.0))
+        return found
+
+    monkeypatch.setattr(command, "run_one", run_one)
+    call(monkeypatch, "--experiments", "arlbench_pendulum_ppo", "--repeats", "2", "--json")
+    assert asked == [("arlbench_pendulum_ppo", "auto", 1)]
+    found = json.loads(capsys.readouterr().out)["arlbench_pendulum_ppo"]
+    assert found["auto"]["incumbent"]["score"] == -650.0
+    assert found["auto"]["test"]["score"] == -660.0
+    assert found["reaches_smac"]
+    assert found["reaches_random"]
+    path.write_text(path.read_text() + line("random", 0, -640.0))
+    call(monkeypatch, "--experiments", "arlbench_pendulum_ppo", "--only-print")
+    printed = capsys.readouterr().out
+    assert "published SMAC -689.2" in printed
+    assert "reaches random search: False" in printed  # ours is better than the published one
+
+
+def test_wrong_calls_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "arlbench_pendulum_ppo.repeats.jsonl").write_text("{")
+    for arguments, expected in ((["--repeats", "0"], "--repeats 0"), (["--only-print"], "not a result")):
+        with pytest.raises(SystemExit) as caught:
+            call(monkeypatch, *arguments)
+        assert caught.value.code == 2
+        assert expected in capsys.readouterr().err
+
+
+def test_both_sides_get_the_same_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Rival:
+        imports = {"seconds": 10.0, "cpu_seconds": 5.0}  # noqa: RUF012
+
+        def __init__(self, python: Path) -> None:
+            pass
+
+        def train(self, task: Any, values: Mapping[str, Any], seed: int) -> dict[str, float]:
+            asked.append((dict(values), seed))
+            return {"seconds": 4.0, "cpu_seconds": 2.0, "score": 1.0}
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(speed, "Rival", Rival)
+    monkeypatch.setattr(speed, "measure_ours", lambda name: {"seconds": 19.7, "cpu_seconds": 39.4, "score": 1.0})
+    found = speed.measure("pendulum_ppo", Path("python"), 4, 2)
+    assert found["arlbench_seconds"] == 10 + 4 * 96
+    assert found["ratio_seconds"] == pytest.approx(394 / 19.7)
+    assert found["ratio_cpu_seconds"] == pytest.approx(197 / 39.4)
+    chosen = speed.configurations(speed.SPEED_TASKS["pendulum_ppo"])
+    assert len(chosen) == 32
+    assert [chosen.index(values) for values, _ in asked] == [0, 8, 16, 24]
+
+
+def test_a_python_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, expected in (
+        ([], "--python None"),
+        (["--python", sys.executable, "--sampled", "97"], "--sampled 97"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["arlbench_speed.py", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            speed.main()
+        assert caught.value.code == 2
+        assert expected in capsys.readouterr().err
