@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, Final, get_args, get_origin
 
 import annotated_types
@@ -16,6 +17,8 @@ from autorl.studies.convert import arms, model_fields, model_of, resolve, type_a
 from autorl.studies.problems import Path, dotted, shown
 
 _WORDS: Final[dict[Any, str]] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_NEAR: Final = 0.85
+"""Likeness from which a field of the same section is meant rather than one of that name elsewhere: seed, seeds."""
 _TRUE: Final = frozenset({"on", "yes", "y", "On", "Yes", "ON", "YES", "Y"})
 _FALSE: Final = frozenset({"off", "no", "n", "Off", "No", "OFF", "NO", "N"})
 
@@ -62,7 +65,8 @@ def _unknown(schema: type[BaseModel], path: Path, value: Any) -> Finding:
     *parent, key = path
     model = model_of(type_at(schema, tuple(parent)))
     known = model_fields(model) if model is not None else {}
-    homes = [place for place in _places(schema) if place[-1] == key]
+    near = get_close_matches(str(key), known, 1, _NEAR)
+    homes = [] if near else [place for place in _places(schema) if place[-1] == key]
     hint = f" It belongs to {dotted(homes[0][:-1])!r}: {dotted(homes[0])}." if homes else ""
     if homes and len(homes[0]) == 1:
         hint = f" It belongs to the top level, beside {dotted(tuple(parent[:1]))!r}."

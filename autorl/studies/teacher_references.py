@@ -39,6 +39,8 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
 
 def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoice, TaskPoints]]]:
     """Return the problems of the sections ``tasks``; and of each environment with a task space: itself, its section, its points."""
+    if not s.environments:
+        return [], []  # an objective function of the user's own: without it, no jax
     from autorl.environments.registry import make_environment
     from autorl.environments.task_points import task_points
     from autorl.environments.tasks import make_task

@@ -211,7 +211,7 @@ def test_auto_is_written_out_when_a_study_is_made(tmp_path):
     study = autorl.create({**BASE, "search": search, "learner": learner}, root=tmp_path)
     found = study.specification.search
     assert (found.method, found.policy.name, found.policy.settings) == ("gp", "race", {"last": 3})
-    assert found.settings == {"batch": 16}
+    assert found.settings == {"batch": 16, "n_startup_trials": 200}
     assert "auto chose gp" in found.chosen
     assert study.space.validate(found.start[0]) == []
     assert found.start[0]["gamma"] == 0.99

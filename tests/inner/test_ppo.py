@@ -208,7 +208,7 @@ def test_metrics_are_those_of_the_last_iteration():
 
 
 def test_hyperparameters_traced_and_static():
-    static = {"n_envs", "n_steps", "minibatch_size", "hidden_size", "n_layers", "activation", "objective"}
+    static = {"n_envs", "n_steps", "minibatch_size", "hidden_size", "n_layers", "activation", "objective", "teacher"}
     assert {n for n in PPOHyperparameters.__dataclass_fields__ if not is_traced(PPOHyperparameters, n)} == static
     assert ALGORITHMS.load("ppo") is PPO
 

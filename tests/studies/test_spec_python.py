@@ -241,10 +241,10 @@ def test_writing_and_reading_again_gives_an_equal_one(fields):
 
 def test_the_resolved_text_is_short_and_complete():
     text = to_yaml(parse(QUICK, "quickstart.yaml", references=False))
-    assert len(text.splitlines()) < 25
+    assert len(text.splitlines()) <= 25  # one screen
     assert "gymnax:CartPole-v1" in text
     written = {line.split(":")[0] for line in text.splitlines() if not line.startswith(" ")}
-    assert written == set(model_fields(Specification)) - {"schedule", "expected", "hurdle"}
+    assert written == set(model_fields(Specification)) - {"schedule", "expected", "hurdle", "teacher"}
 
 
 # --- anything ---------------------------------------------------------------------------------------------------------------------------
