@@ -227,6 +227,7 @@ def test_models_beat_random_search_on_a_bowl(name: str) -> None:
     assert np.sum(ours < random) >= 7
 
 
+@pytest.mark.slow
 def test_gp_beats_random_search_on_a_bowl_by_far() -> None:
     ours = np.log([regret("gp", 25, seed, batch=2) for seed in range(2)])
     random = np.log([regret("random", 25, seed) for seed in range(2)])
