@@ -128,7 +128,7 @@ def _mean_task(episodes: Array, feature: Sequence[Any]) -> float | None:
 
 def curriculum_figure(found: Json, name: str) -> Figure:
     """Return, for each feature of the tasks, a heat map of what was played over the training, and beside it of what came of it."""
-    from autorl.analysis.style import label, new_figure, score_colours, title
+    from autorl.analysis.style import label, new_figure, score_colours, steps_axis, title
 
     features, until = found["features"], np.asarray(found["until"], np.float64)
     episodes, returns = np.asarray(found["episodes"], np.float64), np.asarray(found["returns"], np.float64)
@@ -146,6 +146,7 @@ def curriculum_figure(found: Json, name: str) -> Figure:
                 edges, heights, np.ma.masked_invalid(values.T), cmap=score_colours(), rasterized=True
             )
             axis.grid(visible=False)
+            steps_axis(axis)
             figure.colorbar(drawn, ax=axis)
             label(axis, f"{feature}: {what}", last)
     title(figure, f"{name}: tasks played, and what came of them")
