@@ -25,7 +25,7 @@ quickstart: $(VENV)/.installed
 
 test: lint
 	$(PYTEST) -m "not slow and not bits" $(PYTEST_ARGS)
-	$(AS_USERS) $(PYTEST) -m "bits and not slow" $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	$(AS_USERS) $(PYTEST) -m "bits and not slow" $(PYTEST_ARGS) $$(grep -rl "pytest.mark.bits" tests) || [ $$? -eq 5 ]
 
 test-all: lint
 	$(AS_USERS) $(PYTEST) --hypothesis-profile=thorough $(PYTEST_ARGS)

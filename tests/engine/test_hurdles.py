@@ -67,6 +67,7 @@ def test_an_environment_may_have_a_length_of_its_own(plain):
         assert last == {0: 512, 1: 768}
 
 
+@pytest.mark.slow
 def test_what_passes_a_hurdle_trains_as_if_there_were_none(plain, hurdled):
     passed = [t for t in hurdled.trials() if t.status is Status.COMPLETED]
     assert passed

@@ -199,6 +199,7 @@ def test_a_lane_that_does_not_fit_alone_is_out_of_memory(monkeypatch):
     assert [o.status for o in make_trainer().run([job(0)])] == [Status.OUT_OF_MEMORY]
 
 
+@pytest.mark.slow
 def test_vmapped_lanes_train_the_same_agents_to_rounding():
     mapped = make_trainer(vectorise="map").run([job(i, seed=i) for i in range(4)])
     vmapped = make_trainer(vectorise="vmap").run([job(i, seed=i) for i in range(4)])

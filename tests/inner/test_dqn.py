@@ -324,6 +324,7 @@ def test_a_reward_that_is_not_a_number_freezes_the_member():
     assert (bool(fine.progress.diverged), int(fine.progress.env_steps)) == (False, HORIZON)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_beyond_all_bounds_diverges_and_disturbs_nobody():
     dqn, task = learner()
 

@@ -75,6 +75,7 @@ def test_reward_that_depends_on_the_action():
     np.testing.assert_array_equal(returns, 1.0)
 
 
+@pytest.mark.slow
 def test_reward_that_depends_on_both():
     values, returns = action_values("observation_action_reward")
     np.testing.assert_allclose(values[1], [[-1.0, 1.0]] * 2, atol=0.1)

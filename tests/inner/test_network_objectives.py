@@ -63,7 +63,8 @@ def interpreted(graph):
     return InterpretedNetworkLoss.of(graph, SIGNATURE)
 
 
-@pytest.mark.parametrize("prioritised", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("prioritised", [False, True])
 def test_dqn_as_a_graph_trains_as_the_hand_written_one(prioritised):
     _, _, own = trained("own", [None], 120, buffer_prio_sampling=prioritised)
     for kind, objectives in (("compiled", ["coreyes_normal_dqn"]), ("many", [interpreted(g) for g in POPULATION])):

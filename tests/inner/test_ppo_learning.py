@@ -28,6 +28,7 @@ def final_returns(environment_id, env_steps):
     return np.sort(returns)
 
 
+@pytest.mark.bits
 def test_cartpole_is_learned_in_50_000_steps():
     returns = final_returns("gymnax:CartPole-v1", 50_000)
     assert returns.mean() > 450  # [500]

@@ -124,7 +124,7 @@ def test_the_world_is_left_as_it_was(name: str, capfd: pytest.CaptureFixture[str
     assert capfd.readouterr() == ("", "")
 
 
-@MODELS
+@pytest.mark.parametrize("name", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_every_process_proposes_the_same(name: str) -> None:
     """String hashing differs between processes; Optuna keeps sets of names."""
     code = (
