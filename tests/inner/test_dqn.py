@@ -255,7 +255,7 @@ def test_no_update_before_the_replay_holds_a_batch():
 
 
 @pytest.mark.bits
-@pytest.mark.parametrize("prioritised", [True, False])
+@pytest.mark.parametrize("prioritised", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_segments_change_no_bit(prioritised):
     hp = settings(buffer_prio_sampling=prioritised, normalize_observations=True, buffer_size=300)
     whole = go(start(hp), hp, HORIZON)

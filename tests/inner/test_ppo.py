@@ -120,6 +120,7 @@ def test_segments_change_no_bit():
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_a_member_does_not_depend_on_its_neighbours():
     identifier = "gymnax:CartPole-v1"
     learner = programs(identifier)[0]
