@@ -37,6 +37,10 @@ GP_LIMIT = 250
 """Trainings up to which ``auto`` prefers a Gaussian process (its cost grows with the cube of the trials)."""
 
 
+class PriorError(IncompatibleError):
+    """A prior does not fit the method or the space."""
+
+
 def make_method(
     name: str,
     space: Space,
@@ -101,14 +105,14 @@ def draws(name: str) -> bool:
 
 
 def _guided(method: SearchMethod[Any], space: Space, prior: Prior) -> SearchMethod[Any]:
-    """Return ``method`` drawing by ``prior``; raise `IncompatibleError` if it draws nothing, or the prior knows nothing of the space."""
+    """Return ``method`` drawing by ``prior``; raise `PriorError` if it draws nothing, or the prior knows nothing of the space."""
     if not isinstance(method, FullTrainings) or not method.draws:
         able = [name for name in fitting(space) if draws(name)]
-        raise IncompatibleError(
+        raise PriorError(
             f"search method {method.name!r} draws nothing that a prior could draw instead. Methods that do: {', '.join(able) or 'none'}."
         )
     if not prior.shared(space):
-        raise IncompatibleError(
+        raise PriorError(
             f"prior {prior.name!r} knows {', '.join(prior.rulers)}, and nothing of what space {space.name!r} searches. "
             "Remedy: another prior, or none."
         )

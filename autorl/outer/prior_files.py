@@ -7,7 +7,7 @@ and the folders of ``AUTORL_PATH`` come first, as for spaces. Their figures are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,39 +149,15 @@ def to_mapping(prior: Prior) -> dict[str, Any]:
 
 
 def prior_file(prior: Prior) -> str:
-    """Return the text of the prior's file: YAML, one line a hyperparameter, which `load_prior` reads back without loss."""
-    data = to_mapping(prior)
+    """Return the text of the prior's file: YAML, which `load_prior` reads back without loss."""
+    import yaml
+
     about = f"{len(prior.tasks)} task{'s' * (len(prior.tasks) > 1)}"
-    lines = [
+    head = [
         f"# Which configurations of {prior.learner or 'this space'} are likely to be good, learned from {about}.",
         "# An effect is in standard deviations of a task's ranks; numbers have theirs at equally spaced places of their range.",
         "# Dimensions without a range are placed by their position in the range of the space that is searched.",
     ]
-    lines += [f"{key}: {_text(data[key])}" for key in ("name", "learner", "source", "noise") if data[key] is not None]
-    lines += ["dimensions:", *(f"  {name}: {_flow(entry, _text)}" for name, entry in data["dimensions"].items())]
-    lines.append("tasks:")
-    for name, task in data["tasks"].items():
-        lines += [f"  {_text(name)}:", f"    environments: {_list(task['environments'])}", "    effects:"]
-        lines += [f"      {dimension}: {_list(effects)}" for dimension, effects in task["effects"].items()]
-    return "\n".join(lines) + "\n"
-
-
-def _flow(entry: Mapping[str, Any], text: Callable[[Any], str]) -> str:
-    return "{" + ", ".join(f"{k}: {_list(v) if isinstance(v, list) else text(v)}" for k, v in entry.items()) + "}"
-
-
-def _list(values: list[Any]) -> str:
-    return "[" + ", ".join(map(_text, values)) + "]"
-
-
-def _text(value: Any) -> str:
-    """Return a scalar as YAML that is read back as it was."""
-    import json
-
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not math.isfinite(value):
-        raise ValueError(f"no number that a file can hold: {value!r}")
-    return repr(value)
+    data = {key: value for key, value in to_mapping(prior).items() if value is not None}
+    text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, allow_unicode=True, width=math.inf)
+    return "\n".join([*head, text])

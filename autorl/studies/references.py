@@ -326,7 +326,9 @@ def _method_under(
 
 def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:
     """Return the finding that a method cannot be made, at the setting that its message names, or at the prior."""
-    if str(error).startswith("prior ") or "a prior could draw" in str(error):
+    from autorl.outer.methods import PriorError
+
+    if isinstance(error, PriorError):
         return Finding(("search", "prior"), str(error))
     named = [key for key in settings if f"'{key}'" in str(error)]
     if len(named) == 1:

@@ -104,7 +104,7 @@ class GaussianProcess:
 
 def softplus(x: float) -> float:
     """Return log(1 + e^x)."""
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+    return float(np.logaddexp(0.0, x))
 
 
 def _squares(a: Floats, b: Floats) -> Floats:
