@@ -6,6 +6,7 @@ DQN on CartPole, two hidden layers of 64, an update of batch 32 on every env ste
 
 * ``hand``: the TD loss written by hand, 16 lanes on all cores. What an update costs at best.
 * ``interpreter``: 16 lanes of different graphs, run as data. Compiled once for a search.
+* ``coreyes2021``: the same with random programs of Co-Reyes et al.'s language and 20 nodes, which apply the networks themselves.
 * ``fused``: 16 lanes of different graphs in one program, which is compiled for each batch.
 * ``alone``: one compilation for each graph, in as many pinned processes as cores; its initialisation is not counted.
 
@@ -70,8 +71,24 @@ def objectives(name: str, count: int, first: int = 0) -> list[Any]:
         return [HandWrittenLoss("dqn")] * count
     if name == "fused":
         return list(FusedLoss.batch(graphs(count, first)))
+    if name == "coreyes2021":
+        return network_losses(count, first)
     kind = signature()
     return [InterpretedLoss.of(graph, kind) for graph in graphs(count, first)]
+
+
+def network_losses(count: int, first: int) -> list[Any]:
+    """Return random programs as the released search starts with them, for one interpreter of all 33 operators."""
+    import numpy as np
+
+    from autorl.objectives.graphs.interpreter_coreyes import InterpretedNetworkLoss
+    from autorl.objectives.graphs.program_coreyes import NetworkSignature
+    from autorl.objectives.graphs.programs_coreyes import random_program
+    from autorl.objectives.graphs.starts_coreyes import STARTS
+
+    rng, kind = np.random.default_rng(first), NetworkSignature.of(20)
+    programs = [random_program(rng, STARTS["pre_graph_8_scratch"]) for _ in range(count)]
+    return [InterpretedNetworkLoss.of(program, kind) for program in programs]
 
 
 def stacked(losses: list[Any]) -> Any:
@@ -197,12 +214,13 @@ def setup_memory() -> tuple[Run, dict[str, Any]]:
 SETUPS: dict[str, Any] = {
     "hand": lambda: setup_population("hand"),
     "interpreter": lambda: setup_population("interpreter"),
+    "coreyes2021": lambda: setup_population("coreyes2021"),
     "fused": lambda: setup_population("fused"),
     "alone": setup_alone,
     "compile": setup_compile,
     "memory": setup_memory,
 }
-SPEEDS = ("hand", "interpreter", "fused", "alone")
+SPEEDS = ("hand", "interpreter", "coreyes2021", "fused", "alone")
 
 
 def start_contender(name: str) -> Contender:
@@ -229,6 +247,7 @@ def measure(repeats: int) -> dict[str, Any]:
     }
     return {
         "interpreter_cost_over_hand": statistics.median(r["hand"] / r["interpreter"] for r in rounds),
+        "coreyes2021_cost_over_hand": statistics.median(r["hand"] / r["coreyes2021"] for r in rounds),
         "fused_cost_over_hand": statistics.median(r["hand"] / r["fused"] for r in rounds),
         "env_steps_per_second": speed,
         "compile_seconds": {**compile_seconds, f"fused_{BATCH}": sizes["compile_seconds"]},
@@ -270,6 +289,7 @@ def print_table(result: dict[str, Any]) -> None:
     for name, speed in result["env_steps_per_second"].items():
         print(f"  {name:<12} {speed:>9,.0f} env steps/s, compiled in {result['compile_seconds'][name]:.1f} s")
     print(f"\n  interpreted update / by hand {result['interpreter_cost_over_hand']:.2f}")
+    print(f"  of coreyes2021 / by hand     {result['coreyes2021_cost_over_hand']:.2f}")
     print(f"  fused update / by hand       {result['fused_cost_over_hand']:.2f}\n")
     print("  candidates a minute   interpreter     fused     alone   chosen is faster by")
     for row in result["budgets"]:

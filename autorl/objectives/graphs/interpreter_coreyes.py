@@ -1,9 +1,11 @@
 """The interpreter of the family ``network``: graphs are data, so one compiled program trains a whole population of them.
 
-Two banks of registers, [rows, A, N] for values and [rows, D, N] for states; one turn of a loop for each live node. Applying a
-network is one branch of the switch among the others, so where a branch is a branch (a member at a time, on a CPU) it costs nothing
-to programs that do not take it. ``mean_batch`` and ``std_batch`` mix samples: so the backward loop runs in the backward pass, with the
-slopes that the learner gives.
+What the networks say of the batch's observations is computed first, where a program reads it. Programs that only combine such values, as
+nearly all do, are then one small kernel (`autorl.objectives.graphs.network_values`). Those that compute with states as well, or apply a
+network to a state that they computed, run here: two banks of registers, [rows, A, N] for values and [rows, D, N] for states, and one turn
+of a loop for each node. Applying a network is one branch of the switch among the others, so where a branch is a branch (a member at a
+time, on a CPU) it costs nothing to programs that do not take it. ``mean_batch`` and ``std_batch`` mix samples: so the backward loop runs in
+the backward pass, with the slopes that the learner gives.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +22,11 @@ from jax import Array, lax
 from autorl.objectives.graphs import functions_coreyes_jax as back_end
 from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.graphs.language_coreyes2021 import NETWORK
+from autorl.objectives.graphs.network_branches import Tape, add, no_slopes, no_value, pull, pull_states, put, turn
+from autorl.objectives.graphs.network_values import computed_values, slopes_of_values
 from autorl.objectives.graphs.networks import Network
 from autorl.objectives.graphs.program_coreyes import (
+    APPLIED,
     NETWORKS,
     STATE_REGISTERS,
     VALUE_REGISTERS,
@@ -33,15 +38,8 @@ from autorl.objectives.graphs.program_coreyes import (
 )
 from autorl.objectives.graphs.types import Type
 
-_FIRST_VALUE, _FIRST_STATE = len(VALUE_REGISTERS), len(STATE_REGISTERS)
+_FIRST_VALUE, _FIRST_STATE = len(VALUE_REGISTERS) + len(APPLIED), len(STATE_REGISTERS)
 T = TypeVar("T")
-
-
-class Tape(NamedTuple):
-    """What was computed, or the slopes of it: float32 [3 + nodes, A, N] and [2 + nodes, D, N]. Floats fill all A rows."""
-
-    values: Array
-    states: Array
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["program"], meta_fields=[])
@@ -77,7 +75,22 @@ class InterpretedNetworkLoss:
     def per_sample(self, registers: Mapping[str, Any]) -> Array:
         """Return the loss of each sample, float32 [N]; see `network_registers` for what ``registers`` hold."""
         program = jax.tree.map(jnp.asarray, self.program)
-        return _run(program, {name: registers[name] for name in self.needs})
+        given = {name: registers[name] for name in self.needs}
+        return _run(program, {**given, "applied": _applied(program, given)})
+
+
+def _applied(program: NetworkProgram, registers: Mapping[str, Any]) -> Array:
+    """Return what the networks say of the observations, float32 [4, A, N]; 0 where the program does not read it."""
+    shape = registers["action"].shape
+    found: list[Array] = []
+    for read, (network, state) in zip(program.applied, APPLIED, strict=True):
+
+        def apply(network: str = network, state: str = state) -> Array:
+            return back_end.bounded(registers[network](registers[state]))
+
+        # nearly all read the first one, which learners compute in any case
+        found.append(apply() if not found else lax.cond(read, apply, lambda: jnp.zeros(shape, jnp.float32)))
+    return jnp.stack(found)
 
 
 @jax.custom_vjp
@@ -86,56 +99,91 @@ def _run(program: NetworkProgram, registers: Mapping[str, Any]) -> Array:
 
 
 def _forward(program: NetworkProgram, registers: Mapping[str, Any]) -> tuple[Array, Any]:
-    known = _known(program)
-    value_turns = [_no_value if one.output is Type.STATE else _turn(one) for one in known]
-    state_turns = _Part.of(known, [one.output is Type.STATE for one in known], _turn)
+    def plain() -> Array:
+        return computed_values(program, _values(registers), registers["constant"])
 
-    def step(row: Array, tape: Tape) -> Tape:
-        op, operands = program.op[row], (program.inputs[row], program.constants[row], row, registers, tape)
-        values = _put(tape.values, lax.switch(op, value_turns, *operands), _FIRST_VALUE + row)
+    def general() -> Array:
+        return _computed(program, registers).values
 
-        def put_state(states: Array) -> Array:
-            return _put(states, state_turns.run(op, *operands), _FIRST_STATE + row)
-
-        return Tape(values, state_turns.update_if_in(op, put_state, tape.states))
-
-    tape = lax.fori_loop(0, program.length, step, _empty(program, registers))
-    loss = tape.values[_FIRST_VALUE + program.length - 1, 0]
-    return loss, (program, registers, tape)
+    has_states = any(one.touches_states for one in _known(program))
+    bank = lax.cond(program.plain, plain, general) if has_states else plain()
+    return bank[_FIRST_VALUE + program.length - 1, 0], (program, registers, bank)
 
 
 def _backward(kept: Any, cotangent: Array) -> tuple[None, dict[str, Any]]:
-    program, registers, tape = kept
-    known, network = _known(program), registers["q_param"]
-    value_pulls = [_no_slopes if _touches_states(one) else _pull(one) for one in known]
-    state_pulls = _Part.of(known, [_touches_states(one) and not one.network for one in known], _pull_states)
-    rest = _Part.of(known, [_touches_states(one) for one in known], _turn)
-    network_pulls = [_Part.of(known, [one.network == name for one in known], _turn) for name in NETWORKS]
+    program, registers, bank = kept
 
-    def step(turn: Array, carry: tuple[Tape, Any]) -> tuple[Tape, Any]:
+    def plain() -> tuple[Array, Any]:
+        slopes = slopes_of_values(program, bank, registers["constant"], cotangent)
+        return slopes[len(VALUE_REGISTERS) : _FIRST_VALUE], jax.tree.map(
+            jnp.zeros_like, registers["q_param"].parameters
+        )
+
+    def general() -> tuple[Array, Any]:
+        # computed once more: states are many numbers, and most programs would carry empty ones to here
+        return _pulled(program, registers, cotangent)
+
+    has_states = any(one.touches_states for one in _known(program))
+    applied, gradient = lax.cond(program.plain, plain, general) if has_states else plain()
+    slopes: dict[str, Any] = dict.fromkeys(registers)
+    return None, {**slopes, "applied": applied, "q_param": Network(gradient, registers["q_param"].apply)}
+
+
+_run.defvjp(_forward, _backward)
+
+
+def _computed(program: NetworkProgram, registers: Mapping[str, Any]) -> Tape:
+    """Return the registers and the values of all nodes."""
+    known = _known(program)
+    value_turns = [no_value if one.output is Type.STATE else turn(one) for one in known]
+    state_turns = _Part.of(known, [one.output is Type.STATE for one in known], turn)
+
+    def step(row: Array, tape: Tape) -> Tape:
+        op, operands = program.op[row], (*_operands(program, row), registers, tape)
+        values = put(tape.values, lax.switch(op, value_turns, *operands), _FIRST_VALUE + row)
+
+        def put_state(states: Array) -> Array:
+            return put(states, state_turns.run(op, *operands), _FIRST_STATE + row)
+
+        return Tape(values, state_turns.update_if_in(op, put_state, tape.states))
+
+    done: Tape = lax.fori_loop(0, program.length, step, _empty(program, registers))
+    return done
+
+
+def _pulled(program: NetworkProgram, registers: Mapping[str, Any], cotangent: Array) -> tuple[Array, Any]:
+    """Return the slopes of what was applied to observations, [4, A, N], and of the online network's parameters by other ways."""
+    tape = _computed(program, registers)
+    known, network = _known(program), registers["q_param"]
+    value_pulls = [no_slopes if one.touches_states else pull(one) for one in known]
+    state_pulls = _Part.of(known, [one.touches_states and not one.network for one in known], pull_states)
+    rest = _Part.of(known, [one.touches_states for one in known], turn)
+    network_pulls = [_Part.of(known, [one.network == name for one in known], turn) for name in NETWORKS]
+
+    def step(back: Array, carry: tuple[Tape, Any]) -> tuple[Tape, Any]:
         slopes, gradient = carry
-        row = program.length - 1 - turn
+        row = program.length - 1 - back
         op, inputs = program.op[row], program.inputs[row]
-        operands = (inputs, program.constants[row], row, registers, tape)
+        operands = (*_operands(program, row), registers, tape)
         arriving = Tape(slopes.values[_FIRST_VALUE + row], slopes.states[_FIRST_STATE + row])
         first, second = lax.switch(op, value_pulls, arriving, *operands)
-        slopes = slopes._replace(values=_add(_add(slopes.values, first, inputs[0]), second, inputs[1]))
+        slopes = slopes._replace(values=add(add(slopes.values, first, inputs[0]), second, inputs[1]))
 
-        def pull_states(now: Tape) -> Tape:
+        def pull_state(now: Tape) -> Tape:
             value, state, other = state_pulls.run(op, arriving, *operands)
-            states = _add(_add(now.states, state, inputs[0]), other, inputs[1])
-            return Tape(_add(now.values, value, inputs[0]), states)
+            states = add(add(now.states, state, inputs[0]), other, inputs[1])
+            return Tape(add(now.values, value, inputs[0]), states)
 
         def pull_online(now: tuple[Array, Any]) -> tuple[Array, Any]:
             tree, state = _pull_network(network, tape.states[inputs[0]], arriving.values)
-            return _add(now[0], state, inputs[0]), jax.tree.map(jnp.add, now[1], tree)
+            return add(now[0], state, inputs[0]), jax.tree.map(jnp.add, now[1], tree)
 
         def pull_target(now: Array) -> Array:
             _, state = _pull_network(registers["q_targ_param"], tape.states[inputs[0]], arriving.values)
-            return _add(now, state, inputs[0])
+            return add(now, state, inputs[0])
 
         def pull_rest(now: tuple[Tape, Any]) -> tuple[Tape, Any]:
-            slopes = state_pulls.update_if_in(op, pull_states, now[0])
+            slopes = state_pulls.update_if_in(op, pull_state, now[0])
             states, gradient = network_pulls[0].update_if_in(op, pull_online, (slopes.states, now[1]))
             return slopes._replace(states=network_pulls[1].update_if_in(op, pull_target, states)), gradient
 
@@ -144,14 +192,10 @@ def _backward(kept: Any, cotangent: Array) -> tuple[None, dict[str, Any]]:
 
     start = jax.tree.map(jnp.zeros_like, tape)
     arriving = jnp.broadcast_to(cotangent, tape.values.shape[1:])
-    start = start._replace(values=_put(start.values, arriving, _FIRST_VALUE + program.length - 1))
+    start = start._replace(values=put(start.values, arriving, _FIRST_VALUE + program.length - 1))
     carry = (start, jax.tree.map(jnp.zeros_like, network.parameters))
-    _, gradient = lax.fori_loop(0, program.length, step, carry)
-    slopes: dict[str, Any] = dict.fromkeys(registers)
-    return None, {**slopes, "q_param": Network(gradient, network.apply)}
-
-
-_run.defvjp(_forward, _backward)
+    slopes, gradient = lax.fori_loop(0, program.length, step, carry)
+    return slopes.values[len(VALUE_REGISTERS) : _FIRST_VALUE], gradient
 
 
 @dataclass(frozen=True)
@@ -187,105 +231,27 @@ def _known(program: NetworkProgram) -> list[Instruction]:
     return [instructions()[name] for name in program.signature.instructions]
 
 
-def _touches_states(one: Instruction) -> bool:
-    return Type.STATE in (*one.inputs, one.output)
+def _operands(program: NetworkProgram, row: Array) -> tuple[Array, Array, Array]:
+    return program.inputs[row], program.constants[row], program.positions[row]
+
+
+def _values(registers: Mapping[str, Any]) -> Array:
+    """Return the value registers, float32 [7, A, N]."""
+    rows = [jnp.broadcast_to(registers[name], registers["action"].shape) for name in VALUE_REGISTERS]
+    return jnp.concatenate([jnp.stack(rows), registers["applied"]])
 
 
 def _empty(program: NetworkProgram, registers: Mapping[str, Any]) -> Tape:
-    shape = registers["action"].shape
-    nodes = program.signature.nodes
-    values = [jnp.broadcast_to(registers[name], shape)[None] for name in VALUE_REGISTERS]
-    states = [registers[name][None] for name in STATE_REGISTERS]
+    nodes, values = program.signature.nodes, _values(registers)
+    states = jnp.stack([registers[name] for name in STATE_REGISTERS])
     return Tape(
-        jnp.concatenate([*values, jnp.zeros((nodes, *shape), jnp.float32)]),
-        jnp.concatenate([*states, jnp.zeros((nodes, *states[0].shape[1:]), jnp.float32)]),
+        jnp.concatenate([values, jnp.zeros((nodes, *values.shape[1:]), jnp.float32)]),
+        jnp.concatenate([states, jnp.zeros((nodes, *states.shape[1:]), jnp.float32)]),
     )
-
-
-def _read(one: Instruction, inputs: Array, row: Array, registers: Mapping[str, Any], tape: Tape) -> list[Any]:
-    """Return the inputs of an instruction: floats as [1, N]."""
-    found: list[Any] = []
-    for slot, kind in enumerate(one.inputs):
-        if kind is Type.CONSTANT:
-            found.append(back_end.folded(registers["constant"], row))
-        elif kind is Type.STATE:
-            found.append(tape.states[inputs[slot]])
-        else:
-            value = tape.values[inputs[slot]]
-            found.append(value[:1] if kind is Type.FLOAT else value)
-    return found
-
-
-def _applied(one: Instruction, constant: Array, *read: Any) -> Array:
-    return back_end.bounded(getattr(back_end, one.function)(constant, *read))
-
-
-def _turn(one: Instruction) -> Callable[..., Array]:
-    """Return the forward branch of an instruction: a row of the bank of its output."""
-
-    def turn(inputs: Array, constant: Array, row: Array, registers: Mapping[str, Any], tape: Tape) -> Array:
-        read = _read(one, inputs, row, registers, tape)
-        found = _applied(one, constant, *([registers[one.network]] if one.network else []), *read)
-        return jnp.broadcast_to(found, (tape.states if one.output is Type.STATE else tape.values).shape[1:])
-
-    return turn
-
-
-def _no_value(*operands: Any) -> Array:
-    return jnp.zeros_like(operands[-1].values[0])
-
-
-def _slopes(one: Instruction, arriving: Tape, *operands: Any) -> list[Array]:
-    """Return the slopes of an instruction's inputs, as wide as their banks; none for a source of constants."""
-    inputs, constant, row, registers, tape = operands
-    if Type.CONSTANT in one.inputs:
-        return []
-    read = _read(one, inputs, row, registers, tape)
-    _, pull = jax.vjp(partial(_applied, one, constant), *read)
-    slope = arriving.states if one.output is Type.STATE else arriving.values
-    wide = {True: tape.states.shape[1:], False: tape.values.shape[1:]}
-    found = pull(slope[:1] if one.output is Type.FLOAT else slope)
-    return [jnp.broadcast_to(s, wide[kind is Type.STATE]) for s, kind in zip(found, one.inputs, strict=True)]
-
-
-def _pull(one: Instruction) -> Callable[..., tuple[Array, Array]]:
-    """Return the backward branch of an instruction without states: the slopes of its two inputs."""
-
-    def pull(arriving: Tape, *operands: Any) -> tuple[Array, Array]:
-        nothing = jnp.zeros_like(arriving.values)
-        first, second, *_ = [*_slopes(one, arriving, *operands), nothing, nothing]
-        return first, second
-
-    return pull
-
-
-def _no_slopes(arriving: Tape, *operands: Any) -> tuple[Array, Array]:
-    return jnp.zeros_like(arriving.values), jnp.zeros_like(arriving.values)
-
-
-def _pull_states(one: Instruction) -> Callable[..., tuple[Array, Array, Array]]:
-    """Return the backward branch of an instruction with states: slopes of its first input, if a value; then as states, of both."""
-
-    def pull(arriving: Tape, *operands: Any) -> tuple[Array, Array, Array]:
-        found = _slopes(one, arriving, *operands)
-        value, state = jnp.zeros_like(arriving.values), jnp.zeros_like(arriving.states)
-        if one.inputs[0] is not Type.STATE:
-            return found[0], state, found[1]
-        return value, found[0], found[1] if len(found) == 2 else state
-
-    return pull
 
 
 def _pull_network(network: Network, states: Array, slope: Array) -> tuple[Any, Array]:
     """Return the slopes of a network's parameters and of its states."""
-    _, pull = jax.vjp(lambda tree, x: back_end.bounded(network.apply(tree, x)), network.parameters, states)
-    tree, slopes = pull(slope)
+    _, back = jax.vjp(lambda tree, x: back_end.bounded(network.apply(tree, x)), network.parameters, states)
+    tree, slopes = back(slope)
     return tree, slopes
-
-
-def _put(bank: Array, value: Array, row: Array) -> Array:
-    return lax.dynamic_update_index_in_dim(bank, value, row, axis=0)
-
-
-def _add(bank: Array, value: Array, row: Array) -> Array:
-    return _put(bank, lax.dynamic_index_in_dim(bank, row, keepdims=False) + value, row)

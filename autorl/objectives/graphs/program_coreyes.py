@@ -1,7 +1,8 @@
 """A graph of the family ``network`` as arrays: what its interpreter runs, for many graphs with one compiled program.
 
 An instruction is an operator with the types of its inputs, because types decide which numbers it reads and writes. Values (floats,
-lists, probabilities, actions) and states lie in two banks of registers: rows of [A, N] and rows of [D, N].
+lists, probabilities, actions) and states lie in two banks of registers: rows of [A, N] and rows of [D, N]. What a network says of an
+observation of the batch is not a node of the program but a register, as nearly all losses read it and nothing else of the networks.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from autorl.objectives.graphs.graph import Graph, GraphError, check
 from autorl.objectives.graphs.language_coreyes2021 import COREYES2021, NETWORK, OPERATORS_33, OPERATORS_OUTSIDE
 from autorl.objectives.graphs.types import Type
 
-VALUE_REGISTERS = ("action", "reward", "discount")
 STATE_REGISTERS = ("s_tm1", "s_t")
 NETWORKS = ("q_param", "q_targ_param")
+APPLIED = tuple(itertools.product(NETWORKS, STATE_REGISTERS))
+"""Networks applied to the observations of the batch: value registers after `VALUE_REGISTERS`."""
+VALUE_REGISTERS = ("action", "reward", "discount")
 LANGUAGE = COREYES2021.name
 
 _TYPES = (Type.FLOAT, Type.LIST, Type.PROBABILITY, Type.ACTION, Type.STATE, Type.CONSTANT)
@@ -47,6 +50,11 @@ class Instruction:
     inputs: tuple[Type, ...]
     output: Type
     network: str = ""
+
+    @property
+    def touches_states(self) -> bool:
+        """Whether it reads or writes states."""
+        return Type.STATE in (*self.inputs, self.output)
 
 
 @cache
@@ -95,8 +103,8 @@ class NetworkSignature:
         lines = [_lines(graph) for graph in graphs]
         if not lines:
             raise GraphError("graphs: expected at least one, got none")
-        used = {name for line in lines for name, _ in line}
-        most = max(len(line) for line in lines)
+        used = {line.name for found in lines for line in found if line.applied is None}
+        most = max(len(found) for found in lines)
         if nodes is not None and nodes < most:
             raise GraphError(f"nodes: a graph has {most} live nodes, got {nodes}")
         return cls(tuple(name for name in instructions() if name in used), nodes or most)
@@ -107,30 +115,38 @@ class NetworkSignature:
             lines = _lines(graph)
         except GraphError:
             return False
-        return len(lines) <= self.nodes and {name for name, _ in lines} <= set(self.instructions)
+        used = {line.name for line in lines if line.applied is None}
+        return len(lines) <= self.nodes and used <= set(self.instructions)
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["op", "inputs", "constants", "length"],
+    data_fields=["op", "inputs", "constants", "positions", "length", "applied", "plain"],
     meta_fields=["signature"],
 )
 @dataclass(frozen=True)
 class NetworkProgram:
-    """The live nodes of a graph, in order; the last one is the loss. Rows from ``length`` on are never read.
+    """The live nodes of a graph but those that are registers (`APPLIED`), in order; the last one is the loss. Rows from ``length`` on
+    are never read.
 
     Attributes:
         op: int32 [nodes]; positions in ``signature.instructions``.
         inputs: int32 [nodes, 2]; rows of the bank that the input's type says: its registers, then nodes. 0 where there is none.
         constants: float32 [nodes].
+        positions: int32 [nodes]; which live node of the graph it is: random numbers depend on it.
         length: int32 scalar; number of nodes.
+        applied: bool [4]; whether each of `APPLIED` is read.
+        plain: bool scalar; whether no node touches states.
         signature: What it was packed for.
     """
 
     op: Any
     inputs: Any
     constants: Any
+    positions: Any
     length: Any
+    applied: Any
+    plain: Any
     signature: NetworkSignature = field(metadata={"static": True})
 
 
@@ -143,46 +159,73 @@ def pack_network(graph: Graph, signature: NetworkSignature) -> NetworkProgram:
     lines = _lines(graph)
     if len(lines) > signature.nodes:
         raise GraphError(f"the graph has {len(lines)} live nodes; the interpreter has room for {signature.nodes}")
-    missing = sorted({name for name, _ in lines} - set(signature.instructions))
+    kept = [(position, line) for position, line in enumerate(lines) if line.applied is None]
+    missing = sorted({line.name for _, line in kept} - set(signature.instructions))
     if missing:
         raise GraphError(f"instructions {missing} are not among the interpreter's {len(signature.instructions)}")
-    op, inputs = np.zeros(signature.nodes, np.int32), np.zeros((signature.nodes, 2), np.int32)
-    constants = np.ones(signature.nodes, np.float32)
-    for row, (name, read) in enumerate(lines):
-        op[row] = signature.instructions.index(name)
-        inputs[row, : len(read)] = read
-        constants[row] = graph.nodes[graph.live[row]].constant
-    return NetworkProgram(op, inputs, constants, np.int32(len(lines)), signature)
+    op, positions = np.zeros(signature.nodes, np.int32), np.zeros(signature.nodes, np.int32)
+    inputs, constants = np.zeros((signature.nodes, 2), np.int32), np.ones(signature.nodes, np.float32)
+    for row, (position, line) in enumerate(kept):
+        op[row] = signature.instructions.index(line.name)
+        inputs[row, : len(line.read)] = line.read
+        constants[row] = graph.nodes[graph.live[position]].constant
+        positions[row] = position
+    applied = np.isin(np.arange(len(APPLIED)), [line.applied for line in lines if line.applied is not None])
+    plain = np.bool_(not any(instructions()[line.name].touches_states for _, line in kept))
+    return NetworkProgram(op, inputs, constants, positions, np.int32(len(kept)), applied, plain, signature)
 
 
-def _lines(graph: Graph) -> list[tuple[str, list[int]]]:
-    """Return the instruction and the rows that it reads, for each live node."""
+@dataclass(frozen=True)
+class _Line:
+    """A live node: its instruction, the rows that it reads, and which of `APPLIED` it is, if it is one."""
+
+    name: str
+    read: list[int]
+    applied: int | None
+
+
+def _lines(graph: Graph) -> list[_Line]:
+    """Return the live nodes in order."""
     if (graph.language, graph.family) != (LANGUAGE, "network"):
         raise GraphError(f"expected a graph of {LANGUAGE}, family 'network', got {graph.language}, {graph.family!r}")
     check(graph)
     if not graph.needs:
         raise GraphError("the loss reads no register: it is the same number for every sample")
     names = [register.name for register in NETWORK]
-    nodes = {len(names) + position: row for row, position in enumerate(graph.live)}
-    lines = []
+    rows: dict[int, tuple[int, int]] = {}  # of a node: its rows in the banks of values and of states
+    lines: list[_Line] = []
+    kept = 0
     for position in graph.live:
-        node = graph.nodes[position]
-        types = tuple(graph.types[i] for i in node.inputs)
-        read = list(node.inputs)
-        if graph.table.operator(node.op).commutative and _swapped(types):
-            types, read = types[::-1], read[::-1]
-        if node.op == _APPLY:
-            name, read, types = f"{_APPLY}({names[read[0]]})", read[1:], types[1:]
+        name, read, types = _instruction(graph, position, names)
+        applied = None
+        if graph.nodes[position].op == _APPLY and read[0] < len(names):
+            applied = APPLIED.index((name[len(_APPLY) + 1 : -1], names[read[0]]))
+        lines.append(_Line(name, [_row(i, kind, names, rows) for i, kind in zip(read, types, strict=True)], applied))
+        if applied is None:
+            rows[len(names) + position] = (len(VALUE_REGISTERS) + len(APPLIED) + kept, len(STATE_REGISTERS) + kept)
+            kept += 1
         else:
-            name = f"{node.op}({','.join(types)})"
-        if name not in instructions():
-            raise GraphError(f"node {position}: {name} has no instruction; compile this graph instead")
-        lines.append((name, [_row(i, kind, names, nodes) for i, kind in zip(read, types, strict=True)]))
+            rows[len(names) + position] = (len(VALUE_REGISTERS) + applied, -1)
     return lines
 
 
-def _row(index: int, kind: Type, names: list[str], nodes: dict[int, int]) -> int:
+def _instruction(graph: Graph, position: int, names: list[str]) -> tuple[str, list[int], tuple[Type, ...]]:
+    """Return the instruction of a node, and what it reads besides a network: values' indices in the graph, and their types."""
+    node = graph.nodes[position]
+    types, read = tuple(graph.types[i] for i in node.inputs), list(node.inputs)
+    if graph.table.operator(node.op).commutative and _swapped(types):
+        types, read = types[::-1], read[::-1]
+    if node.op == _APPLY:
+        name, read, types = f"{_APPLY}({names[read[0]]})", read[1:], types[1:]
+    else:
+        name = f"{node.op}({','.join(types)})"
+    if name not in instructions():
+        raise GraphError(f"node {position}: {name} has no instruction; compile this graph instead")
+    return name, read, types
+
+
+def _row(index: int, kind: Type, names: list[str], rows: dict[int, tuple[int, int]]) -> int:
     if kind is Type.CONSTANT:
         return 0
     bank = STATE_REGISTERS if kind is Type.STATE else VALUE_REGISTERS
-    return bank.index(names[index]) if index < len(names) else len(bank) + nodes[index]
+    return bank.index(names[index]) if index < len(names) else rows[index][kind is Type.STATE]
