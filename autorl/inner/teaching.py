@@ -16,7 +16,8 @@ from jax import Array, lax
 
 from autorl.environments.autoreset import batched_reset, reset_where
 from autorl.environments.protocol import Environment, State, Step, Task
-from autorl.inner.diary import Diary, Episodes, empty_diary, written
+from autorl.inner.branching import update_if
+from autorl.inner.diary import Diary, Episodes, empty_diary, looked_at, written
 
 PROPOSED = 4
 """Tasks of a proposal, for each environment: as many as rarely end within a rollout."""
@@ -147,8 +148,11 @@ def taught_step(
     reported = steps.info.get("success")
     success = desk.success if reported is None else jnp.maximum(desk.success, reported.astype(jnp.float32))
     done = steps.terminated | steps.truncated
-    key = jax.random.fold_in(keys[0], _PROPOSE)
-    after = lax.cond(jnp.any(done), lambda: _handed_out(course, lessons.teacher, desk, done, key), lambda: desk)
+
+    def handed_out() -> Desk:
+        return _handed_out(course, lessons.teacher, desk, done, jax.random.fold_in(keys[0], _PROPOSE))
+
+    after = lax.cond(jnp.any(done), handed_out, lambda: desk)
     observations, next_states = reset_where(
         environment, keys, done, steps, lambda: (_tasks(course, task, after.points), 0)
     )
@@ -216,6 +220,35 @@ def told(
     desk = desk._replace(used=jnp.where(jnp.any(ended), len(desk.next_points), desk.used))
     told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train)
     return Lessons(teacher, desk, written(lessons.diary, told_of, part))
+
+
+def told_at_once(
+    course: Course, lessons: Lessons, played: Played, done: Array, returns: Array, values: Array, part: Array
+) -> Lessons:
+    """Return the lessons after one step of B environments: the teacher has heard of the episodes that it ended, but of no value losses.
+
+    Arguments are as those of `told`, for one step: [B]. ``values`` need only be right where an episode began.
+    """
+    desk, size = lessons.desk, len(lessons.desk.next_points)
+    first = jnp.where(desk.steps == 0, values, desk.value)
+    lost = jnp.full_like(returns, jnp.nan)
+    episodes = {
+        "returns": returns,
+        "successes": played.success,
+        "values": first,
+        "positive_value_losses": lost,
+        "absolute_value_losses": lost,
+    }
+
+    def hear(before: tuple[Any, Diary]) -> tuple[Any, Diary]:
+        teacher = _heard(course, before[0], played.points, episodes, done, size)
+        told_of = Episodes(course.described(played.points), returns, played.success, done, jnp.ones_like(done))
+        return teacher, written(before[1], told_of, part)
+
+    ended = jnp.any(done)
+    teacher, diary = update_if(ended, hear, (lessons.teacher, looked_at(lessons.diary, played.train, part)))
+    desk = desk._replace(value=first, steps=jnp.where(done, 0, desk.steps + 1), used=jnp.where(ended, size, desk.used))
+    return Lessons(teacher, desk, diary)
 
 
 def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[Desk, tuple[Array, Array, Array]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError, suggestion
@@ -131,7 +131,13 @@ def _lessons(
     algorithm = s.learner.algorithm if s.learner is not None else "the learner"
     tells = getattr(learner, "tells", None)
     if tells is None:
-        return [Finding(("learner", "algorithm"), f"{algorithm} cannot learn under a teacher yet; ppo can", algorithm)]
+        return [
+            Finding(
+                ("learner", "algorithm"),
+                f"{algorithm} cannot learn under a teacher yet; ppo, dqn and sac can",
+                algorithm,
+            )
+        ]
     fixed = None
     if s.teacher is not None:
         fixed = {"name": s.teacher.name, "parameters": dict(s.teacher.parameters)}
@@ -155,9 +161,24 @@ def _lessons(
             return [Finding(path, str(error), shown)]
         missing = sorted(course.teacher.needs(course.parameters) - tells)
         if missing:
-            message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it"
+            message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it. "
+            message += f"With their own parameters, these fit: {', '.join(_fitting(points, tells))}"
             return [Finding(path, message, shown)]
     return _strangers(s, space)
+
+
+def _fitting(points: TaskPoints, told: Set[str]) -> Iterator[str]:
+    """Yield the teachers that need nothing but what is ``told``."""
+    from autorl.curricula.course import teacher_for
+    from autorl.curricula.teachers import TEACHERS
+
+    for name in TEACHERS:
+        try:
+            teacher = teacher_for(name, points)
+            if teacher.needs(teacher.parameters()) <= told:
+                yield name
+        except UsageError:  # it needs parameters that have no default, or other tasks
+            continue
 
 
 def _parameters(name: str, parameters: Mapping[str, Any], points: TaskPoints) -> list[Finding]:

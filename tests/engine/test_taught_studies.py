@@ -99,3 +99,29 @@ def test_the_command_line_shows_the_curriculum(study):
     assert picture.read_bytes().startswith(b"\x89PNG")
     shown = CliRunner().invoke(app, ["curriculum", "show", str(study.path), "--arm", "teacher:none"])
     assert "without a teacher" in str(shown.exception)
+
+
+@pytest.mark.parametrize(
+    ("learner", "environment"), [("dqn", "contextual:CartPole-v1"), ("sac", "point_mass:gate-2d-visible")]
+)
+def test_learners_with_a_replay_have_teachers_too(learner, environment, tmp_path):
+    sizes = {"hidden_size": 4, "n_layers": 1, "n_envs": 2, "train_freq": 8, "learning_starts": 64}
+    found = autorl.run(
+        {
+            "environment": {"id": environment, "score_range": [0, 500], "tasks": {"held_out": 4}},
+            "learner": {"algorithm": learner, "hyperparameters": {**sizes, "buffer_batch_size": 16}},
+            "teacher": {"name": "robust_plr", "parameters": {"capacity": 16}},
+            "budget": {"env_steps": 1024},
+            "seeds": {"test": 2},
+            "evaluation": {"episodes": 4, "points": 2},
+            "baselines": {"default": False, "random": False, "teachers": ["uniform"]},
+        },
+        name="taught",
+        root=tmp_path,
+    )
+    for trial in found.trials(None, "test"):
+        for lesson in found.lessons(trial):
+            assert len(lesson["tasks"]) == 4
+            diary = lesson["diary"]
+            assert np.array(diary["episodes"])[:, 0].sum() > 0
+            assert (np.array(diary["unlearned"]).sum() > 0) == (trial.arm == "method"), "new levels are looked at alone"
