@@ -160,5 +160,5 @@ def test_the_wide_cartpole_has_the_grid_of_jaxued() -> None:
     values = np.logspace(np.log10(0.05), 1.0, 10)
     np.testing.assert_allclose(tasks["length"].reshape(10, 10), values[:, None] * np.ones(10), rtol=1e-5)
     np.testing.assert_allclose(tasks["masspole"].reshape(10, 10), values * np.ones((10, 1)), rtol=1e-5)
-    with pytest.raises(UsageError, match="length: expected a number from 0.05 to 5, got 10"):
+    with pytest.raises(UsageError, match=r"length: expected a number from 0\.05 to 5, got 10"):
         make_task(make_environment("contextual:CartPole-v1"), {"length": 10.0})
