@@ -57,13 +57,14 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
 
 def curriculum_of(specification: Specification, lessons: Sequence[Json], environment: int) -> Json:
     """Return `curriculum` of a trial of the study of ``specification``; empty if it had no teacher there."""
-    if all(one["diary"] is None or one["environment"] != environment for one in lessons):
+    told = [one for one in lessons if one["diary"] is not None and one["environment"] == environment]
+    if not told:
         return {}
     from autorl.engine.lessons import CourseMaker
     from autorl.environments.registry import make_environment
 
     choice = specification.environments[environment]
-    features = CourseMaker.of(choice, make_environment(choice.id)).points.features
+    features = told[0].get("features") or CourseMaker.of(choice, make_environment(choice.id)).points.features
     return curriculum(lessons, features, choice.env_steps or specification.budget.env_steps, environment)
 
 

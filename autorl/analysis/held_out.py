@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorl.analysis.scores import all_environments, arm_name, count, number
-from autorl.analysis.statistics import iqm
+from autorl.analysis.statistics import iqm, stratified_bootstrap_interval
 from autorl.analysis.tables import Column, Table
 from autorl.studies.trial import Arm, Json
 
 WORST = 0.1
 """Share of the tasks that the conditional value at risk is the mean of."""
+STATISTICS = ("mean", "iqm", "cvar")
+"""Over the tasks of one training."""
 Array = NDArray[np.float64]
 
 
@@ -26,10 +28,11 @@ def cvar(values: Array, share: float = WORST) -> float:
 
 
 def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
-    """Return ``{arm: {tasks, seeds, success, returns}}`` of the test trainings; empty if the study has no held-out tasks.
+    """Return ``{arm: {tasks, seeds, success, returns, intervals}}`` of the test trainings; empty if the study has no held-out tasks.
 
     ``success`` and ``returns`` are ``{mean, iqm, cvar}`` over tasks, each the mean over trainings; of success, a training without a last
-    evaluation counts 0 in every task. Success is what the environment reports, or else the score within [0, 1], if there is a score range.
+    evaluation counts 0 in every task. ``intervals`` are bootstrap intervals of the same three, over trainings: of success, or of returns
+    where there is no success. Success is what the environment reports, or else the score within [0, 1], if there is a score range.
 
     Args:
         lessons: Of each arm, as the record keeps them.
@@ -45,19 +48,30 @@ def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mappi
         success = None
         if all(values is not None for values in known):
             failed = [np.zeros(1)] * (len(own) - len(done))
-            success = _statistics([*(values for values in known if values is not None), *failed])
+            success = _by_training([*(values for values in known if values is not None), *failed])
+        returns = _by_training([np.asarray(one["tasks"]) for one in done])
         found[arm] = {
             "tasks": max(len(one["tasks"]) for one in done),
             "seeds": len(own),
-            "success": success,
-            "returns": _statistics([np.asarray(one["tasks"]) for one in done]),
+            "success": None if success is None else _means(success),
+            "returns": _means(returns),
+            "intervals": _intervals(returns if success is None else success),
         }
     return found
 
 
-def _statistics(trainings: Sequence[Array]) -> Json:
-    rows = [(float(np.mean(v)), iqm(v), cvar(v)) for v in trainings]
-    return dict(zip(("mean", "iqm", "cvar"), (float(x) for x in np.mean(rows, axis=0)), strict=True))
+def _by_training(trainings: Sequence[Array]) -> Array:
+    """Return `STATISTICS` over the tasks of each of N trainings, [N, 3]."""
+    return np.array([(float(np.mean(v)), iqm(v), cvar(v)) for v in trainings])
+
+
+def _means(rows: Array) -> Json:
+    return dict(zip(STATISTICS, (float(x) for x in np.mean(rows, axis=0)), strict=True))
+
+
+def _intervals(rows: Array) -> Json:
+    mean = lambda draws: draws.mean(axis=-1)  # noqa: E731
+    return {name: list(stratified_bootstrap_interval(rows[:, i], mean)) for i, name in enumerate(STATISTICS)}
 
 
 def _successes(lesson: Json, environment: Mapping[str, Any]) -> Array | None:
@@ -69,16 +83,23 @@ def _successes(lesson: Json, environment: Mapping[str, Any]) -> Array | None:
     return np.clip((np.asarray(lesson["tasks"], np.float64) - low) / (high - low), 0.0, 1.0)
 
 
+def _shown(own: Json, name: str) -> str:
+    """Return the interval of a statistic as text; records made before there were any have none."""
+    found = own.get("intervals")
+    return "" if found is None else f" [{number(found[name][0])}, {number(found[name][1])}]"
+
+
 def held_out_table(result: Json) -> Table:
     """Return one row an arm: success in the held-out tasks (return, where there is no success)."""
     rows = []
     for arm, own in result["held_out"].items():
         kind, word = ("returns", "return") if own["success"] is None else ("success", "success")
-        values = [number(own[kind][name]) for name in ("mean", "iqm", "cvar")]
+        values = [number(own[kind][name]) + _shown(own, name) for name in STATISTICS]
         rows.append((arm_name(arm, result["method"]), word, *values, count(own["tasks"])))
     names = ("mean", "IQM", f"CVaR {WORST:.0%}", "tasks")
     columns = (Column("arm", right=False), Column("of", right=False), *map(Column, names))
     note = (
-        f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks."
+        f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks. "
+        "In brackets 95 % bootstrap intervals over seeds."
     )
     return Table("Held-out tasks", columns, tuple(rows), frozenset(), note)

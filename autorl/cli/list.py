@@ -96,9 +96,9 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _teachers() -> list[dict[str, Any]]:
-    from autorl.curricula.teachers import TEACHERS
+    from autorl.curricula.teachers import ALL_TEACHERS
 
-    found = [TEACHERS.load(name) for name in TEACHERS]
+    found = [ALL_TEACHERS.load(name) for name in ALL_TEACHERS]
     return [
         {"name": t.name, "parameters": ", ".join(t.Parameters.__dataclass_fields__), "reference": t.reference}
         for t in found

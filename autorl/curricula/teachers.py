@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autorl.curricula.protocol import Teacher
 from autorl.curricula.tasks import TaskSpace
 from autorl.registry import Registry
 
-TEACHERS: Registry[type[Teacher[Any]]] = Registry(
-    "teacher",
-    {
-        "uniform": "autorl.curricula.uniform:Uniform",
-        "alp_gmm": "autorl.curricula.alp_gmm:AlpGmm",
-        "riac": "autorl.curricula.riac:Riac",
-        "covar_gmm": "autorl.curricula.covar_gmm:CovarGmm",
-        "arms": "autorl.curricula.arms:Arms",
-        "again": "autorl.curricula.again:Again",
-        "sequence": "autorl.curricula.sequence:Sequence",
-        "schedule": "autorl.curricula.schedule:Schedule",
-        "adr": "autorl.curricula.adr:Adr",
-        "learning_progress": "autorl.curricula.learning_progress:LearningProgress",
-        "goal_gan": "autorl.curricula.goal_gan:GoalGan",
-        "spdl": "autorl.curricula.spdl:Spdl",
-        "space": "autorl.curricula.space:Space",
-        "plr": "autorl.curricula.plr:Plr",
-        "robust_plr": "autorl.curricula.plr:RobustPlr",
-        "accel": "autorl.curricula.accel:Accel",
-        "sfl": "autorl.curricula.sfl:Sfl",
-    },
-)
+if TYPE_CHECKING:
+    from autorl.curricula.starts.protocol import Starter
+
+_OF_TASKS = {
+    "uniform": "autorl.curricula.uniform:Uniform",
+    "alp_gmm": "autorl.curricula.alp_gmm:AlpGmm",
+    "riac": "autorl.curricula.riac:Riac",
+    "covar_gmm": "autorl.curricula.covar_gmm:CovarGmm",
+    "arms": "autorl.curricula.arms:Arms",
+    "again": "autorl.curricula.again:Again",
+    "sequence": "autorl.curricula.sequence:Sequence",
+    "schedule": "autorl.curricula.schedule:Schedule",
+    "adr": "autorl.curricula.adr:Adr",
+    "learning_progress": "autorl.curricula.learning_progress:LearningProgress",
+    "goal_gan": "autorl.curricula.goal_gan:GoalGan",
+    "spdl": "autorl.curricula.spdl:Spdl",
+    "space": "autorl.curricula.space:Space",
+    "plr": "autorl.curricula.plr:Plr",
+    "robust_plr": "autorl.curricula.plr:RobustPlr",
+    "accel": "autorl.curricula.accel:Accel",
+    "sfl": "autorl.curricula.sfl:Sfl",
+}
+_OF_STARTS = {
+    "go_explore": "autorl.curricula.starts.go_explore:GoExplore",
+    "roll_in": "autorl.curricula.starts.roll_in:RollIn",
+}
+TEACHERS: Registry[type[Teacher[Any]]] = Registry("teacher", _OF_TASKS)
+"""Those that set tasks."""
+STARTERS: Registry[type[Starter[Any]]] = Registry("teacher", _OF_STARTS)
+"""Those that set where episodes start."""
+ALL_TEACHERS: Registry[Any] = Registry("teacher", _OF_TASKS | _OF_STARTS)
+"""What an experiment may name."""
 
 
 def make_teacher(name: str, space: TaskSpace) -> Teacher[Any]:

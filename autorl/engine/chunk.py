@@ -234,6 +234,7 @@ class Chunk:
             else:
                 outcome.status, outcome.score = Status.COMPLETED, final
             outcome.diary = None if told is None else lane(told, int(self.where[i]))
+            outcome.features = getattr(getattr(self.hps[i][0], "teacher", None), "described_as", None)
             if host is not None:
                 outcome.state = lane(host, int(self.where[i]))
 

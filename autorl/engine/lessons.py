@@ -10,10 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from autorl.curricula.course import TaughtCourse, make_course
+from autorl.curricula.course import TaughtCourse
+from autorl.curricula.courses import any_course
+from autorl.curricula.starts.course import StartsCourse
 from autorl.engine.lanes import Outcome
 from autorl.environments.protocol import Environment, Task
-from autorl.environments.task_points import TaskPoints, grid_points, held_out_points, task_points, tasks_at
+from autorl.environments.task_points import TaskPoints, grid_points, has_tasks, held_out_points, task_points, tasks_at
 from autorl.environments.tasks import make_task
 from autorl.inner.evaluation import TaskSet
 from autorl.studies.specification import EnvironmentChoice
@@ -44,9 +46,10 @@ class CourseMaker:
         """How tasks are written. One object: programs are compared by it."""
         return task_points(self.environment, self.ranges)
 
-    def course(self, teacher: Mapping[str, Any]) -> TaughtCourse:
-        """Return the course of ``teacher``, ``{"name": ..., "parameters": {...}}``; raise `UsageError` as `make_course` does."""
-        return make_course(teacher, self.environment, self.points, self.score_range)
+    def course(self, teacher: Mapping[str, Any]) -> TaughtCourse | StartsCourse:
+        """Return the course of ``teacher``, ``{"name": ..., "parameters": {...}}``; raise `UsageError` as `any_course` does."""
+        points = self.points if has_tasks(self.environment) else None
+        return any_course(teacher, self.environment, points, self.score_range)
 
 
 def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Task | TaskSet:
@@ -67,7 +70,9 @@ def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Tas
 def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
     """Return what the record keeps of one training: its held-out tasks, and its diary."""
     diary = outcome.diary
+    named = {} if outcome.features is None else {"features": [list(one) for one in outcome.features]}
     return {
+        **named,
         "environment": environment,
         "seed": seed,
         "tasks": list(outcome.tasks),

@@ -65,7 +65,7 @@ def _default(specification: Specification, space: Space) -> dict[str, Any]:
 
 def _default_teaching(specification: Specification, space: Space) -> dict[str, Any]:
     """Return the study's own teacher, and its and other teachers' own parameters, for the dimensions of ``space`` that are of teachers."""
-    from autorl.curricula.teachers import TEACHERS
+    from autorl.curricula.teachers import ALL_TEACHERS
 
     own = specification.teacher
     found: dict[str, Any] = {} if own is None else {TEACHER: own.name}
@@ -74,7 +74,7 @@ def _default_teaching(specification: Specification, space: Space) -> dict[str, A
         part = name.split(".")
         if len(part) > 2:
             given = own.parameters if own is not None and own.name == part[1] else {}
-            value = given.get(part[2], TEACHERS.load(part[1]).Parameters.__dataclass_fields__[part[2]].default)
+            value = given.get(part[2], ALL_TEACHERS.load(part[1]).Parameters.__dataclass_fields__[part[2]].default)
             for index in part[3:]:
                 value = value[int(index)] if isinstance(value, list | tuple) else value
             found[name] = value

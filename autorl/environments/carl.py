@@ -125,10 +125,14 @@ def _uniform(key: Array, count: int, low: Any, high: Any) -> Array:
 
 _STARTS: dict[str, Callable[[Array, Task], dict[str, Array]]] = {
     "CartPole-v1": _start_of_cartpole,
+    "CartPole-wide": _start_of_cartpole,
     "Pendulum-v1": _start_of_pendulum,
     "Acrobot-v1": _start_of_acrobot,
     "MountainCar-v0": _start_of_mountain_car,
 }
+
+_BASES = {"CartPole-wide": "CartPole-v1"}
+"""Environments that differ from another one in the ranges of their tasks alone."""
 
 
 def carl_environment(id: str) -> Environment:
@@ -136,6 +140,6 @@ def carl_environment(id: str) -> Environment:
     hidden = id.removesuffix(SUFFIX)
     name = hidden.removeprefix("contextual:")
     environment = ContextualControl(
-        hidden, gymnax_environment(f"gymnax:{name}"), TaskBox(FEATURES[name]), _STARTS[name]
+        hidden, gymnax_environment(f"gymnax:{_BASES.get(name, name)}"), TaskBox(FEATURES[name]), _STARTS[name]
     )
     return with_visible_task(environment) if id.endswith(SUFFIX) else environment

@@ -37,6 +37,13 @@ CARTPOLE = (
     TaskDimension("initial_state_lower", -0.2, 0.0, -0.1),
     TaskDimension("initial_state_upper", 0.0, 0.2, 0.1),
 )
+CARTPOLE_WIDE = (
+    *(one for one in CARTPOLE if one.name not in ("masspole", "length")),
+    TaskDimension("masspole", 0.05, 10.0, 0.1, least=0.0, log=True),
+    TaskDimension("length", 0.05, 10.0, 0.5, least=1e-6, log=True),
+)
+"""CartPole with the lengths and masses of JaxUED's evaluation (Coward et al., 2024: 10 x 10 values from 0.05 to 10, equal ratios apart),
+which go beyond CARL's; the rest is CARL's."""
 PENDULUM = (
     _scaled("dt", 0.05, least=0.0),
     _scaled("g", 10.0, least=0.0),
@@ -75,6 +82,12 @@ MOUNTAIN_CAR = (
 )
 
 FEATURES: Mapping[str, tuple[TaskDimension, ...]] = MappingProxyType(
-    {"CartPole-v1": CARTPOLE, "Pendulum-v1": PENDULUM, "Acrobot-v1": ACROBOT, "MountainCar-v0": MOUNTAIN_CAR}
+    {
+        "CartPole-v1": CARTPOLE,
+        "CartPole-wide": CARTPOLE_WIDE,
+        "Pendulum-v1": PENDULUM,
+        "Acrobot-v1": ACROBOT,
+        "MountainCar-v0": MOUNTAIN_CAR,
+    }
 )
 """Name of the environment -> its features."""

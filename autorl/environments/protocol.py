@@ -52,6 +52,18 @@ class Step(NamedTuple):
     info: dict[str, Array]
 
 
+class Reached(NamedTuple):
+    """Where an environment stands, and what is seen there: enough to go on from.
+
+    Attributes:
+        observation: float32 [*observation_shape].
+        state: Environment state.
+    """
+
+    observation: Array
+    state: State
+
+
 @runtime_checkable
 class Environment(Protocol):
     """A contextual environment. Implementations are frozen, hashable dataclasses, usable as static arguments of jit."""

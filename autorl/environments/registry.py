@@ -70,7 +70,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
         },
         **{
             f"contextual:{name}{shown}": "autorl.environments.carl:carl_environment"
-            for name in ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0")
+            for name in ("CartPole-v1", "CartPole-wide", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0")
             for shown in ("", "-visible")
         },
         **{

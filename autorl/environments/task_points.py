@@ -104,6 +104,13 @@ def task_points(environment: Environment, ranges: Mapping[str, Any] | None = Non
     return BoxPoints(box if ranges is None else box.only(ranges))
 
 
+def has_tasks(environment: Environment) -> bool:
+    """Return whether `task_points` finds any in ``environment``."""
+    return getattr(environment, "task_points", None) is not None or isinstance(
+        getattr(environment, "task_space", None), TaskBox
+    )
+
+
 def held_out_points(points: TaskPoints, count: int, seed: int) -> np.ndarray:
     """Return ``count`` points to score agents on, float32 [count, D]; a function of ``seed`` alone."""
     keys = jax.random.split(jax.random.key(seed), count)

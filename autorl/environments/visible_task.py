@@ -75,6 +75,10 @@ class VisibleTask:
         step = self.hidden.step(key, state, action, task)
         return step._replace(observation=self._shown(step.observation, task))
 
+    def reshown(self, observation: Array, task: Task) -> Array:
+        """Return ``observation`` with ``task`` in the place of the one that it shows."""
+        return self._shown(observation[: self.hidden.observation_shape[0]], task)
+
     def _shown(self, observation: Array, task: Task) -> Array:
         return jnp.concatenate([observation, self.shown.point(task)])
 

@@ -55,7 +55,7 @@ def empty_diary(features: int) -> Diary:
 
 def written(diary: Diary, told: Episodes, part: Array) -> Diary:
     """Return the diary after a rollout that was made when ``part`` (float32 scalar, 0 to 1) of the training was done."""
-    interval = jnp.clip((part * INTERVALS).astype(jnp.int32), 0, INTERVALS - 1)
+    interval = _interval(part)
     bins = jnp.clip((told.features * BINS).astype(jnp.int32), 0, BINS - 1)
     axis = jnp.arange(told.features.shape[1])[None]
     finite = told.ended & jnp.isfinite(told.returns)
@@ -67,5 +67,14 @@ def written(diary: Diary, told: Episodes, part: Array) -> Diary:
         episodes=diary.episodes.at[interval].add(by_bin(told.ended.astype(jnp.int32))),
         returns=diary.returns.at[interval].add(by_bin(jnp.where(finite, told.returns, 0.0))),
         successes=diary.successes.at[interval].add(by_bin(jnp.where(told.ended, told.successes, 0.0))),
-        unlearned=diary.unlearned.at[interval].add(jnp.sum(~told.train, dtype=jnp.int32)),
+        unlearned=looked_at(diary, told.train, part).unlearned,
     )
+
+
+def looked_at(diary: Diary, train: Array, part: Array) -> Diary:
+    """Return the diary with those of N steps counted that are not learned from; ``train`` is bool [N], ``part`` as in `written`."""
+    return diary._replace(unlearned=diary.unlearned.at[_interval(part)].add(jnp.sum(~train, dtype=jnp.int32)))
+
+
+def _interval(part: Array) -> Array:
+    return jnp.clip((part * INTERVALS).astype(jnp.int32), 0, INTERVALS - 1)

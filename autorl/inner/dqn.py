@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from autorl.environments.autoreset import batched_step_or_reset
 from autorl.environments.protocol import Discrete, Environment, Task
 from autorl.errors import IncompatibleError
 from autorl.inner import replay as buffer
@@ -39,7 +38,6 @@ from autorl.inner.off_policy import (
     prepared,
     prioritisation,
     repeat,
-    take_in,
     updated_target,
     updates_until,
 )
@@ -48,7 +46,8 @@ from autorl.inner.protocol import Evaluation, Progress
 from autorl.inner.random_words import below, random_words, uniform
 from autorl.inner.registers import Values, part_done
 from autorl.inner.replay import Replay, Transitions
-from autorl.inner.rollout import Actors, start_actors
+from autorl.inner.rollout import Actors, start_actors, stepped
+from autorl.inner.taught_replay import TELLS, store_learned, stored_since, take_in_learned, told_of_step
 
 _WORDS_PER_STEP = 4
 """For each environment: explore or not, which action, and the two words of the environment's key."""
@@ -90,6 +89,8 @@ class DQN:
 
     environment: Environment
     Hyperparameters: ClassVar[type] = DQNHyperparameters
+    tells: ClassVar[frozenset[str]] = TELLS
+    """What a teacher hears of an episode; its value is the greatest action value of the first observation."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.environment.action_space, Discrete):
@@ -144,7 +145,7 @@ class DQN:
             target=parameters,
             moments=initial_moments(self._observation_size),
             replay=buffer.empty(hp.buffer_capacity, self._observation_size),
-            actors=start_actors(self.environment, task, actor_key, hp.n_envs),
+            actors=start_actors(self.environment, task, actor_key, hp.n_envs, hp.teacher),
         )
 
     def train(self, state: DQNState, hp: DQNHyperparameters, task: Task, until: Array, horizon: Array) -> DQNState:
@@ -160,7 +161,8 @@ class DQN:
             tree = lax.optimization_barrier(self.layout(hp).unpack(now.adam.parameters))
             values = self._values(hp, tree, now.moments)
             acted = repeat(hp.train_freq, lambda x: self._act(x, values, hp, task, size, horizon), now)
-            replay, moments = take_in(acted.replay, acted.moments, hp, size, now.replay.position)
+            stored = stored_since(now.actors, acted.actors, span)
+            replay, moments = take_in_learned(acted.replay, acted.moments, hp, size, now.replay.position, stored)
             before, after = now.progress.env_steps, acted.progress.env_steps
             target = updated_target(acted.target, acted.adam.parameters, hp, before, after)
             ready = acted._replace(replay=replay, moments=moments, target=target)
@@ -206,10 +208,13 @@ class DQN:
         words = random_words(state.key, ACT, progress.env_steps, _WORDS_PER_STEP * hp.n_envs).reshape(hp.n_envs, -1)
         epsilon = exploration(hp, progress.env_steps, horizon)
         flat = self._flat(actors.observation)
-        greedy = jnp.argmax(values(flat), axis=-1).astype(jnp.int32)
+        found = values(flat)
+        greedy = jnp.argmax(found, axis=-1).astype(jnp.int32)
         action = jnp.where(uniform(words[:, 0]) < epsilon, below(words[:, 1], self._actions), greedy)
         keys = jax.random.wrap_key_data(words[:, 2:], impl="threefry2x32")
-        step, observation, env_state = batched_step_or_reset(self.environment, keys, actors.state, action, task)
+        step, observation, env_state, lessons, played = stepped(
+            self.environment, keys, actors, action, task, hp.teacher
+        )
         transitions = Transitions(
             observation=flat,
             next_observation=self._flat(step.observation),
@@ -219,6 +224,15 @@ class DQN:
         )
         done = step.terminated | step.truncated
         total = actors.episode_return + step.reward
+        actors = told_of_step(
+            hp,
+            Actors(observation, env_state, jnp.where(done, 0.0, total), lessons),
+            played,
+            done,
+            total,
+            None if hp.teacher is None else jnp.max(found, axis=-1),
+            part_done(progress.env_steps, horizon),
+        )
         progress = progress._replace(
             env_steps=progress.env_steps + hp.n_envs,
             train_return=average_return(progress.train_return, total, done),
@@ -227,8 +241,8 @@ class DQN:
         )
         return state._replace(
             progress=progress,
-            replay=buffer.store(state.replay, transitions, size),
-            actors=Actors(observation, env_state, jnp.where(done, 0.0, total)),
+            replay=store_learned(state.replay, transitions, size, played),
+            actors=actors,
         )
 
     def _learn(self, state: DQNState, hp: DQNHyperparameters, size: Array, horizon: Array) -> DQNState:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from autorl.inner.protocol import hyperparameters, objective_field, static, traced
+from autorl.inner.protocol import hyperparameters, objective_field, static, teacher_field, traced
+from autorl.inner.teaching import Course
 from autorl.objectives.protocol import Objective
 
 
@@ -46,6 +47,7 @@ class DQNHyperparameters:
         ("value", "network"),
         "What is minimised, of the family 'value' or 'network'; None is half the squared TD error.",
     )
+    teacher: Course | None = teacher_field("What sets the tasks; None: all episodes are of the same one.")
 
 
 def exploration(hp: DQNHyperparameters, env_steps: Array, horizon: Array) -> Array:

@@ -19,6 +19,7 @@ from autorl.inner.normalisation import Moments, merge
 from autorl.inner.protocol import Progress, make_hyperparameters
 from autorl.inner.replay import Prioritisation, Replay
 from autorl.inner.rollout import RETURN_DECAY
+from autorl.inner.teaching import Course
 
 ACT, LEARN = 0, 1
 """Streams of random words: one block for each step, one for each update."""
@@ -81,6 +82,10 @@ class OffPolicyHyperparameters(Protocol):
     @property
     def n_envs(self) -> int:
         """Environments side by side."""
+
+    @property
+    def teacher(self) -> Course | None:
+        """What sets the tasks of the episodes; None: all are of the same one."""
 
 
 def prepared(cls: type[H], values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> H:

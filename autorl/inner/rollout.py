@@ -99,7 +99,7 @@ def collect(
         step_keys, step_noise = drawn
         flat = flatten_observations(now.observation, shape)
         action, outputs = act(flat, step_noise)
-        step, observation, state, lessons, played = _stepped(
+        step, observation, state, lessons, played = stepped(
             environment, step_keys, now, to_environment(action), task, course
         )
         total = now.episode_return + step.reward
@@ -120,7 +120,7 @@ def collect(
     return lax.scan(advance, actors, (keys, noise))
 
 
-def _stepped(
+def stepped(
     environment: Environment, keys: Array, now: Actors, actions: Array, task: Task, course: Course | None
 ) -> tuple[Step, Array, State, Lessons | None, Played | None]:
     """Advance the environments, in ``task`` or in those that a ``course`` sets; see `taught_step`."""

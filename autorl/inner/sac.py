@@ -24,7 +24,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from autorl.environments.autoreset import batched_step_or_reset
 from autorl.environments.protocol import Box, Environment, Task
 from autorl.errors import IncompatibleError
 from autorl.inner import replay as buffer
@@ -38,18 +37,19 @@ from autorl.inner.off_policy import (
     initial_progress,
     prepared,
     prioritisation,
-    take_in,
     updated_target,
     updates_until,
 )
 from autorl.inner.optimiser import Adam, Layout, adam_step, initial_adam
 from autorl.inner.protocol import Evaluation, Progress
 from autorl.inner.random_words import normal, random_words
+from autorl.inner.registers import part_done
 from autorl.inner.replay import Replay, Sample, Transitions
-from autorl.inner.rollout import Actors, start_actors
+from autorl.inner.rollout import Actors, start_actors, stepped
 from autorl.inner.sac_hyperparameters import LEAST_ALPHA, SACHyperparameters
 from autorl.inner.sac_loss import actor_loss, critic_loss, soft_targets, temperature_slope
 from autorl.inner.squashed_gaussian import SquashedGaussian
+from autorl.inner.taught_replay import TELLS, store_learned, stored_since, take_in_learned, told_of_step
 
 METRICS = ("critic_loss", "actor_loss", "action_value", "entropy", "alpha", "gradient_norm")
 """Of the last update; ``gradient_norm`` is of the critics, ``entropy`` in nats on the scale of [-1, 1]."""
@@ -103,6 +103,8 @@ class SAC:
 
     environment: Environment
     Hyperparameters: ClassVar[type] = SACHyperparameters
+    tells: ClassVar[frozenset[str]] = TELLS
+    """What a teacher hears of an episode; its value is the lesser critic's, of the policy's mode, in the environment's rewards."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.environment.action_space, Box):
@@ -167,12 +169,11 @@ class SAC:
             target=critics,
             moments=initial_moments(self._observation_size),
             replay=buffer.empty(hp.buffer_capacity, self._observation_size, self.policy.size),
-            actors=start_actors(self.environment, task, actor_key, hp.n_envs),
+            actors=start_actors(self.environment, task, actor_key, hp.n_envs, hp.teacher),
         )
 
     def train(self, state: SACState, hp: SACHyperparameters, task: Task, until: Array, horizon: Array) -> SACState:
         """Train while another whole iteration fits into ``until`` env steps (int32) and nothing diverged."""
-        del horizon  # nothing of SAC follows a schedule
         size = buffer.ring_size(state.replay, hp.buffer_size, hp.n_envs)
         span = hp.train_freq * hp.n_envs
 
@@ -183,8 +184,9 @@ class SAC:
             # unpacked here, once: within the loop every step would copy the weights out of their vector
             tree = lax.optimization_barrier(self.actor_layout(hp).unpack(now.actor.parameters)["policy"])
             outputs = self._outputs(hp, tree, now.moments)
-            acted = lax.fori_loop(0, hp.train_freq, lambda _, x: self._act(x, outputs, hp, task, size), now)
-            replay, moments = take_in(acted.replay, acted.moments, hp, size, now.replay.position)
+            acted = lax.fori_loop(0, hp.train_freq, lambda _, x: self._act(x, outputs, hp, task, size, horizon), now)
+            stored = stored_since(now.actors, acted.actors, span)
+            replay, moments = take_in_learned(acted.replay, acted.moments, hp, size, now.replay.position, stored)
             before, after = now.progress.env_steps, acted.progress.env_steps
             target = updated_target(acted.target, acted.critics.parameters, hp, before, after)
             return self._learn(acted._replace(replay=replay, moments=moments, target=target), hp, size)
@@ -216,8 +218,32 @@ class SAC:
 
         return outputs
 
+    def _first_values(
+        self, state: SACState, hp: SACHyperparameters, outputs: Callable[[Array], Array], flat: Array
+    ) -> Array | None:
+        """Return the values [B] of observations that begin an episode, if a teacher is to hear of them."""
+        lessons = state.actors.lessons
+        if lessons is None:
+            return None
+        network = self.critic_network(hp)
+
+        def values() -> Array:
+            tree = self.critic_layout(hp).unpack(state.critics.parameters)
+            normal = normaliser(state.moments, hp.normalize_observations)(flat)
+            found: Any = network.apply(tree, normal, self.policy.mode(outputs(flat)))
+            return jnp.min(found, axis=0) / jnp.where(hp.reward_scale > 0.0, hp.reward_scale, 1.0)
+
+        first = jnp.any(lessons.desk.steps == 0)
+        return lax.cond(first, values, lambda: jnp.zeros(flat.shape[0], jnp.float32))
+
     def _act(
-        self, state: SACState, outputs: Callable[[Array], Array], hp: SACHyperparameters, task: Task, size: Array
+        self,
+        state: SACState,
+        outputs: Callable[[Array], Array],
+        hp: SACHyperparameters,
+        task: Task,
+        size: Array,
+        horizon: Array,
     ) -> SACState:
         """Take one step in every environment and store the transitions."""
         progress, actors, policy = state.progress, state.actors, self.policy
@@ -226,8 +252,8 @@ class SAC:
         flat = self._flat(actors.observation)
         action, _ = policy.sample(outputs(flat), normal(words[:, 2:]))
         keys = jax.random.wrap_key_data(words[:, :2], impl="threefry2x32")
-        step, observation, env_state = batched_step_or_reset(
-            self.environment, keys, actors.state, policy.to_environment(action), task
+        step, observation, env_state, lessons, played = stepped(
+            self.environment, keys, actors, policy.to_environment(action), task, hp.teacher
         )
         transitions = Transitions(
             observation=flat,
@@ -238,6 +264,15 @@ class SAC:
         )
         done = step.terminated | step.truncated
         total = actors.episode_return + step.reward
+        actors = told_of_step(
+            hp,
+            Actors(observation, env_state, jnp.where(done, 0.0, total), lessons),
+            played,
+            done,
+            total,
+            self._first_values(state, hp, outputs, flat),
+            part_done(progress.env_steps, horizon),
+        )
         progress = progress._replace(
             env_steps=progress.env_steps + hp.n_envs,
             train_return=average_return(progress.train_return, total, done),
@@ -245,8 +280,8 @@ class SAC:
         )
         return state._replace(
             progress=progress,
-            replay=buffer.store(state.replay, transitions, size),
-            actors=Actors(observation, env_state, jnp.where(done, 0.0, total)),
+            replay=store_learned(state.replay, transitions, size, played),
+            actors=actors,
         )
 
     def _learn(self, state: SACState, hp: SACHyperparameters, size: Array) -> SACState:

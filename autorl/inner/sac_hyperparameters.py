@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jax import Array
 
-from autorl.inner.protocol import hyperparameters, static, traced
+from autorl.inner.protocol import hyperparameters, static, teacher_field, traced
+from autorl.inner.teaching import Course
 
 LEAST_ALPHA = 1e-6
 """A temperature that is tuned starts here at least: its logarithm is what is learned."""
@@ -45,3 +46,4 @@ class SACHyperparameters:
     buffer_capacity: int = static(
         131_072, "Transitions allocated, a power of two; set from the budget and the search space.", low=1, high=2**24
     )
+    teacher: Course | None = teacher_field("What sets the tasks; None: all episodes are of the same one.")

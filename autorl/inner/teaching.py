@@ -15,8 +15,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from autorl.environments.autoreset import batched_reset, reset_where
-from autorl.environments.protocol import Environment, State, Step, Task
-from autorl.inner.diary import Diary, Episodes, empty_diary, written
+from autorl.environments.protocol import Environment, Reached, State, Step, Task
+from autorl.inner.branching import update_if
+from autorl.inner.diary import Diary, Episodes, empty_diary, looked_at, written
+from autorl.inner.starting import StartCourse, Visits
 
 PROPOSED = 4
 """Tasks of a proposal, for each environment: as many as rarely end within a rollout."""
@@ -104,11 +106,13 @@ class Played(NamedTuple):
         points: float32 [B, D]; the tasks.
         train: bool [B]; whether to learn from it.
         success: float32 [B]; the greatest success of the episode up to and with this step.
+        reached: [B]; where it led, if the teacher sets where episodes start.
     """
 
     points: Array
     train: Array
     success: Array
+    reached: Reached | None = None
 
 
 def start_lessons(
@@ -130,6 +134,8 @@ def start_lessons(
     )
     tasks = _tasks(course, task, desk.points)
     observation, state = batched_reset(environment, jax.random.split(reset_key, count), tasks, task_axis=0)
+    if isinstance(course, StartCourse):
+        observation, state = course.start(teacher, desk.points, tasks, Reached(observation, state))
     return Lessons(teacher, desk, empty_diary(course.features)), observation, state
 
 
@@ -147,14 +153,31 @@ def taught_step(
     reported = steps.info.get("success")
     success = desk.success if reported is None else jnp.maximum(desk.success, reported.astype(jnp.float32))
     done = steps.terminated | steps.truncated
-    key = jax.random.fold_in(keys[0], _PROPOSE)
-    after = lax.cond(jnp.any(done), lambda: _handed_out(course, lessons.teacher, desk, done, key), lambda: desk)
+
+    def handed_out() -> Desk:
+        return _handed_out(course, lessons.teacher, desk, done, jax.random.fold_in(keys[0], _PROPOSE))
+
+    after = lax.cond(jnp.any(done), handed_out, lambda: desk)
     observations, next_states = reset_where(
         environment, keys, done, steps, lambda: (_tasks(course, task, after.points), 0)
     )
-    after = after._replace(success=jnp.where(done, 0.0, success))
     played = Played(desk.points, desk.train, success)
+    if isinstance(course, StartCourse):
+        reset = Reached(observations, next_states)
+        observations, next_states = _started(course, lessons.teacher, after.points, task, done, reset)
+        played = played._replace(reached=Reached(steps.observation, steps.state))
+    after = after._replace(success=jnp.where(done, 0.0, success))
     return steps, observations, next_states, lessons._replace(desk=after), played
+
+
+def _started(course: StartCourse, teacher: Any, points: Array, task: Task, done: Array, reset: Reached) -> Reached:
+    """Return where B environments go on from: those that are ``done`` [B] where the teacher sets it, the others as they are."""
+
+    def start() -> Reached:
+        new = course.start(teacher, points, _tasks(course, task, points), reset)
+        return jax.tree.map(lambda a, b: jax.vmap(jnp.where)(done, a, b), new, reset)
+
+    return lax.cond(jnp.any(done), start, lambda: reset)
 
 
 def _tasks(course: Course, default: Task, points: Array) -> Task:
@@ -203,7 +226,7 @@ def told(
     """
     desk, ends = _summed(lessons.desk, done, values, advantage)
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (played, done, returns, ends))
-    tasks, ended, totals, (value, positive, absolute) = flat
+    tasks, ended, totals, (value, positive, absolute, steps) = flat
     episodes = {
         "returns": totals,
         "successes": tasks.success,
@@ -211,17 +234,48 @@ def told(
         "positive_value_losses": positive,
         "absolute_value_losses": absolute,
     }
-    teacher = _heard(course, lessons.teacher, tasks.points, episodes, ended, len(desk.next_points))
+    teacher, news = _watched(course, lessons.teacher, tasks, totals, steps, ended)
+    teacher = _heard(course, teacher, tasks.points, episodes, ended, len(desk.next_points))
     # what is left of the proposal was made before the teacher heard this
-    desk = desk._replace(used=jnp.where(jnp.any(ended), len(desk.next_points), desk.used))
+    desk = desk._replace(used=jnp.where(news, len(desk.next_points), desk.used))
     told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train)
     return Lessons(teacher, desk, written(lessons.diary, told_of, part))
 
 
-def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[Desk, tuple[Array, Array, Array]]:
-    """Return the desk after a rollout, and of each step [T, B] (first value, mean positive, mean absolute advantage) of its episode."""
+def told_at_once(
+    course: Course, lessons: Lessons, played: Played, done: Array, returns: Array, values: Array, part: Array
+) -> Lessons:
+    """Return the lessons after one step of B environments: the teacher has heard of the episodes that it ended, but of no value losses.
 
-    def step(now: Desk, row: tuple[Array, Array, Array]) -> tuple[Desk, tuple[Array, Array, Array]]:
+    Arguments are as those of `told`, for one step: [B]. ``values`` need only be right where an episode began.
+    """
+    desk, size = lessons.desk, len(lessons.desk.next_points)
+    first = jnp.where(desk.steps == 0, values, desk.value)
+    lost = jnp.full_like(returns, jnp.nan)
+    episodes = {
+        "returns": returns,
+        "successes": played.success,
+        "values": first,
+        "positive_value_losses": lost,
+        "absolute_value_losses": lost,
+    }
+
+    def hear(before: tuple[Any, Diary]) -> tuple[Any, Diary]:
+        teacher = _heard(course, before[0], played.points, episodes, done, size)
+        told_of = Episodes(course.described(played.points), returns, played.success, done, jnp.ones_like(done))
+        return teacher, written(before[1], told_of, part)
+
+    teacher, news = _watched(course, lessons.teacher, played, returns, desk.steps + 1, done)
+    diary = looked_at(lessons.diary, played.train, part)
+    teacher, diary = update_if(jnp.any(done), hear, (teacher, diary))
+    desk = desk._replace(value=first, steps=jnp.where(done, 0, desk.steps + 1), used=jnp.where(news, size, desk.used))
+    return Lessons(teacher, desk, diary)
+
+
+def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[Desk, tuple[Array, Array, Array, Array]]:
+    """Return the desk after a rollout, and of each step's episode, [T, B]: first value, mean positive and absolute advantage, steps."""
+
+    def step(now: Desk, row: tuple[Array, Array, Array]) -> tuple[Desk, tuple[Array, Array, Array, Array]]:
         ends, value, gain = row
         steps = now.steps + 1
         first = jnp.where(now.steps == 0, value, now.value)
@@ -232,9 +286,19 @@ def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[D
             absolute=jnp.where(ends, 0.0, absolute),
             steps=jnp.where(ends, 0, steps),
         )
-        return after, (first, positive / steps, absolute / steps)
+        return after, (first, positive / steps, absolute / steps, steps)
 
     return lax.scan(step, desk, (done, values, advantage))
+
+
+def _watched(
+    course: Course, teacher: Any, played: Played, returns: Array, steps: Array, done: Array
+) -> tuple[Any, Array]:
+    """Return the teacher after it saw N steps, and whether its next proposal is a new one, as after any episode's end."""
+    if not isinstance(course, StartCourse):
+        return teacher, jnp.any(done)
+    assert played.reached is not None
+    return course.watch(teacher, Visits(played.points, played.reached, returns, steps, done)), jnp.bool_(True)
 
 
 def _heard(course: Course, teacher: Any, points: Array, episodes: Mapping[str, Array], ended: Array, size: int) -> Any:

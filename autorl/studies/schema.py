@@ -96,7 +96,7 @@ def _with_shorthand(definition: Mapping[str, Any], field: str) -> dict[str, Any]
 def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
     """List what is known in the definitions, and in the fields of a comparison."""
     from autorl import catalogue
-    from autorl.curricula.teachers import TEACHERS
+    from autorl.curricula.teachers import ALL_TEACHERS
     from autorl.environments.registry import ENVIRONMENTS
     from autorl.inner.algorithms import ALGORITHMS
     from autorl.outer.budget.policies import POLICIES, WHOLE
@@ -107,7 +107,7 @@ def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
         ("EnvironmentChoice", "id", ENVIRONMENTS, True),
         ("LearnerSettings", "algorithm", ALGORITHMS, False),
         ("LearnerChoice", "algorithm", ALGORITHMS, False),
-        ("TeacherChoice", "name", TEACHERS, False),
+        ("TeacherChoice", "name", ALL_TEACHERS, False),
     ):
         text, whole = definitions[section]["anyOf"]
         for place in (text, whole["properties"][field]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError, suggestion
@@ -37,8 +37,8 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
     return found[:1] if len(found) > 1 and all(one == found[0] for one in found) else found
 
 
-def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoice, TaskPoints]]]:
-    """Return the problems of the sections ``tasks``; and of each environment with a task space: itself, its section, its points."""
+def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoice, TaskPoints | None]]]:
+    """Return the problems of the sections ``tasks``; and of each environment: itself, its section, its points if it has any."""
     if not s.environments:
         return [], []  # an objective function of the user's own: without it, no jax
     from autorl.environments.registry import make_environment
@@ -46,7 +46,7 @@ def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoic
     from autorl.environments.tasks import make_task
 
     found: list[Finding] = []
-    places = []
+    places: list[tuple[Any, EnvironmentChoice, TaskPoints | None]] = []
     for i, choice in enumerate(s.environments):
         path: Path = ("environment", i, "tasks")
         try:
@@ -59,6 +59,7 @@ def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoic
             points = task_points(environment, None if given is None else given.vary)
             places.append((environment, choice, points))
         except UsageError as error:
+            places.append((environment, choice, None))
             needs = given is not None and (given.vary is not None or given.held_out or given.grid)
             if needs:
                 found.append(Finding(path, str(error)))
@@ -104,15 +105,17 @@ def _teachers(s: Sections, space: Space | None) -> list[str]:
 
 def _places(s: Sections, names: Sequence[str]) -> Iterator[Finding]:
     """Yield the teachers that do not exist, and the environments without a task space."""
-    from autorl.curricula.teachers import TEACHERS
+    from autorl.curricula.teachers import ALL_TEACHERS, STARTERS
     from autorl.environments.registry import make_environment
     from autorl.environments.task_points import task_points
     from autorl.errors import UnknownNameError
 
     for name in names:
-        if name not in TEACHERS:
+        if name not in ALL_TEACHERS:
             path: Path = (TEACHER, "name") if s.teacher is not None and s.teacher.name == name else ("search", "space")
-            yield Finding(path, str(UnknownNameError("teacher", name, TEACHERS)), name)
+            yield Finding(path, str(UnknownNameError("teacher", name, ALL_TEACHERS)), name)
+    if all(name in STARTERS for name in names):
+        return  # what they set is where episodes start, which is possible everywhere
     for i, choice in enumerate(s.environments):
         try:
             task_points(make_environment(choice.id))
@@ -122,20 +125,31 @@ def _places(s: Sections, names: Sequence[str]) -> Iterator[Finding]:
 
 
 def _lessons(
-    s: Sections, space: Space | None, learner: Any, environment: Any, choice: EnvironmentChoice, points: TaskPoints
+    s: Sections,
+    space: Space | None,
+    learner: Any,
+    environment: Any,
+    choice: EnvironmentChoice,
+    points: TaskPoints | None,
 ) -> list[Finding]:
     """Return why teachers, of the study or of a sample of its space, cannot teach the learner in ``environment``."""
-    from autorl.curricula.course import make_course
+    from autorl.curricula.courses import any_course
     from autorl.spaces.plain_values import plain_values
 
     algorithm = s.learner.algorithm if s.learner is not None else "the learner"
     tells = getattr(learner, "tells", None)
     if tells is None:
-        return [Finding(("learner", "algorithm"), f"{algorithm} cannot learn under a teacher yet; ppo can", algorithm)]
+        return [
+            Finding(
+                ("learner", "algorithm"),
+                f"{algorithm} cannot learn under a teacher yet; ppo, dqn and sac can",
+                algorithm,
+            )
+        ]
     fixed = None
     if s.teacher is not None:
         fixed = {"name": s.teacher.name, "parameters": dict(s.teacher.parameters)}
-        wrong = _parameters(s.teacher.name, s.teacher.parameters, points)
+        wrong = _parameters(s.teacher.name, s.teacher.parameters, environment, points)
         if wrong:
             return wrong
     tried: list[Mapping[str, Any]] = [{}]
@@ -150,21 +164,36 @@ def _lessons(
         shown = space.name if values and space is not None else s.teacher.name if s.teacher is not None else None
         assert teacher is not None  # every choice of a searched teacher names one
         try:
-            course = make_course(teacher, environment, points, choice.score_range)
+            course = any_course(teacher, environment, points, choice.score_range)
         except UsageError as error:
             return [Finding(path, str(error), shown)]
         missing = sorted(course.teacher.needs(course.parameters) - tells)
         if missing:
-            message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it"
+            message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it. "
+            message += f"With their own parameters, these fit: {', '.join(_fitting(environment, points, tells))}"
             return [Finding(path, message, shown)]
     return _strangers(s, space)
 
 
-def _parameters(name: str, parameters: Mapping[str, Any], points: TaskPoints) -> list[Finding]:
-    """Return the parameters of the study's teacher that are unknown or out of range, or do not fit together."""
-    from autorl.curricula.course import teacher_for
+def _fitting(environment: Any, points: TaskPoints | None, told: Set[str]) -> Iterator[str]:
+    """Yield the teachers that need nothing but what is ``told``."""
+    from autorl.curricula.courses import any_teacher
+    from autorl.curricula.teachers import ALL_TEACHERS
 
-    teacher = teacher_for(name, points)
+    for name in ALL_TEACHERS:
+        try:
+            teacher = any_teacher(name, environment, points)
+            if teacher.needs(teacher.parameters()) <= told:
+                yield name
+        except UsageError:  # it needs parameters that have no default, or other tasks
+            continue
+
+
+def _parameters(name: str, parameters: Mapping[str, Any], environment: Any, points: TaskPoints | None) -> list[Finding]:
+    """Return the parameters of the study's teacher that are unknown or out of range, or do not fit together."""
+    from autorl.curricula.courses import any_teacher
+
+    teacher = any_teacher(name, environment, points)
     known = teacher.Parameters.__dataclass_fields__
     found = []
     for key, value in parameters.items():
@@ -200,12 +229,14 @@ def _strangers(s: Sections, space: Space | None) -> list[Finding]:
 
 def shaping(space: Space) -> list[str]:
     """Return the dimensions of ``space`` that shape a teacher, and cannot change while an agent learns."""
-    from autorl.curricula.teachers import TEACHERS
+    from autorl.curricula.teachers import ALL_TEACHERS
     from autorl.declarations import is_traced
 
     found = []
     for name in filter(of_teacher, getattr(space, "searched", ())):
         part = name.split(".")
-        if name == TEACHER or (part[1] in TEACHERS and not is_traced(TEACHERS.load(part[1]).Parameters, part[2])):
+        if name == TEACHER or (
+            part[1] in ALL_TEACHERS and not is_traced(ALL_TEACHERS.load(part[1]).Parameters, part[2])
+        ):
             found.append(name)
     return found

@@ -25,7 +25,11 @@ def test_success_is_what_was_reported_or_the_score_and_a_failed_training_has_non
     assert found["method"]["success"]["cvar"] == 0.0
     assert found["method"]["returns"] == {"mean": 4.5, "iqm": 4.5, "cvar": 0.0}
     assert found["random"]["success"] == {"mean": 1.0, "iqm": 1.0, "cvar": 1.0}
+    low, high = found["method"]["intervals"]["mean"]
+    assert (low, high) == pytest.approx((0.0, scores.mean())), "of two trainings, one of which failed"
+    assert found["random"]["intervals"] == {"mean": [1.0, 1.0], "iqm": [1.0, 1.0], "cvar": [1.0, 1.0]}
     table = held_out_table({"held_out": found, "method": "tpe"})
+    assert "[0" in table.rows[0][2]
     assert [row[:2] for row in table.rows] == [("tpe", "success"), ("random search", "success")]
     assert held_out_summary({"method": [lesson(ten)]}, {"environment": "e"})["method"]["success"] is None
 

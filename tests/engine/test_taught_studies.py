@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import yaml
+from gymnax.environments.bsuite.deep_sea import DeepSea
 from typer.testing import CliRunner
 
 import autorl
@@ -99,3 +100,58 @@ def test_the_command_line_shows_the_curriculum(study):
     assert picture.read_bytes().startswith(b"\x89PNG")
     shown = CliRunner().invoke(app, ["curriculum", "show", str(study.path), "--arm", "teacher:none"])
     assert "without a teacher" in str(shown.exception)
+
+
+@pytest.mark.parametrize(
+    ("learner", "environment"), [("dqn", "contextual:CartPole-v1"), ("sac", "point_mass:gate-2d-visible")]
+)
+def test_learners_with_a_replay_have_teachers_too(learner, environment, tmp_path):
+    sizes = {"hidden_size": 4, "n_layers": 1, "n_envs": 2, "train_freq": 8, "learning_starts": 64}
+    found = autorl.run(
+        {
+            "environment": {"id": environment, "score_range": [0, 500], "tasks": {"held_out": 4}},
+            "learner": {"algorithm": learner, "hyperparameters": {**sizes, "buffer_batch_size": 16}},
+            "teacher": {"name": "robust_plr", "parameters": {"capacity": 16}},
+            "budget": {"env_steps": 1024},
+            "seeds": {"test": 2},
+            "evaluation": {"episodes": 4, "points": 2},
+            "baselines": {"default": False, "random": False, "teachers": ["uniform"]},
+        },
+        name="taught",
+        root=tmp_path,
+    )
+    for trial in found.trials(None, "test"):
+        for lesson in found.lessons(trial):
+            assert len(lesson["tasks"]) == 4
+            diary = lesson["diary"]
+            assert np.array(diary["episodes"])[:, 0].sum() > 0
+            assert (np.array(diary["unlearned"]).sum() > 0) == (trial.arm == "method"), "new levels are looked at alone"
+
+
+def test_exploration_from_cells_finds_what_a_plain_agent_does_not(tmp_path):
+    """A sea of 10 x 10: at random, one episode in 1,024 reaches the treasure, and all others say not to dive."""
+    found = autorl.run(
+        {
+            "environment": {"id": "test_taught_studies:deep_sea", "score_range": [0, 1]},
+            "learner": "ppo",
+            "teacher": {"name": "go_explore", "parameters": {"width": 1.0, "capacity": 128}},
+            "budget": {"env_steps": 40_000},
+            "seeds": {"test": 2},
+            "evaluation": {"episodes": 2, "points": 2},
+            "baselines": {"default": False, "random": False, "teachers": ["none"]},
+        },
+        name="cells",
+        root=tmp_path,
+    )
+    scores = {trial.arm: trial.scores[0] for trial in found.trials(None, "test")}
+    assert min(scores["method"]) == pytest.approx(0.99)
+    assert max(scores["teacher:none"]) < 0.1
+    (trial,) = found.trials("method", "test")
+    shown = found.curriculum(trial, 0)
+    assert [one[0] for one in shown["features"]] == ["from the archive", "steps before the start"]
+    restored = np.array(shown["episodes"])[:, 0]
+    assert restored[:, -1].sum() / restored.sum() == pytest.approx(0.75, abs=0.05)
+
+
+def deep_sea():
+    return DeepSea(size=10)

@@ -13,7 +13,9 @@ import pytest
 
 from autorl.environments.carl_features import FEATURES
 from autorl.environments.registry import make_environment
+from autorl.environments.task_points import grid_points, task_points, tasks_at
 from autorl.environments.tasks import make_task
+from autorl.errors import UsageError
 
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 STATES = {
@@ -136,6 +138,7 @@ def test_names_and_defaults() -> None:
     }
     assert {name: len(features) for name, features in FEATURES.items()} == {
         "CartPole-v1": 8,
+        "CartPole-wide": 8,
         "Pendulum-v1": 6,
         "Acrobot-v1": 13,
         "MountainCar-v0": 11,
@@ -147,3 +150,15 @@ def test_names_and_defaults() -> None:
     task = make_task(visible, {"link_moi": 2.0})
     shown = quick_jit(visible.reset)(jax.random.key(0), task)[0][6:]
     np.testing.assert_array_equal(shown, np.stack([task[one.name] for one in FEATURES["Acrobot-v1"]]))
+
+
+def test_the_wide_cartpole_has_the_grid_of_jaxued() -> None:
+    """Ten lengths and masses from 0.05 to 10, equal ratios apart, which CARL's own CartPole refuses."""
+    environment = make_environment("contextual:CartPole-wide")
+    points = task_points(environment, {"length": None, "masspole": None})
+    tasks = tasks_at(points, environment.default_task(), grid_points(points, 10))
+    values = np.logspace(np.log10(0.05), 1.0, 10)
+    np.testing.assert_allclose(tasks["length"].reshape(10, 10), values[:, None] * np.ones(10), rtol=1e-5)
+    np.testing.assert_allclose(tasks["masspole"].reshape(10, 10), values * np.ones((10, 1)), rtol=1e-5)
+    with pytest.raises(UsageError, match=r"length: expected a number from 0\.05 to 5, got 10"):
+        make_task(make_environment("contextual:CartPole-v1"), {"length": 10.0})

@@ -81,6 +81,7 @@ def test_only_shapes_are_static():
         "activation",
         "buffer_capacity",
         "objective",
+        "teacher",
     }
 
 

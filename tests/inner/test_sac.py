@@ -106,7 +106,8 @@ def rows_of(state):
 
 def test_only_shapes_are_static():
     static = {name for name in SACHyperparameters.__dataclass_fields__ if not is_traced(SACHyperparameters, name)}
-    assert static == {"buffer_batch_size", "n_envs", "hidden_size", "n_layers", "activation", "buffer_capacity"}
+    shapes = {"buffer_batch_size", "n_envs", "hidden_size", "n_layers", "activation", "buffer_capacity"}
+    assert static == shapes | {"teacher"}
 
 
 def test_one_program_serves_the_whole_space():

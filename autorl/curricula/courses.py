@@ -1,0 +1,48 @@
+"""Courses of all teachers: of those that set tasks, and of those that set where episodes start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autorl.curricula.course import TaughtCourse, make_course, teacher_for
+from autorl.curricula.protocol import Teacher
+from autorl.curricula.starts.course import StartsCourse, make_starts_course, starter_for
+from autorl.curricula.starts.protocol import Starter
+from autorl.curricula.teachers import STARTERS
+from autorl.environments.protocol import Environment
+from autorl.environments.task_points import TaskPoints, task_points
+
+
+def any_teacher(name: str, environment: Environment, points: TaskPoints | None) -> Teacher[Any] | Starter[Any]:
+    """Return the teacher called ``name`` in ``environment``.
+
+    Raises:
+        UnknownNameError: There is none.
+        UsageError: It sets tasks, of which the environment has none (``points`` is None).
+    """
+    if name in STARTERS:
+        return starter_for(name, environment, points)
+    return teacher_for(name, task_points(environment) if points is None else points)
+
+
+def any_course(
+    choice: Mapping[str, Any],
+    environment: Environment,
+    points: TaskPoints | None,
+    score_range: tuple[float, float] | None,
+) -> TaughtCourse | StartsCourse:
+    """Return the course that ``choice`` (``{name, parameters}``) names, in ``environment``.
+
+    Args:
+        choice: As in a trial's plan.
+        environment: Where.
+        points: How its tasks are written; None where they do not vary.
+        score_range: Returns that count as 0 and 1.
+
+    Raises:
+        UsageError: As `any_teacher`; wrong parameters, or a need that cannot be met there.
+    """
+    if choice["name"] in STARTERS:
+        return make_starts_course(choice, environment, points, score_range)
+    return make_course(choice, environment, task_points(environment) if points is None else points, score_range)

@@ -1,0 +1,1 @@
+"""Teachers that set where episodes start: in states of the environment that were visited before."""

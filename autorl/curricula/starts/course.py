@@ -1,0 +1,170 @@
+"""From a starter in a candidate to what learners run: points that say how an episode starts, and what the steps after it told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from autorl.curricula.starts.archive import Archive
+from autorl.curricula.starts.protocol import Episodes, Starter, Starts
+from autorl.curricula.teachers import STARTERS
+from autorl.environments.protocol import Environment, Reached, Task
+from autorl.environments.task_points import TaskPoints
+
+_HEAD = 4
+"""Numbers of a point before its task's: whether it is from the archive, where there, and length and score up to there."""
+
+
+class Seen(Protocol):
+    """Steps that were watched: `autorl.inner.starting.Visits`."""
+
+    points: Array
+    reached: Reached
+    returns: Array
+    steps: Array
+    done: Array
+
+
+@dataclass(frozen=True)
+class StartsCourse:
+    """A starter in an environment (`autorl.inner.starting.StartCourse`). A restored state keeps its clock, so its time limit too.
+
+    Attributes:
+        parameters: The starter's, a pytree.
+        low: float32 scalar; the return that counts as 0.
+        width: float32 scalar; from there to the return that counts as 1.
+        teacher: The starter.
+        points: What the points of tasks mean; None where none varies.
+        environment: Where.
+    """
+
+    parameters: Any
+    low: Any
+    width: Any
+    teacher: Starter[Any]
+    points: TaskPoints | None
+    environment: Environment
+
+    @property
+    def dimensions(self) -> int:
+        """How an episode starts, and its task."""
+        return _HEAD + self.teacher.dimensions
+
+    @property
+    def described_as(self) -> tuple[tuple[str, float, float], ...]:
+        """Name, least and greatest value of the features."""
+        own = (
+            ("from the archive", 0.0, 1.0),
+            ("steps before the start", 0.0, float(self.environment.max_episode_steps)),
+        )
+        return own if self.points is None else (*own, *self.points.features)
+
+    @property
+    def features(self) -> int:
+        """Those of a start, and those of its task."""
+        return len(self.described_as)
+
+    def init(self, key: Array) -> Any:
+        """Return the starter's first state."""
+        observation, state = jax.eval_shape(self.environment.reset, jax.random.key(0), self.environment.default_task())
+        one = Reached(observation, state)
+        return self.teacher.init(self.parameters, lambda room: Archive.empty(room, one), jax.random.key_data(key))
+
+    def propose(self, state: Any, key: Array, n: int) -> tuple[Array, Array]:
+        """Return n points and whether to learn from each, which is always so."""
+        starts = self.teacher.propose(self.parameters, state, key, n)
+        at = state.archive.at(starts.places)
+        restored = starts.restored & at.filled
+        numbers = (restored, starts.places, jnp.where(restored, at.lengths, 0), jnp.where(restored, at.scores, 0.0))
+        head = jnp.stack([x.astype(jnp.float32) for x in numbers], axis=1)
+        return jnp.concatenate([head, starts.tasks], axis=1), jnp.ones(n, jnp.bool_)
+
+    def start(self, state: Any, points: Array, tasks: Task, reset: Reached) -> Reached:
+        """Return where the episodes at ``points`` [B, D] start."""
+        starts = _starts(points)
+        kept: Reached = state.archive.at(starts.places).reached
+        reshown = getattr(self.environment, "reshown", None)
+        if reshown is not None:  # what was observed there may show another task
+            kept = kept._replace(observation=jax.vmap(reshown)(kept.observation, tasks))
+        chosen: Reached = jax.tree.map(lambda a, b: jax.vmap(jnp.where)(starts.restored, a, b), kept, reset)
+        return chosen
+
+    def watch(self, state: Any, visits: Seen) -> Any:
+        """Return the state after N steps."""
+        lengths, scores = _before(visits.points)
+        # an episode that paid no number tells nothing
+        alive = ~visits.done & jnp.isfinite(visits.returns)
+        scores = jnp.where(alive, scores + visits.returns, 0.0)
+        return self.teacher.watch(
+            self.parameters, state, Archive(visits.reached, lengths + visits.steps, scores, alive)
+        )
+
+    def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
+        """Return the state after n episodes."""
+        lengths, before = _before(points)
+        scores = (before + episodes["returns"] - self.low) / self.width
+        valid = jnp.isfinite(scores)
+        told = Episodes(_starts(points).restored, lengths, jnp.where(valid, scores, 0.0), valid)
+        return self.teacher.update(self.parameters, state, told)
+
+    def task(self, default: Task, point: Array) -> Task:
+        """Return ``default`` with what the starter sets."""
+        return default if self.points is None else self.points.task(default, point[_HEAD:])
+
+    def described(self, points: Array) -> Array:
+        """Return the features of ``points`` [n, D]."""
+        own = jnp.stack([points[:, 0], points[:, 2] / self.environment.max_episode_steps], axis=1)
+        if self.points is None:
+            return own
+        return jnp.concatenate([own, jax.vmap(self.points.described)(points[:, _HEAD:])], axis=1)
+
+
+jax.tree_util.register_dataclass(
+    StartsCourse, data_fields=["parameters", "low", "width"], meta_fields=["teacher", "points", "environment"]
+)
+
+
+def _starts(points: Array) -> Starts:
+    return Starts(points[:, 0] > 0.5, jnp.round(points[:, 1]).astype(jnp.int32), points[:, _HEAD:])
+
+
+def _before(points: Array) -> tuple[Array, Array]:
+    """Return length int32 [n] and return float32 [n] up to the start of the episodes at ``points`` [n, D]."""
+    return jnp.round(points[:, 2]).astype(jnp.int32), points[:, 3]
+
+
+def make_starts_course(
+    choice: Mapping[str, Any],
+    environment: Environment,
+    points: TaskPoints | None,
+    score_range: tuple[float, float] | None,
+) -> StartsCourse:
+    """Return the course of the starter that ``choice`` (``{name, parameters}``) names, in ``environment``.
+
+    Args:
+        choice: As in a trial's plan.
+        environment: Where.
+        points: How its tasks are written; None where they do not vary.
+        score_range: Returns that count as 0 and 1; themselves without one.
+
+    Raises:
+        UsageError: No such starter, or wrong parameters.
+    """
+    starter = starter_for(choice["name"], environment, points)
+    low, high = score_range or (0.0, 1.0)
+    parameters = starter.parameters(choice.get("parameters") or {})
+    varied = points if starter.sets_tasks else None
+    return StartsCourse(parameters, np.float32(low), np.float32(high - low), starter, varied, environment)
+
+
+def starter_for(name: str, environment: Environment, points: TaskPoints | None) -> Starter[Any]:
+    """Return the starter called ``name`` in ``environment``; raise `UnknownNameError` if there is none."""
+    kind = STARTERS.load(name)
+    dimensions = points.dimensions if kind.sets_tasks and points is not None else 0
+    return kind(dimensions, int(np.prod(environment.observation_shape)))

@@ -1,0 +1,306 @@
+"""Where episodes start: cells, stages and guides against plain Python, and in a corridor whose every way is known."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from autorl.curricula.courses import any_course
+from autorl.curricula.starts.archive import Archive
+from autorl.curricula.starts.go_explore import GoExplore
+from autorl.curricula.starts.protocol import Episodes
+from autorl.curricula.starts.roll_in import RollIn
+from autorl.environments.protocol import Discrete, Reached, Step
+from autorl.environments.task_box import TaskBox, TaskDimension
+from autorl.environments.task_points import task_points
+from autorl.errors import UsageError
+from autorl.inner.dqn import DQN
+from autorl.inner.ppo import PPO
+from autorl.inner.starting import StartCourse
+from autorl.inner.teaching import Course, start_lessons, taught_step, told
+
+END = 12
+
+
+class Place(NamedTuple):
+    """In the corridor, with a key, as environments may have one in their state."""
+
+    position: Any
+    time: Any
+    key: Any
+
+
+@dataclass(frozen=True)
+class Corridor:
+    """Action 1 goes on, action 0 back to the start; each step costs 0.1, and the end, 12 steps away, pays 1. An episode takes 20 steps."""
+
+    name: str = "test:corridor"
+    observation_shape: tuple[int, ...] = (1,)
+    action_space: Discrete = Discrete(2)  # noqa: RUF009
+    max_episode_steps: int = 20
+
+    @property
+    def task_space(self):
+        return TaskBox((TaskDimension("toll", 0.0, 1.0, 0.1),))
+
+    def default_task(self):
+        return {"toll": np.float32(0.1)}
+
+    def reset(self, key, task):
+        return jnp.zeros(1), Place(jnp.int32(0), jnp.int32(0), jax.random.key_data(key))
+
+    def step(self, key, state, action, task):
+        position = jnp.where(action == 1, state.position + 1, 0)
+        after = Place(position, state.time + 1, state.key)
+        ended = position >= END
+        pay = ended.astype(jnp.float32) - task["toll"]
+        truncated = (after.time >= self.max_episode_steps) & ~ended
+        return Step(position.astype(jnp.float32)[None], after, pay, ended, truncated, {})
+
+
+CORRIDOR = Corridor()
+POINTS = task_points(CORRIDOR)
+STEPS, COUNT = 16, 4
+
+
+def course(name, **parameters):
+    return any_course({"name": name, "parameters": parameters}, CORRIDOR, POINTS, None)
+
+
+@jax.jit
+def begun(course):
+    lessons, observation, states = start_lessons(course, CORRIDOR, CORRIDOR.default_task(), jax.random.key(0), COUNT)
+    return lessons, observation, states, jnp.zeros(COUNT)
+
+
+@jax.jit
+def rollout(course, now, key):
+    """Walk at random: on with probability 0.7."""
+
+    def advance(now, key):
+        lessons, _, states, totals = now
+        actions = jax.random.bernoulli(jax.random.fold_in(key, 0), 0.7, (COUNT,)).astype(jnp.int32)
+        step, observation, states, lessons, played = taught_step(
+            course, CORRIDOR, jax.random.split(key, COUNT), states, actions, CORRIDOR.default_task(), lessons
+        )
+        totals, done = totals + step.reward, step.terminated | step.truncated
+        return (lessons, observation, states, jnp.where(done, 0.0, totals)), (
+            played, done, totals, observation, states,
+        )  # fmt: skip
+
+    (lessons, observation, states, totals), seen = jax.lax.scan(advance, now, jax.random.split(key, STEPS))
+    played, done, returns, *after = seen
+    zero = jnp.zeros((STEPS, COUNT))
+    lessons = told(course, lessons, played, done, returns, zero, zero, jnp.float32(0.0))
+    return (lessons, observation, states, totals), (played, done, *after)
+
+
+def walked(course, times):
+    now, seen = begun(course), None
+    for i in range(times):
+        now, seen = rollout(course, now, jax.random.key(i))
+    return now, seen
+
+
+@pytest.fixture(scope="module")
+def explored():
+    return walked(course("go_explore", width=1.0, capacity=32), 30)
+
+
+def test_cells_keep_the_shortest_way_to_every_place(explored):
+    assert isinstance(course("go_explore"), StartCourse)
+    assert isinstance(course("go_explore"), Course)
+    archive, cells, seen = explored[0][0].teacher
+    positions = np.asarray(archive.reached.state.position)[archive.filled]
+    assert sorted(positions.tolist()) == list(range(END)), "each place once, but for the end, where nothing goes on"
+    walks = np.asarray(archive.lengths)[archive.filled]
+    # back at the start there is no way of no step; every other place is so many steps away
+    np.testing.assert_array_equal(walks, np.where(positions == 0, 1, positions))
+    np.testing.assert_array_equal(np.asarray(archive.reached.state.time)[archive.filled], walks)
+    np.testing.assert_allclose(np.asarray(archive.scores)[archive.filled], -0.1 * walks, rtol=1e-4)
+    assert len(set(np.asarray(cells)[archive.filled].tolist())) == END
+    assert int(seen.sum()) <= 30 * STEPS * COUNT
+
+
+def test_episodes_go_on_from_where_the_archive_says(explored):
+    (lessons, *_), (played, done, observations, states) = explored
+    desk = lessons.desk
+    restored = np.asarray(desk.points[:, 0]) > 0.5
+    assert restored.any(), "else the seed says nothing"
+    walks = np.asarray(played.points[..., 2])[1:]
+    # the step after an end is the first of an episode: its clock shows the steps up to its start, and one
+    began = np.asarray(done)[:-1] & (np.asarray(played.points[..., 0])[1:] > 0.5)
+    assert began.any()
+    np.testing.assert_array_equal(np.asarray(states.time)[:-1][began], walks[began])
+    np.testing.assert_array_equal(np.asarray(observations)[:-1][began][:, 0], np.asarray(states.position)[:-1][began])
+    assert lessons.diary.episodes.shape[1] == 2
+
+
+def entries(scores, lengths, observations, filled):
+    observations = jnp.asarray(observations, jnp.float32)
+    return Archive(
+        Reached(observations, observations[:, 0].astype(jnp.int32)),
+        jnp.asarray(lengths, jnp.int32),
+        jnp.asarray(scores, jnp.float32),
+        jnp.asarray(filled),
+    )
+
+
+EXPLORER, ROLLER = GoExplore(0, 2), RollIn(2, 2)
+watch, propose = jax.jit(EXPLORER.watch), jax.jit(EXPLORER.propose, static_argnums=3)
+watch_rolling, roll, hear = jax.jit(ROLLER.watch), jax.jit(ROLLER.propose, static_argnums=3), jax.jit(ROLLER.update)
+
+
+def empty(room):
+    return Archive.empty(room, Reached(jax.ShapeDtypeStruct((2,), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)))
+
+
+def explorer(**values):
+    params = EXPLORER.parameters({"width": [1.0, 0.5], **values})
+    return params, EXPLORER.init(params, empty, jnp.zeros(2, jnp.uint32))
+
+
+def test_cells_are_those_of_a_dictionary():
+    rng = np.random.default_rng(0)
+    params, state = explorer(capacity=64)
+    best, seen = {}, {}
+    for _ in range(6):
+        seen_at = rng.integers(0, 4, (40, 2)) * np.array([1.0, 0.5]) + rng.uniform(0.0, 0.2, (40, 2))
+        scores, lengths = rng.integers(0, 5, 40), rng.integers(1, 9, 40)
+        filled = rng.random(40) < 0.8
+        state = watch(params, state, entries(scores, lengths, seen_at, filled))
+        for (a, b), score, length, here in zip(seen_at, scores, lengths, filled, strict=True):
+            if here:
+                cell = (int(a), int(b / 0.5))
+                best[cell] = max(best.get(cell, (-np.inf, 0)), (int(score), -int(length)))
+                seen[cell] = seen.get(cell, 0) + 1
+    archive = state.archive
+    found = {
+        (int(a), int(b / 0.5)): ((int(score), -int(length)), int(count))
+        for (a, b), score, length, count, here in zip(
+            np.asarray(archive.reached.observation), archive.scores, archive.lengths, state.seen, archive.filled,
+            strict=True,
+        ) if here
+    }  # fmt: skip
+    assert found == {cell: (best[cell], seen[cell]) for cell in best}
+
+
+def test_a_full_archive_gives_the_place_of_the_cell_seen_most():
+    params, state = explorer(capacity=3)
+    padded = lambda cells: [*cells, *[9] * (6 - len(cells))]  # noqa: E731
+    at = lambda *cells: entries(  # noqa: E731
+        [0.0] * 6, [1] * 6, [(c, 0) for c in padded(cells)], [c != 9 for c in padded(cells)]
+    )
+    state = watch(params, state, at(0, 1, 1, 1, 2, 2))
+    state = watch(params, state, at(7))
+    assert sorted(state.archive.reached.state.tolist()) == [0, 2, 7]
+    assert sorted(state.seen.tolist()) == [1, 1, 2]
+
+
+def test_what_was_seen_little_is_chosen_most():
+    params, state = explorer(capacity=4, restored=1.0)
+    start = propose(params, state, jax.random.key(0), 4000)
+    assert not start.restored.any(), "there is nothing to go on from"
+    watched = watch(params, state, entries([0.0] * 9, [1] * 9, [(0, 0)] * 8 + [(3, 0)], [True] * 9))
+    found = propose(params, watched, jax.random.key(0), 4000)
+    assert found.restored.all()
+    shares = np.bincount(np.asarray(watched.archive.reached.state)[found.places], minlength=4) / 4000
+    expected = np.array([1 / 3, 0, 0, 1 / np.sqrt(2)])
+    np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.03)
+    none = propose(EXPLORER.parameters({"restored": 0.0, "capacity": 4}), watched, jax.random.key(0), 4000)
+    assert not none.restored.any()
+
+
+def roller(**values):
+    params = ROLLER.parameters({"episodes": 2, "capacity": 4, "stages": 3, "discount": 1.0, **values})
+    return params, ROLLER.init(params, empty, jnp.zeros(2, jnp.uint32))
+
+
+def ended(scores, restored=False):
+    """Two episodes; the second is not valid if there is one score."""
+    told = jnp.asarray([*scores, np.nan][:2], jnp.float32)
+    start = jnp.full(2, restored)
+    return Episodes(start, jnp.zeros(2, jnp.int32), jnp.nan_to_num(told), jnp.isfinite(told))
+
+
+def test_a_stage_ends_when_fresh_episodes_are_good_enough_and_the_next_rolls_in():
+    params, state = roller(threshold=0.8, first=[0.0, 1.0], last=[1.0, 0.0], beta=1.0)
+    propose = lambda state: roll(params, state, jax.random.key(1), 20)  # noqa: E731
+    assert not propose(state).restored.any()
+    np.testing.assert_allclose(propose(state).tasks[0], [0.0, 1.0])
+    state = watch_rolling(params, state, entries([0.0] * 6, range(6), [(i, 0) for i in range(6)], [True] * 6))
+    for scores, restored in (([1.0], False), ([1.0] * 2, True), ([np.nan] * 2, False), ([0.5], False)):
+        state = hear(params, state, ended(scores, restored))
+        assert int(state.stage) == 0, "too few, not fresh, not a number, or a mean of 0.75"
+    state = hear(params, state, ended([1.2]))
+    assert int(state.stage) == 1
+    found = propose(state)
+    assert found.restored.all()
+    assert set(np.asarray(state.archive.reached.state)[found.places].tolist()) == {2, 3, 4, 5}, "the newest"
+    np.testing.assert_allclose(found.tasks[0], [0.5, 0.5])
+    assert not state.growing.filled.any()
+    for _ in range(3):
+        state = hear(params, state, ended([1.0, 1.0]))
+    assert int(state.stage) == 2
+    np.testing.assert_allclose(propose(state).tasks[0], [1.0, 0.0])
+
+
+def test_a_stage_ends_when_patience_does_and_keeps_early_states_rather():
+    params, state = roller(threshold=9.0, patience=3, discount=0.5, capacity=4000)
+    many = entries([0.0] * 4000, [1, 3] * 2000, [(1, 0), (3, 0)] * 2000, [True] * 4000)
+    state = watch_rolling(params, state, many)
+    kept = np.asarray(state.growing.lengths)[state.growing.filled]
+    assert np.mean(kept == 1) * len(kept) / 2000 == pytest.approx(1 / 2, abs=0.04)
+    assert np.mean(kept == 3) * len(kept) / 2000 == pytest.approx(1 / 8, abs=0.03)
+    state = hear(params, state, ended([0.0, 0.0]))
+    assert int(state.stage) == 0
+    assert int(hear(params, state, ended([0.0])).stage) == 1
+
+
+@pytest.mark.slow
+def test_the_task_of_a_stage_is_played():
+    rolled = course("roll_in", first=[0.3], last=[0.3], patience=4, episodes=2)
+    (lessons, *_), (played, *_) = walked(rolled, 4)
+    task = rolled.task(CORRIDOR.default_task(), played.points[0, 0])
+    assert float(task["toll"]) == pytest.approx(0.3)
+    assert int(lessons.teacher.stage) > 0
+    assert bool((played.points[..., 0] > 0.5).any())
+    assert rolled.features == 3
+
+
+def test_what_a_starter_is_given_is_checked():
+    with pytest.raises(UsageError, match="teacher 'go_explore': width: expected a value in"):
+        course("go_explore", width=0.0)
+    with pytest.raises(UsageError, match=r"width: expected one number or shape \[1\]"):
+        course("go_explore", width=[1.0, 2.0])
+
+
+SIZES = {"hidden_size": 8, "n_layers": 1, "n_envs": 2}
+LEARNERS = {
+    "ppo": (PPO, {**SIZES, "n_steps": 16, "minibatch_size": 16, "update_epochs": 1}),
+    "dqn": (DQN, {**SIZES, "train_freq": 4, "learning_starts": 32, "buffer_batch_size": 16}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["go_explore", "roll_in"])
+@pytest.mark.parametrize("algorithm", LEARNERS)
+def test_cutting_a_training_changes_no_bit(algorithm, name):
+    kind, sizes = LEARNERS[algorithm]
+    small = {"width": 1.0, "capacity": 16} if name == "go_explore" else {"patience": 5, "capacity": 16}
+    hp = kind.prepare({**sizes, "teacher": course(name, **small)}, 2000, {})
+    learner, task = kind(CORRIDOR), CORRIDOR.default_task()
+    start = jax.jit(lambda: learner.init(jax.random.key(0), hp, task))()
+    train = jax.jit(lambda state, until: learner.train(state, hp, task, until, jnp.int32(2000)))
+    whole = train(start, jnp.int32(1600))
+    cut = start
+    for until in (48, 700, 731, 1600):
+        cut = train(cut, jnp.int32(until))
+    raw = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x  # noqa: E731
+    assert whole.actors.lessons.teacher.archive.filled.any()
+    assert not whole.progress.diverged
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(cut), strict=True):
+        np.testing.assert_array_equal(raw(a), raw(b))
