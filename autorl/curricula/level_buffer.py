@@ -104,7 +104,7 @@ def told(
     successes: Array,
     valid: Array,
 ) -> LevelBuffer:
-    """Return the buffer after episodes at ``points`` [n, D] of ``scores``, ``returns`` and ``successes`` [n]; those not ``valid`` do not count.
+    """Return the buffer after episodes at ``points`` [n, D] of ``scores``, ``returns`` and ``successes`` [n], if ``valid`` [n].
 
     A level that is held takes the mean of its new scores. A new one fills an empty place, or else replaces the level of least
     probability, if that has a smaller score; of several, the best goes with the least probable. In one update they are all judged by
