@@ -11,6 +11,9 @@ from autorl.curricula.protocol import choose
 from autorl.curricula.tasks import find, first_alike
 from autorl.declarations import hyperparameters, static, traced
 
+REMEMBERED = 10.0
+"""Episodes of a level that its success rate is about: the agent that played earlier ones was another."""
+
 
 @hyperparameters
 class BufferParameters:
@@ -33,6 +36,8 @@ class LevelBuffer(NamedTuple):
         scores: float32 [C].
         best: float32 [C], greatest return so far.
         last: float32 [C], mean return the last time.
+        rate: float32 [C], success rate.
+        visits: float32 [C], episodes in it.
         played: int32 [C], the clock when it was played last.
         size: int32, levels held.
         clock: int32, episodes so far.
@@ -42,6 +47,8 @@ class LevelBuffer(NamedTuple):
     scores: Array
     best: Array
     last: Array
+    rate: Array
+    visits: Array
     played: Array
     size: Array
     clock: Array
@@ -50,7 +57,8 @@ class LevelBuffer(NamedTuple):
     def empty(cls, capacity: int, dimensions: int) -> LevelBuffer:
         """Return the buffer of no level."""
         none, zero = jnp.zeros(capacity), jnp.int32(0)
-        return cls(jnp.zeros((capacity, dimensions)), none, none, none, none.astype(jnp.int32), zero, zero)
+        played = none.astype(jnp.int32)
+        return cls(jnp.zeros((capacity, dimensions)), none, none, none, none, none, played, zero, zero)
 
     @property
     def filled(self) -> Array:
@@ -81,10 +89,22 @@ def replay(params: BufferParameters, buffer: LevelBuffer, key: Array, n: int) ->
     return buffer.levels[choose(key, probabilities(params, buffer), n)]
 
 
+def rates(rate: Array, visits: Array, success: Array, episodes: Array | float) -> Array:
+    """Return success rates after ``episodes`` more of mean ``success``: the mean of all, or over about the last `REMEMBERED`."""
+    share = episodes / jnp.clip(visits + episodes, 1.0, REMEMBERED)
+    return rate + jnp.minimum(share, 1.0) * (success - rate)
+
+
 def told(
-    params: BufferParameters, buffer: LevelBuffer, points: Array, scores: Array, returns: Array, valid: Array
+    params: BufferParameters,
+    buffer: LevelBuffer,
+    points: Array,
+    scores: Array,
+    returns: Array,
+    successes: Array,
+    valid: Array,
 ) -> LevelBuffer:
-    """Return the buffer after n episodes at ``points`` [n, D] of ``scores`` and ``returns`` [n]; those not ``valid`` are left out.
+    """Return the buffer after episodes at ``points`` [n, D] of ``scores``, ``returns`` and ``successes`` [n], if ``valid`` [n].
 
     A level that is held takes the mean of its new scores. A new one fills an empty place, or else replaces the level of least
     probability, if that has a smaller score; of several, the best goes with the least probable. In one update they are all judged by
@@ -92,17 +112,19 @@ def told(
     """
     place, known = find(points, buffer.levels, buffer.filled)
     clock = buffer.clock + valid.sum(dtype=jnp.int32)
-    seen = _refreshed(buffer._replace(clock=clock), place, known & valid, scores, returns)
+    seen = _refreshed(buffer._replace(clock=clock), place, known & valid, scores, returns, successes)
     first = first_alike(points, valid)
     new = valid & ~known & (first == jnp.arange(len(points)))
     candidates = _refreshed(
         LevelBuffer.empty(len(points), points.shape[1])._replace(levels=points, best=returns, clock=clock),
-        first, valid & ~known, scores, returns,
+        first, valid & ~known, scores, returns, successes,
     )  # fmt: skip
     return _inserted(params, seen, candidates, new)
 
 
-def _refreshed(buffer: LevelBuffer, place: Array, here: Array, scores: Array, returns: Array) -> LevelBuffer:
+def _refreshed(
+    buffer: LevelBuffer, place: Array, here: Array, scores: Array, returns: Array, successes: Array
+) -> LevelBuffer:
     """Return the buffer with the episodes that are ``here`` [n] noted at their ``place`` [n]."""
     outside = jnp.where(here, place, len(buffer.scores))
     none = jnp.zeros(len(buffer.scores))
@@ -113,6 +135,8 @@ def _refreshed(buffer: LevelBuffer, place: Array, here: Array, scores: Array, re
         scores=jnp.where(touched, mean(scores), buffer.scores),
         best=buffer.best.at[outside].max(returns, mode="drop"),
         last=jnp.where(touched, mean(returns), buffer.last),
+        rate=jnp.where(touched, rates(buffer.rate, buffer.visits, mean(successes), visits), buffer.rate),
+        visits=buffer.visits + visits,
         played=jnp.where(touched, buffer.clock, buffer.played),
     )
 
@@ -134,6 +158,8 @@ def _inserted(params: BufferParameters, buffer: LevelBuffer, candidates: LevelBu
         scores=put(buffer.scores, candidates.scores),
         best=put(buffer.best, candidates.best),
         last=put(buffer.last, candidates.last),
+        rate=put(buffer.rate, candidates.rate),
+        visits=put(buffer.visits, candidates.visits),
         played=put(buffer.played, candidates.played),
         size=buffer.size + (taken & empty).sum(dtype=jnp.int32),
     )

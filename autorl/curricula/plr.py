@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from autorl.curricula.level_buffer import BufferParameters, LevelBuffer, replay, told
+from autorl.curricula.level_buffer import BufferParameters, LevelBuffer, rates, replay, told
 from autorl.curricula.protocol import Channels, Proposal, Teacher
-from autorl.curricula.scores import SCORES
+from autorl.curricula.scores import LevelScore, channels_of, score_field
 from autorl.curricula.tasks import find
-from autorl.declarations import hyperparameters, static, traced
+from autorl.declarations import hyperparameters, traced
 
 
 @hyperparameters
@@ -23,7 +23,9 @@ class PlrParameters(BufferParameters):
     replay_probability: Array = traced(0.8, "Of replaying, once the buffer is full enough.", low=0.0, high=1.0)
     fill: Array = traced(0.5, "Share of the buffer that is filled before anything is replayed.", low=0.0, high=1.0)
     train_on_new: Array = traced(True, "Learn from new levels too, not from replays alone.")
-    score: str = static("max_mc", "What levels are ordered by.", choices=tuple(SCORES))
+    score: LevelScore = score_field(
+        "max_mc", "What levels are ordered by: a named score, or a graph of registers of a level."
+    )
 
 
 @hyperparameters
@@ -57,8 +59,8 @@ class Plr(Teacher[PlrState]):
     Parameters: ClassVar[type[Any]] = PlrParameters
 
     def needs(self, params: PlrParameters) -> frozenset[str]:
-        """Return the channels of the score."""
-        return SCORES[params.score].needs
+        """Return the channels of the score, and returns, by which levels are remembered."""
+        return channels_of(params.score) | {"returns"}
 
     def _init(self, params: PlrParameters, seed: Array) -> PlrState:
         empty = LevelBuffer.empty(params.capacity, self.space.dimensions)
@@ -76,10 +78,10 @@ class Plr(Teacher[PlrState]):
     ) -> PlrState:
         buffer, returns = state.buffer, channels["returns"]
         place, known = find(points, buffer.levels, buffer.filled)
-        best = jnp.where(known, jnp.maximum(returns, buffer.best[place]), returns)
-        before = jnp.where(known, buffer.last[place], 0.0)
-        scores = SCORES[params.score].function(channels, best, before)
-        after = told(params, buffer, points, scores, returns, valid)
+        successes = channels.get("successes", jnp.zeros_like(returns))
+        registers = _registers(buffer, place, known, channels, successes)
+        scores = params.score.per_sample({name: registers[name] for name in params.score.needs})
+        after = told(params, buffer, points, scores, returns, successes, valid)
         outside = jnp.where(known & valid, place, params.capacity)
         replayed = jnp.zeros(params.capacity, jnp.bool_).at[outside].set(True, mode="drop")
         return PlrState(after, jnp.where(valid.any(), self._kept(state, replayed), state.replayed))
@@ -87,6 +89,36 @@ class Plr(Teacher[PlrState]):
     def _kept(self, state: PlrState, replayed: Array) -> Array:
         """Return what to remember of the levels just ``replayed``."""
         return replayed
+
+
+def _registers(
+    buffer: LevelBuffer, place: Array, known: Array, channels: Channels, successes: Array
+) -> dict[str, Array]:
+    """Return what scores may read of n episodes, float32 [n] each; those whose channel is not measured are left out.
+
+    Args:
+        buffer: The levels before these episodes.
+        place: int32 [n], where in it each level stands.
+        known: bool [n], whether it does.
+        channels: What was measured.
+        successes: float32 [n].
+    """
+    returns = channels["returns"]
+    age = (buffer.clock - buffer.played[place]) / jnp.maximum(buffer.clock, 1)
+    given = {
+        "value": "values",
+        "positive_value_loss": "positive_value_losses",
+        "absolute_value_loss": "absolute_value_losses",
+        "antagonist_return": "antagonist_returns",
+    }
+    return {
+        "return": returns,
+        "max_return": jnp.where(known, jnp.maximum(returns, buffer.best[place]), returns),
+        "previous_return": jnp.where(known, buffer.last[place], 0.0),
+        "success_rate": jnp.where(known, rates(buffer.rate[place], buffer.visits[place], successes, 1.0), successes),
+        "staleness": jnp.where(known, age, 0.0).astype(jnp.float32),
+        **{register: channels[channel] for register, channel in given.items() if channel in channels},
+    }
 
 
 @dataclass(frozen=True)

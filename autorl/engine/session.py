@@ -153,9 +153,10 @@ class Session:
 
     @property
     def behaviour(self) -> Callable[[Trial], str] | None:
-        """A name for what a trial's candidate does, where different candidates may do the same (loss graphs); else None."""
+        """A name for what a trial's candidate does, where different candidates may do the same (graphs); else None."""
         space = self.space
-        if space is None or not any(hasattr(part, "objective") for part in leaves(space)):
+        graphs = ("objective", "scored")
+        if space is None or not any(hasattr(part, name) for part in leaves(space) for name in graphs):
             return None
         return lambda trial: space.fingerprint(space.from_json(trial.candidate))
 

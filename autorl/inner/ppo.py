@@ -73,6 +73,10 @@ class PPOHyperparameters:
     normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
     adam_eps: Array = traced(1e-5, "Added to Adam's denominator.", low=1e-12)
     update_epochs: Array = traced(10, "Passes over each rollout.", low=1)
+    greedy_evaluation: Array = traced(
+        True,
+        "Evaluate with the likeliest actions, else with drawn ones, as agents need that see alike what is not alike.",
+    )
     n_envs: int = static(16, "Environments side by side.", low=1)
     n_steps: int = static(128, "Steps of a rollout in each environment.", low=1)
     minibatch_size: int = static(128, "Samples of one update; more than a rollout holds means all of it.", low=1)
@@ -207,15 +211,21 @@ class PPO:
         return lax.while_loop(go_on, lambda now: self._iterate(now, hp, task, horizon), state)
 
     def evaluate(self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
-        """Run ``episodes`` whole episodes with the most likely actions."""
+        """Run ``episodes`` whole episodes with the most likely actions, or with drawn ones (``greedy_evaluation``)."""
         network, policy = self.network(hp), self.policy
         parameters = self.layout(hp).unpack(state.adam.parameters)
+        log_std = parameters.get("log_std", jnp.zeros(0))
         normalise = normaliser(state.moments, hp.normalize_observations)
 
-        def act(observations: Array, _: Array) -> Array:
+        def act(observations: Array, key: Array) -> Array:
             flat = normalise(flatten_observations(observations, self.environment.observation_shape))
             outputs: Any = network.apply({"params": parameters}, flat, method="policy")
-            return policy.to_environment(policy.mode(outputs))
+            chosen = lax.cond(
+                hp.greedy_evaluation,
+                lambda: policy.mode(outputs),
+                lambda: policy.sample(outputs, log_std, policy.noise(key, (episodes,))),
+            )
+            return policy.to_environment(chosen)
 
         return evaluate_policy(self.environment, act, task, key, episodes)
 

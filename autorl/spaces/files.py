@@ -34,6 +34,7 @@ OTHER_FORMS: Registry[Form] = Registry(
     {
         "graphs": "autorl.objectives.graphs.space_files:GRAPHS",
         "constants": "autorl.objectives.graphs.space_files:CONSTANTS",
+        "scores": "autorl.objectives.graphs.score_space:SCORES",
         "programs": "autorl.objectives.graphs.program_space:PROGRAMS",
     },
 )

@@ -66,11 +66,13 @@ def _array(entries: Mapping[tuple[int, ...], Any]) -> Any:
 def plain_values(space: Space | None, candidate: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a learner is given for ``candidate``, in the form that `Space.to_json` writes.
 
-    A space of loss graphs has a method ``objective(candidate)`` that returns the graph as data; any other candidate is a mapping of
-    hyperparameters already.
+    A space of loss graphs has a method ``objective(candidate)`` that returns the graph as data, one of level scores a method
+    ``scored(candidate)`` that returns a teacher's parameter; any other candidate is a mapping of hyperparameters already.
     """
     if isinstance(space, ProductSpace):
         return {k: v for part, own in space.parts.items() for k, v in plain_values(own, candidate[part]).items()}
+    if space is not None and hasattr(space, "scored"):
+        return dict(space.scored(candidate))
     if space is not None and hasattr(space, "objective"):
         return {OBJECTIVE: space.objective(candidate)}
     return dict(candidate)

@@ -218,7 +218,8 @@ def _dimensions(s: Sections, space: Space, learner: Any) -> Iterator[Finding]:
     parts = list(leaves(space))
     graphs = [part for part in parts if hasattr(part, "objective")]
     for part in parts:
-        if part not in graphs:
+        # a teacher's scores are looked at with the teachers
+        if part not in graphs and not hasattr(part, "scored"):
             yield from _hyperparameter_space(s, part, learner, single=len(parts) == 1)
     if learner is not None:
         yield from _graph_spaces(s, graphs, learner)

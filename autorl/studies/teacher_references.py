@@ -154,7 +154,7 @@ def _lessons(
             return wrong
     tried: list[Mapping[str, Any]] = [{}]
     if space is not None and any(
-        of_teacher(name) for part in leaves(space) for name in getattr(part, "dimensions", {})
+        hasattr(part, "scored") or any(map(of_teacher, getattr(part, "dimensions", {}))) for part in leaves(space)
     ):
         tried = [plain_values(space, space.to_json(space.sample(key))) for key in range(_TRIED)]
     tried += [{**entry.hyperparameters} for entry in s.schedule or () if any(map(of_teacher, entry.hyperparameters))]
@@ -219,7 +219,9 @@ def _strangers(s: Sections, space: Space | None) -> list[Finding]:
     """Return that a space has dimensions of a teacher that is never chosen."""
     names = _teachers(s, space)
     for part in leaves(space):
-        for name in getattr(part, "dimensions", {}):
+        scored = getattr(part, "teacher", None)  # of level scores
+        scores = [] if scored is None else [f"{TEACHER}.{scored}.score"]
+        for name in (*getattr(part, "dimensions", {}), *scores):
             if name != TEACHER and of_teacher(name) and name.split(".")[1] not in names:
                 there = f"there is {', '.join(names)}" if names else "there is none. Add 'teacher'"
                 message = f"dimension {name!r} is of a teacher that is never chosen; {there}"

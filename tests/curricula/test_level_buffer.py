@@ -70,7 +70,7 @@ def tell(params: Any, held: LevelBuffer, *episodes: tuple[float, float]) -> Leve
     padded = [*episodes, *[(0.0, 0.0)] * (3 - len(episodes))]
     levels, scores = (np.array(column, np.float32) for column in zip(*padded, strict=True))
     valid = np.arange(3) < len(episodes)
-    return jax.tree.map(np.asarray, jitted_told(params, held, levels[:, None], scores, scores, valid))
+    return jax.tree.map(np.asarray, jitted_told(params, held, levels[:, None], scores, scores, scores, valid))
 
 
 def test_new_levels_fill_the_buffer_and_then_replace_the_least_probable_if_they_score_more() -> None:
@@ -120,16 +120,18 @@ def test_a_level_that_is_held_is_not_held_twice() -> None:
     ],
 )
 def test_scores(name: str, expected: float) -> None:
-    channels = {
-        "returns": 0.5,
-        "values": 0.3,
-        "successes": 0.25,
-        "antagonist_returns": 0.8,
-        "positive_value_losses": 0.11,
-        "absolute_value_losses": 0.12,
+    registers = {
+        "return": 0.5,
+        "max_return": 0.9,
+        "previous_return": 0.2,
+        "value": 0.3,
+        "success_rate": 0.25,
+        "antagonist_return": 0.8,
+        "positive_value_loss": 0.11,
+        "absolute_value_loss": 0.12,
     }
-    given = {key: np.float32(value) for key, value in channels.items() if key in SCORES[name].needs}
-    assert SCORES[name].function(given, np.float32(0.9), np.float32(0.2)) == pytest.approx(expected, abs=1e-6)
+    given = {key: np.float32(value) for key, value in registers.items() if key in SCORES[name].needs}
+    assert SCORES[name].per_sample(given) == pytest.approx(expected, abs=1e-6)
 
 
 def full(one: Any, **channels: Any) -> Any:

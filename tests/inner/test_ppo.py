@@ -200,6 +200,18 @@ def test_the_learning_rate_is_annealed_over_the_horizon():
     )
 
 
+def test_evaluations_act_with_the_likeliest_or_with_drawn_actions():
+    learner, _, _, evaluate = programs("probe:action_reward")
+    assert learner.environment.max_episode_steps == 1
+    returns = {}
+    for greedy in (True, False):
+        hp, task, state = prepared("probe:action_reward", {**PROBE, "greedy_evaluation": greedy})
+        returns[greedy] = np.asarray(evaluate(state, hp, task, jax.random.key(0), 64).returns)
+    assert len(set(returns[True])) == 1, "always the same action"
+    assert sorted(set(returns[False])) == [-1.0, 1.0], "an agent that has learned nothing draws either"
+    assert abs(returns[False].mean()) < 0.4
+
+
 def test_metrics_are_those_of_the_last_iteration():
     metrics = train("gymnax:CartPole-v1", SMALL, 128)[2].progress.metrics
     assert metrics["entropy"] == pytest.approx(np.log(2), abs=0.02)

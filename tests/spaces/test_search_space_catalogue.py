@@ -14,7 +14,7 @@ from autorl.inner.algorithms import ALGORITHMS
 from autorl.inner.protocol import is_traced, problems
 from autorl.outer.population_based import changing_dimensions
 from autorl.spaces import Categorical, Condition, Fixed, Float, Int, load_space
-from autorl.spaces.plain_values import with_teacher
+from autorl.spaces.plain_values import plain_values, with_teacher
 
 SHIPPED = [name for name, path in catalogue.names("search_spaces").items() if path.parent.name == "search_spaces"]
 CURRICULA = [name for name in SHIPPED if name.startswith("curriculum_")]
@@ -30,7 +30,7 @@ EXPECTED = {
     "ppo_hporlbench", "dqn_hporlbench", "sac_hporlbench", "ppo_hporlbench_dynamic",
     "ppo_hporlbench_extended", "dqn_hporlbench_extended", "sac_hporlbench_extended",
     "loss_value", "loss_td_given", "loss_td", "loss_policy_gradient", "loss_constants",
-    "curriculum_schedule", "curriculum_spdl",
+    "curriculum_schedule", "curriculum_spdl", "curriculum_score_graph",
 }  # fmt: skip
 
 
@@ -58,11 +58,12 @@ def test_spaces_of_curricula_are_sourced_and_within_what_their_teacher_can_be_gi
     space = load_space(name)
     assert space.name == name
     assert re.search(r"[\w.], (19|20)\d\d", space.source), "a source names author and year"
-    (teacher,) = {dimension.split(".")[1] for dimension in space.dimensions}  # type: ignore[attr-defined]
+    (teacher,) = {dimension.split(".")[1] for dimension in plain_values(space, space.sample(0))}
     made = make_teacher(teacher, TaskSpace.unit(2))
     for key in range(20):
         for candidate in (space.sample(key), space.perturb(key, space.sample(key))):
-            made.parameters(with_teacher(candidate, {"name": teacher, "parameters": {}})["teacher"]["parameters"])
+            values = with_teacher(plain_values(space, candidate), {"name": teacher, "parameters": {}})
+            made.parameters(values["teacher"]["parameters"])
 
 
 @pytest.mark.parametrize("name", LOSSES)

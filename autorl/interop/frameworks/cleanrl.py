@@ -91,6 +91,7 @@ PPO: Final = Algorithm(
         Row(("adam_eps",), remark=unless("adam_eps", 1e-5, "1e-5 there")),
         Row(("hidden_size", "n_layers", "activation"), remark=_network_remark),
         Row(("normalize_observations",), remark=_wrappers_remark),
+        Row(("greedy_evaluation",), remark=unless("greedy_evaluation", True, "act with drawn actions there too")),
         Row((), remark=_bounds_remark),
         objective_row(LIBRARY),
         teacher_row(LIBRARY),

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from autorl.interop.frameworks.configuration import Configuration
-from autorl.interop.frameworks.mapping import ABSENT, Algorithm, Row, objective_row, teacher_row, whole_iterations
+from autorl.interop.frameworks.mapping import (
+    ABSENT,
+    Algorithm,
+    Row,
+    objective_row,
+    teacher_row,
+    unless,
+    whole_iterations,
+)
 
 LIBRARY: Final = "Stable-Baselines3"
 NO_CLIPPING: Final = 1e6
@@ -124,6 +132,10 @@ PPO: Final = Algorithm(
         *NETWORK_ROWS,
         Row(("n_envs",), f"{AROUND}.n_envs"),
         Row(("normalize_observations",), f"{AROUND}.normalize", remark=normalised_remark),
+        Row(
+            ("greedy_evaluation",),
+            remark=unless("greedy_evaluation", True, "evaluate with predict(..., deterministic=False) there"),
+        ),
         Row((), f"{AROUND}.rescale", _rescaled),
         Row((), f"{AROUND}.total_timesteps", lambda c: whole_iterations(c, rollout(c))),
         objective_row(LIBRARY),

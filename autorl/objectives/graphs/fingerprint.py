@@ -99,6 +99,10 @@ def _of_one_kind(graphs: Sequence[Graph], room: int, changed: tuple[str, ...], m
         from autorl.objectives.graphs.fingerprint_coreyes import network_fingerprints
 
         return network_fingerprints(graphs, room, changed)
+    if family == "level":
+        from autorl.objectives.graphs.fingerprint_scores import score_fingerprints
+
+        return score_fingerprints(graphs, room, changed)
     table = load_language(language)
     names = tuple(register.name for register in table.registers(family))
     signature = Signature(language, family, names, tuple(operator.name for operator in table.operators), room)

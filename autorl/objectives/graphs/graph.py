@@ -104,8 +104,11 @@ def check(graph: Graph) -> Graph:
 
 
 def differentiable(graph: Graph) -> bool:
-    """Return whether a path leads from a differentiable register to the loss (it may still carry no slope)."""
-    able = {r.name for r in graph.registers if r.differentiable}
+    """Return whether a path leads from a differentiable register to the loss (it may still carry no slope).
+
+    Scores of levels are no losses, and none of their registers is differentiable: there it is whether a path leads from any.
+    """
+    able = {r.name for r in graph.registers if r.differentiable} or {r.name for r in graph.registers}
     return bool(able & set(graph.needs))
 
 

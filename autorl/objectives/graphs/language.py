@@ -76,7 +76,7 @@ class Language:
     Attributes:
         name: As in files.
         operators: The table; positions are opcodes.
-        families: Registers by family: ``value``, ``policy_gradient``, ``network``.
+        families: Registers by family: ``value``, ``policy_gradient``, ``network``, ``level``.
         functions: Module prefix of the back ends' functions.
         source: Author, year.
     """

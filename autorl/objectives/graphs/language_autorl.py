@@ -1,8 +1,8 @@
-"""Our language: 24 operators over floats and lists, each node with a mutable constant, two families of registers.
+"""Our language: 24 operators over floats and lists, each node with a mutable constant, three families of registers.
 
 Against `coreyes2021` (Co-Reyes et al., 2021) it drops state arithmetic, batch statistics and noise, which break the meaning of a
 loss for each sample, and replaces the fixed constants by one for each node. Q(s, .) and its kin are registers: networks run
-once, outside the graph.
+once, outside the graph. The family ``level`` is no loss's: its graphs are scores of levels, by which teachers choose what is played again.
 """
 
 from __future__ import annotations
@@ -65,10 +65,24 @@ POLICY_GRADIENT = (
     Register("progress", _FLOAT, "\\tfrac{t}{T}", False, "part of the training done, from 0 to 1"),
 )
 
+LEVEL = (
+    Register("return", _FLOAT, "R", False, "return of the episode, as a score"),
+    Register("max_return", _FLOAT, "R_{\\max}", False, "greatest return in the level so far, this one included"),
+    Register("previous_return", _FLOAT, "R_{-1}", False, "mean return in the level the time before; 0 in a new one"),
+    Register("value", _FLOAT, "V(s_0)", False, "the agent's value of the first observation"),
+    Register("positive_value_loss", _FLOAT, "\\overline{A^+}", False, "mean positive part of the advantages"),
+    Register("absolute_value_loss", _FLOAT, "\\overline{|A|}", False, "mean absolute advantage"),
+    Register("success_rate", _FLOAT, "p", False, "share of successes in the level, over about its last ten episodes"),
+    Register("antagonist_return", _FLOAT, "R^A", False, "return of a second agent in the level"),
+    Register(
+        "staleness", _FLOAT, "\\tau", False, "share of all episodes since the level was played last; 0 in a new one"
+    ),
+)
+
 AUTORL = Language(
     name="autorl",
     operators=OPERATORS,
-    families={"value": VALUE, "policy_gradient": POLICY_GRADIENT},
+    families={"value": VALUE, "policy_gradient": POLICY_GRADIENT, "level": LEVEL},
     functions="autorl.objectives.graphs.functions",
     source="this project; after Co-Reyes et al. (2021), 'Evolving Reinforcement Learning Algorithms'",
 )

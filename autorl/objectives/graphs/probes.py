@@ -39,7 +39,7 @@ def probe(family: str, changed: str = "") -> Probe:
     """Return the batch of a register family.
 
     Args:
-        family: ``value`` or ``policy_gradient``.
+        family: ``value``, ``policy_gradient`` or ``level``.
         changed: A register that is drawn anew, with what follows from it; all others stay as they are.
 
     Raises:
@@ -118,8 +118,27 @@ def _base_log_prob() -> NDArray[np.float64]:
     return _policy_gradient("")["log_prob"]
 
 
+def _level(changed: str) -> dict[str, NDArray[np.float64]]:
+    def uniform(*names: str) -> NDArray[np.float64]:
+        return _rng(names[0], changed in names).random(SAMPLES)
+
+    played = uniform("return")
+    absolute = 0.3 * uniform("absolute_value_loss")
+    return {
+        "return": played,
+        "max_return": played + (1.0 - played) * uniform("max_return") * (np.arange(SAMPLES) % 3 > 0),
+        "previous_return": uniform("previous_return") * (np.arange(SAMPLES) % 4 > 0),  # 0: a new level
+        "value": uniform("value"),
+        "positive_value_loss": absolute * uniform("positive_value_loss"),
+        "absolute_value_loss": absolute,
+        "success_rate": np.floor(11 * uniform("success_rate")) / 10,
+        "antagonist_return": uniform("antagonist_return"),
+        "staleness": uniform("staleness") ** 3 * (np.arange(SAMPLES) % 4 > 0),
+    }
+
+
 _MAKERS: Mapping[str, Callable[[str], dict[str, NDArray[np.float64]]]] = MappingProxyType(
-    {"value": _value, "policy_gradient": _policy_gradient}
+    {"value": _value, "policy_gradient": _policy_gradient, "level": _level}
 )
 
 

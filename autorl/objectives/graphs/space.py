@@ -34,8 +34,8 @@ _FURTHEST = 3  # mutations between a given start and a sample
 
 
 @dataclass(frozen=True)
-class GraphSpace:
-    """Loss graphs of one grammar.
+class GrammarSpace:
+    """Graphs of one grammar, whatever they are for.
 
     Attributes:
         name: What people call it.
@@ -95,13 +95,6 @@ class GraphSpace:
         )
 
     @property
-    def signature(self) -> AnySignature:
-        """What an interpreter must be able to run for all of its graphs."""
-        from autorl.objectives.graphs.runners import signature_for
-
-        return signature_for(self.language, self.family, self.grammar.registers, self.grammar.operators, self.nodes)
-
-    @property
     def unit_dimension(self) -> int:
         """0: graphs have no unit cube."""
         return 0
@@ -109,11 +102,6 @@ class GraphSpace:
     def features(self) -> frozenset[str]:
         """Return ``graph``."""
         return frozenset({"graph"})
-
-    def objective(self, candidate: Candidate) -> Mapping[str, Any]:
-        """Return the graph as data."""
-        graph: Mapping[str, Any] = candidate["graph"]
-        return graph
 
     def graph(self, candidate: Candidate) -> Graph:
         """Return the graph; raise `GraphError` if it is not well formed."""
@@ -264,6 +252,23 @@ class GraphSpace:
     def upper_bounds(self) -> dict[str, float]:
         """Return nothing: there are no numbers."""
         return {}
+
+
+@dataclass(frozen=True)
+class GraphSpace(GrammarSpace):
+    """Loss graphs of one grammar: what an agent minimises."""
+
+    @property
+    def signature(self) -> AnySignature:
+        """What an interpreter must be able to run for all of its graphs."""
+        from autorl.objectives.graphs.runners import signature_for
+
+        return signature_for(self.language, self.family, self.grammar.registers, self.grammar.operators, self.nodes)
+
+    def objective(self, candidate: Candidate) -> Mapping[str, Any]:
+        """Return the graph as data."""
+        graph: Mapping[str, Any] = candidate["graph"]
+        return graph
 
 
 def named_graph(reference: str | Mapping[str, Any], where: str) -> Graph:

@@ -9,7 +9,8 @@ from typing import Any
 from autorl.errors import UsageError, suggestion
 from autorl.objectives.graphs.constants_space import ConstantsSpace
 from autorl.objectives.graphs.files import graph_to_json
-from autorl.objectives.graphs.space import GraphSpace, named_graph
+from autorl.objectives.graphs.graph import Graph
+from autorl.objectives.graphs.space import GrammarSpace, GraphSpace, named_graph
 
 _OUTER = ("name", "source")
 _LISTS = ("operators", "registers", "start", "requires")
@@ -22,24 +23,38 @@ class GraphsForm:
     All fields may be left out. ``start`` lists graphs by their names in the catalogue ``learned_objectives``, or written out.
     """
 
+    @property
+    def field(self) -> str:
+        """The field of a file that tells this form."""
+        return "graphs"
+
+    @property
+    def kind(self) -> type[GrammarSpace]:
+        """What is made of it."""
+        return GraphSpace
+
+    def named(self, reference: str | Mapping[str, Any], where: str) -> Graph:
+        """Return the graph that an entry of ``start`` means; raise `UsageError` naming ``where`` if none."""
+        return named_graph(reference, where)
+
     def resolve(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the same with the graphs of ``start`` written out."""
-        prefix, fields = _prefix(data), _fields(data, "graphs")
+        prefix, fields = _prefix(data), _fields(data, self.field)
         if "start" not in fields:
             return data
         graphs = [
-            named_graph(given, f"{prefix}start[{i}]")
+            self.named(given, f"{prefix}start[{i}]")
             for i, given in enumerate(_listed(prefix, "start", fields["start"]))
         ]
-        return {**data, "graphs": {**fields, "start": [graph_to_json(graph) for graph in graphs]}}
+        return {**data, self.field: {**fields, "start": [graph_to_json(graph) for graph in graphs]}}
 
-    def parse(self, data: Mapping[str, Any], name: str) -> GraphSpace:
+    def parse(self, data: Mapping[str, Any], name: str) -> GrammarSpace:
         """Return the space; raise `UsageError` naming the field, its value and the remedy."""
         prefix = _prefix({"name": name})
-        fields = dict(_fields(self.resolve(data), "graphs"))
-        known = [f.name for f in dataclasses.fields(GraphSpace) if f.init and f.name not in _OUTER]
+        fields = dict(_fields(self.resolve(data), self.field))
+        known = [f.name for f in dataclasses.fields(self.kind) if f.init and f.name not in _OUTER]
         _refuse_unknown(prefix, fields, known)
-        for field in ("language", "family", "sampling"):
+        for field in ("language", "family", "sampling", "teacher"):
             if field in fields and not isinstance(fields[field], str):
                 raise UsageError(f"{prefix}{field}: expected a name, got {fields[field]!r}")
         for field in _LISTS:
@@ -57,8 +72,8 @@ class GraphsForm:
             raise UsageError(
                 f"{prefix}mutations: expected a mapping of mutations to weights, got {fields['mutations']!r}"
             )
-        fields["start"] = tuple(named_graph(given, f"{prefix}start") for given in fields.get("start", ()))
-        return GraphSpace(name, source=_source(data, prefix), **fields)
+        fields["start"] = tuple(self.named(given, f"{prefix}start") for given in fields.get("start", ()))
+        return self.kind(name, source=_source(data, prefix), **fields)
 
 
 @dataclasses.dataclass(frozen=True)

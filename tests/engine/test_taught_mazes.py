@@ -1,0 +1,42 @@
+"""The study of teachers in mazes, tiny: every teacher plays levels, all of the same work, and what it looks at is on its ledger."""
+
+import numpy as np
+import pytest
+
+import autorl
+from autorl.studies.specification import load
+
+SMALL = {"n_envs": 4, "n_steps": 128, "minibatch_size": 256, "update_epochs": 1, "hidden_size": 8, "n_layers": 1}
+OVERRIDES = {
+    "budget.env_steps": 4096,
+    "seeds.test": 2,
+    "environment.tasks.held_out": 10,
+    "evaluation.episodes": 20,
+    "baselines.teachers": ["uniform"],
+    "teacher.parameters": {"candidates": 4, "kept": 2, "visits": 1, "period": 4},
+    **{f"learner.hyperparameters.{name}": value for name, value in SMALL.items()},
+}
+
+
+def test_the_experiment_asks_for_five_teachers_and_a_thousand_mazes():
+    found = load("teacher_mazes")
+    assert {found.teacher.name, *found.baselines.teachers} == {"uniform", "plr", "robust_plr", "accel", "sfl"}
+    (environment,) = found.environments
+    assert (environment.id, environment.tasks.held_out, found.budget.env_steps) == ("maze:9x9", 1000, 10_000_000)
+    assert found.learner.hyperparameters["greedy_evaluation"] is False
+
+
+@pytest.mark.slow
+def test_levels_that_are_only_looked_at_are_on_the_ledger(tmp_path):
+    study = autorl.run("teacher_mazes", OVERRIDES, name="mazes", root=tmp_path)
+    tested = {t.arm: t for t in study.trials(None, "test")}
+    assert {t.ledger.train_env_steps for t in tested.values()} == {2 * 4096}, (
+        "equal env steps, SFL's evaluations among them"
+    )
+    unlearned = {
+        arm: sum(int(np.sum(lesson["diary"]["unlearned"])) for lesson in study.lessons(t)) for arm, t in tested.items()
+    }
+    assert unlearned["teacher:uniform"] == 0
+    assert 0 < unlearned["method"] < 2 * 4096
+    assert all(one["tasks"] == 10 for one in study.result["held_out"].values())
+    assert set(study.result["held_out"]["method"]["success"]) == {"mean", "iqm", "cvar"}
