@@ -25,6 +25,7 @@ from autorl.analysis.statistics import (
     stratified_bootstrap_interval,
 )
 from autorl.analysis.verdict import headline, verdict
+from autorl.analysis.warm_start import taken_over
 from autorl.analysis.work import equal_work, ledger_rows
 from autorl.engine.selection import pick_winner
 from autorl.keys import derive
@@ -34,8 +35,10 @@ from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Json, Trial
 def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     """Return the study's result as JSON data. Works on a study at any point of its life and says what is missing.
 
-    Keys: ``study, learner, method, environments, state, missing, barren, winner, arms, differences, work, ledger, rungs, chosen,
-    protocol, expected, own_objective, selection_bias, headline, verdict``. An arm's ``score`` is the interquartile mean over its test
+    Keys: ``study, learner, method, environments, state, missing, barren, winner, arms, differences, work, ledger, rungs, warm_start,
+    chosen, protocol, expected, own_objective, selection_bias, headline, verdict``.
+
+    An arm's ``score`` is the interquartile mean over its test
     seeds (and environments), failed trainings counted as the worst score of all arms; ``failed`` says how many. Scores are None while
     unknown.
     """
@@ -58,6 +61,7 @@ def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json
         "work": equal_work(trials, specification),
         "ledger": ledger_rows(trials, specification),
         "rungs": rung_rows(trials, specification),
+        "warm_start": taken_over(specification),
         "chosen": (specification.get("search") or {}).get("chosen") or None,
         "protocol": _protocol(specification),
     }

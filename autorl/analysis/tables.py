@@ -175,7 +175,13 @@ def ledger_table(result: Json) -> Table:
         failures = {"": sum(sum(row["failures"].values()) for row in entries)}
         rows.append(_ledger_row("all", "", {**total, "failures": failures}))
     strong = frozenset({len(rows) - 1} if len(entries) > 1 else ())
-    return Table("Work", columns, tuple(rows), strong, result["work"]["sentence"])
+    note = " ".join([result["work"]["sentence"], *warm_sentences(result)])
+    return Table("Work", columns, tuple(rows), strong, note)
+
+
+def warm_sentences(result: Json) -> list[str]:
+    """Return what the study took over from an earlier one, in words; nothing if it did not."""
+    return list((result.get("warm_start") or {}).get("sentences", ()))
 
 
 def winner_table(result: Json) -> Table:
@@ -285,7 +291,7 @@ def render_result(result: Json) -> str:
 
             parts += [render(held_out_table(result))]
         parts += [result["verdict"], *sentences(result["selection_bias"])]
-        parts += [result["work"]["sentence"], ""]
+        parts += [result["work"]["sentence"], *warm_sentences(result), ""]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]
     return "\n".join(parts).rstrip() + "\n"

@@ -48,6 +48,7 @@ class FullTrainings(SearchMethod[History]):
         self.seed = seed
         self.starts: tuple[Candidate, ...] = ()
         self.prior: Prior | None = None
+        self.earlier = 0
         self._ordered = cache(self._in_order)
         self.batch = whole_number(self.name, "batch", batch, 1)
 
@@ -64,17 +65,28 @@ class FullTrainings(SearchMethod[History]):
         made._ordered = cache(made._in_order)
         return made
 
+    def after(self, earlier: int) -> Self:
+        """Return this method as it goes on with so many trials of an earlier study, numbered from 0: what it starts with comes after them.
+
+        A prior's draws are fresh ones then, as the earlier study may have tried the best of its own; random search goes on where it was.
+        """
+        made = copy.copy(self)
+        made.earlier = earlier
+        made._ordered = cache(made._in_order)
+        return made
+
     def _in_order(self, block: int) -> list[Candidate]:
         """Return the prior's candidates for the trials of a block."""
         assert self.prior is not None
         assert isinstance(self.space, HyperparameterSpace)
-        size = min(BLOCK, self.budget.trainings - block * BLOCK)
-        return self.prior.ordered(self.space, derive(self.seed, "block", block), size)
+        size = min(BLOCK, self.budget.trainings - self.earlier - block * BLOCK)
+        seed = derive(self.seed, "after", self.earlier) if self.earlier else self.seed
+        return self.prior.ordered(self.space, derive(seed, "block", block), size)
 
     def _drawn(self, number: int) -> tuple[Candidate, str]:
         """Return a candidate for trial ``number`` that no result has a part in, and its origin."""
         if self.prior is not None:
-            block, place = divmod(number, BLOCK)
+            block, place = divmod(number - self.earlier, BLOCK)
             return self._ordered(block)[place], "prior"
         return random_candidate(self.space, self.seed, number), "sample"
 
@@ -111,8 +123,9 @@ class FullTrainings(SearchMethod[History]):
         first = max(numbers, default=-1) + 1
         made: list[Proposal] = []
         for number in range(first, first + count):
-            if number < len(self.starts):
-                candidate, origin = self.starts[number], "start"
+            place = number - self.earlier
+            if place < len(self.starts):
+                candidate, origin = self.starts[place], "start"
             else:
                 candidate, origin = self._propose(state, number, [*pending, *made])
             made.append(Proposal(number, candidate, self.budget.env_steps, origin=origin))
