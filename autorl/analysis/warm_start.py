@@ -22,10 +22,16 @@ def taken_over(specification: Mapping[str, Any]) -> Json | None:
 
 def _sentences(study: str, taken: Mapping[str, Any], specification: Mapping[str, Any]) -> list[str]:
     learns = specification.get("learner") is not None
-    found = [f"{plural(taken['trials'], 'trial')} of study {study} were told first, and none was trained again."]
-    if learns:
+    name = study if study.endswith(".jsonl") else f"study {study}"
+    found = [f"{plural(taken['trials'], 'trial')} of {name} were told first, and none was trained again."]
+    if taken.get("configurations"):
+        again = plural(taken["configurations"], "configuration")
+        found[0] = f"It began with {again} of {name}, the best by their scores there; these scores were not told."
+    elif study.endswith(".jsonl"):
+        found.append("They count as trainings; what they cost is not known.")
+    elif learns:
         found[0] = (
-            f"{plural(taken['trials'], 'trial')} of study {study} ({count(taken['env_steps'])} environment steps) were told first, and "
+            f"{plural(taken['trials'], 'trial')} of {name} ({count(taken['env_steps'])} environment steps) were told first, and "
             "none was trained again; they count as work of this search."
         )
     if taken.get("random_trials"):

@@ -84,6 +84,8 @@ def _obstacle(specification: Specification) -> str:
         return "search.policy says so"
     if specification.learner is None:
         return "their scores are told"
+    if search is not None and search.warm_start is not None and search.warm_start.same_metric:
+        return "it is told trials of another tool, which were"
     if specification.hurdle is not None:
         return "the experiment has a hurdle"
     if any(choice.role == "validation" for choice in specification.environments):

@@ -40,23 +40,26 @@ class Translation:
     now: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def between(cls, old: Specification, new: Specification) -> Translation:
-        """Return the translation; raise `UsageError` where a space changed that is no list of hyperparameters."""
+    def into(cls, new: Specification) -> Translation:
+        """Return the translation of candidates of which nothing is known but what they say."""
+        return cls(False, None, _listed(new), ({},), ({},))
+
+    @classmethod
+    def between(cls, old: Specification, new: Specification, *, points: bool = False) -> Translation:
+        """Return the translation; raise `UsageError` where a space changed that is no list of hyperparameters.
+
+        Args:
+            old: The earlier study.
+            new: The new one.
+            points: Only points of the new space are wanted, that may train otherwise in its environments and with what it fixes.
+        """
         assert old.search is not None
         assert new.search is not None
         if (old.search.space, _fixed(old)) == (new.search.space, _fixed(new)):
             return cls(True, None, None, (), ())
-        spaces = [load_space(old.search.space), load_space(new.search.space)]
-        for space in spaces:
-            if not isinstance(space, HyperparameterSpace) or any(map(of_teacher, space.dimensions)):
-                raise UsageError(
-                    f"search.warm_start: space {space.name!r} is not the earlier one, and only spaces of a learner's hyperparameters "
-                    "can change. Remedy: keep the space."
-                )
-        first, second = spaces
-        assert isinstance(first, HyperparameterSpace)
-        assert isinstance(second, HyperparameterSpace)
-        return cls(False, first, second, _beside(old), _beside(new))
+        return cls(
+            False, _listed(old), _listed(new), _beside(old)[: 1 if points else None], () if points else _beside(new)
+        )
 
     def __call__(self, candidate: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the candidate of the new space, both as a record has them.
@@ -64,11 +67,11 @@ class Translation:
         Raises:
             Untranslatable: There is none that trains the same.
         """
-        if self.old is None or self.new is None:
+        if self.new is None:
             return candidate
         trained = [{**beside, **candidate} for beside in self.before]
         made = self.new.to_json(self.new.build(lambda name: self._value(name, trained[0])))
-        for before, beside in zip(trained, self.now, strict=True):
+        for before, beside in zip(trained, self.now, strict=False):
             after = {**beside, **made}
             for name, value in before.items():
                 if name not in after:
@@ -85,6 +88,18 @@ class Translation:
         if dimension.validate(trained[name]) is not None:
             raise Untranslatable(f"{name} is out of range")
         return dimension.normal(trained[name])
+
+
+def _listed(specification: Specification) -> HyperparameterSpace:
+    """Return a study's space; raise `UsageError` if it is no list of a learner's hyperparameters."""
+    assert specification.search is not None
+    space = load_space(specification.search.space)
+    if not isinstance(space, HyperparameterSpace) or any(map(of_teacher, space.dimensions)):
+        raise UsageError(
+            f"search.warm_start: candidates of space {space.name!r} cannot be translated from or into another one: it is no list of a "
+            "learner's hyperparameters. Remedy: a study of the same space."
+        )
+    return space
 
 
 def _fixed(specification: Specification) -> dict[str, Any]:

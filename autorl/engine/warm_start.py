@@ -6,28 +6,36 @@ and the results told, as in any study, and resuming needs the earlier study no m
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from autorl.engine.methods import policy_of
-from autorl.engine.translation import Translation, Untranslatable
-from autorl.errors import IncompatibleError, StudyError, UsageError
+from autorl.engine.told_trials import is_file, read_trials
+from autorl.engine.translation import Translation
+from autorl.engine.warm_configurations import (
+    FIELD,
+    Source,
+    from_configurations,
+    numbered,
+    refuse_budget,
+    refuse_populations,
+    translated,
+    untried,
+    with_taken,
+)
+from autorl.errors import StudyError, UsageError
 from autorl.outer.budget.policies import WHOLE
-from autorl.outer.full_trainings import FullTrainings
-from autorl.outer.methods import METHODS, fitting
 from autorl.outer.protocol import Status
-from autorl.spaces import load_space
 from autorl.studies import manifest
 from autorl.studies.folder import StudyFolder
+from autorl.studies.models import WarmStart
 from autorl.studies.problems import shown
 from autorl.studies.record import Record
-from autorl.studies.specification import Specification, from_mapping, load, to_mapping
+from autorl.studies.specification import Specification, load, to_mapping
 from autorl.studies.trial import Trial
 
-FIELD: Final = "search.warm_start"
 COMPARED: Final = (
     "environment",
     "learner.algorithm",
@@ -90,22 +98,35 @@ def warm_started(specification: Specification, root: Path | str) -> tuple[Specif
     search = specification.search
     if search is None or search.warm_start is None:
         return specification, []
-    earlier = Earlier.open(search.warm_start.study, root)
+    refuse_populations(specification)
+    if is_file(search.warm_start.study) or search.warm_start.retrain is not None:
+        return from_configurations(specification, _source(search.warm_start.study, specification, root))
+    if search.warm_start.same_metric:
+        raise UsageError(
+            f"{FIELD}.same_metric: it is for files of trials; whether study {search.warm_start.study!r} has the same one is checked. "
+            "Remedy: leave it out."
+        )
+    return _gone_on(specification, search.warm_start, Earlier.open(search.warm_start.study, root))
+
+
+def _source(reference: str, specification: Specification, root: Path | str) -> Source:
+    """Return what a file or a study has to take configurations from."""
+    if is_file(reference):
+        return Source(Path(reference).name, read_trials(Path(reference)), Translation.into(specification))
+    earlier = Earlier.open(reference, root)
+    _refuse_searchless(earlier)
+    translation = Translation.between(earlier.specification, specification, points=True)
+    return Source(earlier.name, earlier.told("method"), translation, _test_seeds(earlier))
+
+
+def _gone_on(specification: Specification, start: WarmStart, earlier: Earlier) -> tuple[Specification, list[Trial]]:
+    """Return the specification and the first trials of a study that goes on with another."""
     _refuse_differences(specification, earlier)
     _refuse_methods(specification, earlier)
     translation = Translation.between(earlier.specification, specification)
-    found: list[Trial] = []
-    left_out: dict[str, list[Trial]] = defaultdict(list)
-    for trial in earlier.told("method"):
-        try:
-            found.append(replace(trial, candidate=translation(trial.candidate)))
-        except Untranslatable as error:
-            left_out[str(error)].append(trial)
-    if not found:
-        why = "; ".join(left_out) or "none has ended"
-        raise UsageError(f"{FIELD}: no trial of study {earlier.name!r} can be taken over: {why}.")
-    own = _numbered(found, cut=policy_of(specification) is not None)
-    _refuse_budget(specification, earlier, own)
+    found, left_out = translated(earlier.name, earlier.told("method"), translation)
+    own = numbered(found, cut=policy_of(specification) is not None)
+    refuse_budget(specification, earlier.name, own)
     others = _random_trials(specification, earlier) if translation.same_space else []
     taken = {
         "trials": len(own),
@@ -119,17 +140,12 @@ def warm_started(specification: Specification, root: Path | str) -> tuple[Specif
             earlier.manifest, {**manifest.manifest(), "device": earlier.manifest.get("device")}
         ),
     }
-    changes = {
-        "search.warm_start": {"study": search.warm_start.study, "taken": taken},
-        "search.start": _untried(specification, own),
-    }
-    return from_mapping(specification, changes, references=False), [*own, *others]
+    return with_taken(specification, start, taken, untried(specification, own)), [*own, *others]
 
 
 def _refuse_differences(new: Specification, earlier: Earlier) -> None:
     """Raise `UsageError` that names every field in which the studies differ, and may not."""
-    if earlier.specification.search is None:
-        raise UsageError(f"{FIELD}: study {earlier.name!r} searched nothing, so there is nothing to go on with.")
+    _refuse_searchless(earlier)
     ours, theirs = _compared(new), _compared(earlier.specification)
     wrong = [
         f"{field} is {_short(ours[field])} here and {_short(theirs[field])} there"
@@ -139,8 +155,14 @@ def _refuse_differences(new: Specification, earlier: Earlier) -> None:
     if wrong:
         raise UsageError(
             f"{FIELD}: study {earlier.name!r} is another question, so its scores say nothing here: {'; '.join(wrong)}. Remedy: make "
-            f"them equal; or learn from it by a prior: autorl prior fit {earlier.name} -o FILE.yaml, then search.prior=FILE.yaml"
+            f"them equal; or train its best configurations again, search.warm_start.retrain=5; or learn a prior from it: "
+            f"autorl prior fit {earlier.name} -o FILE.yaml, then search.prior=FILE.yaml"
         )
+
+
+def _refuse_searchless(earlier: Earlier) -> None:
+    if earlier.specification.search is None:
+        raise UsageError(f"{FIELD}: study {earlier.name!r} searched nothing, so there is nothing to go on with.")
 
 
 def _compared(specification: Specification) -> dict[str, Any]:
@@ -161,16 +183,10 @@ def _short(value: Any) -> str:
 
 
 def _refuse_methods(new: Specification, earlier: Earlier) -> None:
-    """Raise if the new method cannot be told trials that are not its own, or those of the earlier one cannot be told."""
+    """Raise `UsageError` if the new method would learn nothing, or the trials of the earlier one cannot be told."""
     search, before = new.search, earlier.specification.search
     assert search is not None
     assert before is not None
-    if not issubclass(METHODS.load(search.method), FullTrainings):
-        able = [name for name in fitting(load_space(search.space)) if issubclass(METHODS.load(name), FullTrainings)]
-        raise IncompatibleError(
-            f"{FIELD}: search method {search.method!r} draws whole populations and cannot be told other trials first. "
-            f"Methods that can: {', '.join(able) or 'none'}."
-        )
     if any(t.parent is not None for t in earlier.told("method")):
         raise UsageError(
             f"{FIELD}: the method of study {earlier.name!r}, {before.method}, changed candidates while their agents learned, so no score "
@@ -190,34 +206,6 @@ def _refuse_methods(new: Specification, earlier: Earlier) -> None:
         )
 
 
-def _numbered(trials: Sequence[Trial], *, cut: bool) -> list[Trial]:
-    """Return the trials, by number, as a record of a new study begins with them: numbered and told from 0.
-
-    Under a policy (``cut``) those that trained to the end are open, as they were before their search was over: they may race on.
-    """
-    places = {id(t): place for place, t in enumerate(sorted(trials, key=lambda t: t.told or 0))}
-    made = []
-    for number, trial in enumerate(sorted(trials, key=lambda t: t.number)):
-        new = replace(trial, number=number, told=places[id(trial)], ancestor=None, generation=0)
-        open_again = cut and trial.status is Status.COMPLETED
-        made.append(replace(new, status=Status.RUNNING, score=None, message="") if open_again else new)
-    return made
-
-
-def _refuse_budget(new: Specification, earlier: Earlier, trials: Sequence[Trial]) -> None:
-    """Raise `UsageError` if what is taken over leaves less than one training to search with."""
-    budget, width = new.budget, new.seeds.search
-    count = float(len(trials))
-    if policy_of(new) is not None:
-        blocks = sum(max(0, len(t.seeds) // width - 1) for t in trials)
-        count = sum(t.env_steps for t in trials) / budget.env_steps + blocks
-    if count > budget.trainings - 1:
-        raise UsageError(
-            f"budget.trainings: expected at least {int(-(-count // 1)) + 1}, got {budget.trainings}: the trials of study "
-            f"{earlier.name!r} count, the work of {count:.4g} trainings. Remedy: say how much the two may spend together."
-        )
-
-
 def _random_trials(new: Specification, earlier: Earlier) -> list[Trial]:
     """Return the random-search baseline so far: the same candidates on the same seeds as the new study would draw."""
     if not new.baselines.random or (
@@ -226,7 +214,7 @@ def _random_trials(new: Specification, earlier: Earlier) -> list[Trial]:
         return []
     own = earlier.told("random")
     whole = [t.number for t in own] == list(range(len(own))) and len(own) <= new.budget.trainings
-    return _numbered(own, cut=False) if whole else []
+    return numbered(own, cut=False) if whole else []
 
 
 def _lost(earlier: Earlier) -> int:
@@ -242,18 +230,3 @@ def _test_seeds(earlier: Earlier) -> int:
     taken = search and search.warm_start and search.warm_start.taken
     tested = any(t.phase == "test" for t in earlier.trials)
     return (taken.test_seeds if taken else 0) + earlier.specification.seeds.test * tested
-
-
-def _untried(specification: Specification, trials: Sequence[Trial]) -> list[Any]:
-    """Return the configurations to begin with that are not among ``trials``."""
-    search = specification.search
-    assert search is not None
-    space = load_space(search.space)
-    tried = {space.fingerprint(space.from_json(t.candidate)) for t in trials}
-    return list(_fresh(search.start, space, tried))
-
-
-def _fresh(starts: Sequence[Any], space: Any, tried: set[str]) -> Iterator[Any]:
-    for start in starts:
-        if isinstance(start, str) or space.fingerprint(space.from_json(start)) not in tried:
-            yield start

@@ -195,17 +195,28 @@ class TakenOver(Section):
     left_out_env_steps: Whole = Field(
         0, ge=0, description="Environment steps that these trained, in earlier studies too."
     )
+    configurations: Whole = Field(0, ge=0, description="Configurations that are trained again, first.")
     test_seeds: Whole = Field(0, ge=0, description="Test seeds that were used there.")
     changed: Annotated[tuple[str, ...], BeforeValidator(as_entries)] = Field(
-        (), description="What its trials ran with that is different now."
+        (), description="Versions that differ now."
     )
 
 
 class WarmStart(Section):
-    """An earlier study that a search goes on with."""
+    """An earlier study that a search goes on with, or trials of another tool."""
 
     shorthand = "study"
-    study: str = Field(min_length=1, description="Name or folder of the study.")
+    study: str = Field(
+        min_length=1,
+        description="Name or folder of a study; or a file of trials NAME.jsonl, as autorl import optuna --trials writes it.",
+    )
+    retrain: Whole | None = Field(
+        None, ge=1, description="Tell nothing, but train so many of its best configurations again, first: 5 of a file."
+    )
+    same_metric: bool = Field(
+        False,
+        description="For a file: its scores are what trainings of this study would have, so they are told, and count as such.",
+    )
     taken: TakenOver | None = Field(None, description="What was taken over; it writes this itself.")
 
 
@@ -229,7 +240,7 @@ class Search(Section):
     )
     warm_start: WarmStart | None = Field(
         None,
-        description="An earlier study to go on with, in a larger budget or another space: its trials are told first, and count.",
+        description="An earlier study to go on with, in a larger budget or another space: it is told first, and counts.",
     )
     batch: Whole | None = Field(None, ge=1, description="Trials asked for at once; by default the method's own number.")
     chosen: str | None = Field(None, description="What auto chose and why; it writes this itself.")

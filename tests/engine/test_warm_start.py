@@ -1,5 +1,7 @@
 """Studies that go on with an earlier one: what is told first, what is left out, what is refused; and any kill changes nothing."""
 
+import json
+
 import pytest
 
 import autorl
@@ -75,7 +77,7 @@ def test_trials_outside_a_changed_space_are_left_out_and_named(tmp_path, twelve)
 
 def test_of_a_function_of_ones_own_nobody_knows_what_a_new_dimension_was(tmp_path, twelve):
     wider = {"dimensions": {"x": X, "n": N, "y": X}}
-    with pytest.raises(UsageError, match=r"no trial of study 'twelve' can be taken over: y had no value"):
+    with pytest.raises(UsageError, match=r"no trial of 'twelve' can be taken over: y had no value"):
         told(tmp_path, "wider", 20, space=wider, warm_start=str(twelve.path))
     with pytest.raises(UsageError, match=r"n is not searched any more"):
         told(tmp_path, "less", 20, space={"dimensions": {"x": X}}, warm_start=str(twelve.path))
@@ -185,6 +187,15 @@ def test_test_seeds_are_fresh_all_along_the_chain(root, eight, onward):
     assert "the 4 before them were used there" in " ".join(last.result["warm_start"]["sentences"])
 
 
+def test_the_best_of_another_question_are_trained_again_first(root, eight):
+    given = {"search.warm_start": {"study": "eight", "retrain": 2}, "budget.env_steps": 1280}
+    study = autorl.create(BASE, given, root=root)
+    best = sorted(eight.trials(), key=lambda t: (-t.score, t.number))[:2]
+    assert list(study.specification.search.start) == [t.candidate for t in best]
+    assert study.trials() == []
+    assert study.specification.search.warm_start.taken.test_seeds == 2
+
+
 class Killed(BaseException):
     """Nothing in a study catches it."""
 
@@ -243,11 +254,15 @@ def test_under_a_policy_what_was_cut_stays_cut_and_what_was_not_may_race_on(race
         ({"evaluation.episodes": 8}, "evaluation is"),
         ({"seeds.study": 1}, "seeds.study is 1 here and 0 there"),
         ({"search.policy": "race"}, "search.policy is .* here and nothing there"),
-        ({"budget.trainings": 8}, r"budget.trainings: expected at least 9, got 8: the trials of study 'eight' count"),
+        ({"budget.trainings": 8}, r"budget.trainings: expected at least 9, got 8: the trials of 'eight' count"),
         ({"search.method": "random", "search.settings": {}}, "random search learns nothing from the trials of tpe"),
         (
             {"search.method": "es", "search.settings": {}},
             "'es' draws whole populations.*Methods that can: random, sobol",
+        ),
+        (
+            {"budget.env_steps": 1280, "search.warm_start": {"study": "eight", "same_metric": True}},
+            "same_metric: it is for files",
         ),
         ({"search.warm_start": "onwards"}, "search.warm_start: there is no study 'onwards'.*Did you mean 'onward'"),
     ],
@@ -258,3 +273,19 @@ def test_what_cannot_be_gone_on_with_is_refused(root, eight, changes, expected):
     with pytest.raises(AutoRLError, match=f"(?s){expected}"):
         autorl.create(BASE, given, root=root)
     assert sorted(path.name for path in root.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_told_trials_of_another_tool_stand_in_a_search_that_trains_agents(root, tmp_path):
+    path = tmp_path / "theirs.jsonl"
+    entries = [{"candidate": {"learning_rate": 0.001 * (i + 1)}, "score": i / 10} for i in range(6)]
+    entries.append({"candidate": {"learning_rate": 0.02}, "score": None, "status": "failed"})
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    study = agents(root, "theirs", 9, warm_start={"study": str(path), "same_metric": True})
+    searched = study.trials()
+    assert [t.score for t in searched[:6]] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [t.ledger.train_env_steps > 0 for t in searched] == [False] * 7 + [True] * 2
+    assert len(study.trials("random")) == 9
+    assert study.result["work"]["equal"] is True
+    assert study.result["arms"]["method"]["score"] is not None
+    assert "7 trials of" in study.folder.report.read_text()
