@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from autorl.analysis.candidates import readable
+from autorl.analysis.origins import origins_sentence
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
 from autorl.analysis.selection_bias import sentences
 from autorl.studies.trial import AT_HURDLE, Json, Trial
@@ -291,7 +292,8 @@ def render_result(result: Json) -> str:
 
             parts += [render(held_out_table(result))]
         parts += [result["verdict"], *sentences(result["selection_bias"])]
-        parts += [result["work"]["sentence"], *warm_sentences(result), ""]
+        said = (result["work"]["sentence"], origins_sentence(result["origins"]), *warm_sentences(result))
+        parts += [*(sentence for sentence in said if sentence), ""]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]
     return "\n".join(parts).rstrip() + "\n"

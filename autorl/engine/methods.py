@@ -89,6 +89,13 @@ def _default_teaching(specification: Specification, space: Space) -> dict[str, A
     return found
 
 
+def is_random_search(specification: Specification) -> bool:
+    """Return whether a study's method is the baseline itself: whole trainings of candidates that are drawn uniformly."""
+    search = specification.search
+    drawn = search is not None and search.method == "random" and prior_in(specification) is None
+    return drawn and policy_of(specification) is None
+
+
 def policy_of(specification: Specification) -> BudgetPolicy | None:
     """Return the budget policy of a study, which counts in checkpoints; None where every training is a whole one."""
     search, points = specification.search, specification.evaluation.points

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from autorl.engine.methods import policy_of
+from autorl.engine.methods import is_random_search, policy_of
 from autorl.engine.told_trials import is_file, read_trials
 from autorl.engine.translation import Translation
 from autorl.engine.warm_configurations import (
@@ -192,14 +192,13 @@ def _refuse_methods(new: Specification, earlier: Earlier) -> None:
             f"{FIELD}: the method of study {earlier.name!r}, {before.method}, changed candidates while their agents learned, so no score "
             "is one candidate's. Remedy: another study."
         )
-    whole = policy_of(new) is None
-    if search.method == "random" and whole and before.method != "random":
+    if is_random_search(new) and not is_random_search(earlier.specification):
         raise UsageError(
             f"{FIELD}: random search learns nothing from the trials of {before.method} in study {earlier.name!r}, and would count "
             "them as its own. Remedy: another search.method, such as tpe."
         )
     open_trials = [t for t in earlier.trials if (t.arm, t.phase) == ("method", "search") and t.status is Status.RUNNING]
-    if open_trials and not whole:
+    if open_trials and policy_of(new) is not None:
         raise UsageError(
             f"{FIELD}: the search of study {earlier.name!r} is not over: {len(open_trials)} of its trials may go on. "
             f"Remedy: autorl resume {earlier.name}"
@@ -208,9 +207,7 @@ def _refuse_methods(new: Specification, earlier: Earlier) -> None:
 
 def _random_trials(new: Specification, earlier: Earlier) -> list[Trial]:
     """Return the random-search baseline so far: the same candidates on the same seeds as the new study would draw."""
-    if not new.baselines.random or (
-        new.search is not None and new.search.method == "random" and policy_of(new) is None
-    ):
+    if not new.baselines.random or is_random_search(new):
         return []
     own = earlier.told("random")
     whole = [t.number for t in own] == list(range(len(own))) and len(own) <= new.budget.trainings
