@@ -18,6 +18,7 @@ from autorl.studies import manifest
 from autorl.studies.folder import ROOT, StudyFolder, write_text_atomic
 from autorl.studies.lock import StudyLock
 from autorl.studies.record import Record
+from autorl.studies.seeds import seed_roles
 from autorl.studies.specification import Specification, SpecificationError, from_mapping, to_mapping, to_yaml
 from autorl.studies.specification import load as load_specification
 from autorl.studies.trial import COMPILED, Arm, Phase, Trial, lessons_key
@@ -89,8 +90,9 @@ def create(
         to_run: Whether to refuse, before there is a folder, what only ask and tell can drive.
     """
     from autorl.engine.auto import self_contained
+    from autorl.engine.warm_start import warm_started
 
-    specification = self_contained(specify(experiment, overrides))
+    specification, earlier = warm_started(self_contained(specify(experiment, overrides)), root)
     if specification.log:
         from autorl.interop.loggers.registry import check
 
@@ -99,7 +101,8 @@ def create(
         _check_runnable(specification)
     # an experiment may have capitals in its name, a folder may not: some file systems do not tell them apart
     folder = StudyFolder.create(root, specification.name.lower() if name is None else name)
-    Record.create(folder.record).close()
+    with Record.create(folder.record) as record:
+        record.take_over(earlier)
     manifest.write(folder.manifest, manifest.manifest(seeds=seed_roles(specification)))
     # the specification last: a folder is a study from the moment it is there
     write_text_atomic(folder.specification, to_yaml(specification))
@@ -141,14 +144,6 @@ def resume_command(path: Path) -> str:
     if found is not None and Path(found).resolve() == Path(program).resolve():
         program = "autorl"  # it is on the path: no need to say where
     return f"{shlex.quote(program)} resume {shlex.quote(str(path))}"
-
-
-def seed_roles(specification: Specification) -> dict[str, Any]:
-    """Return the study's seed and the training seeds of every role."""
-    from autorl.keys import SeedRole, training_seeds
-
-    seeds, roles = specification.seeds, list[SeedRole](("search", "tuning", "test"))
-    return {"study": seeds.study, **{r: list(training_seeds(seeds.study, r, getattr(seeds, r))) for r in roles}}
 
 
 class Study:

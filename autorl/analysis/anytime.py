@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autorl.analysis.scores import arm_name, by_arm, finished, method_name
+from autorl.analysis.scores import arm_name, by_arm, finished, is_random_search, method_name
 from autorl.analysis.statistics import CONFIDENCE, Array, interquartile_means, stratified_bootstrap_interval
 from autorl.analysis.style import arm_style, label, legend, message, new_figure, score_limits, steps_axis, title
 from autorl.analysis.work import granted
@@ -92,7 +92,7 @@ def anytime_figure(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     """Best so far of the study's search, over the mean and the 95 % interval of random search in any order of its trials."""
     drawn: dict[str, Curve] = {}
     for arm, own in by_arm(trials, "search").items():
-        orders = arm == "random" or method_name(specification) in ("random", "random search")
+        orders = arm == "random" or is_random_search(specification)
         curve = over_all_orders(own, specification) if orders else best_so_far(own, specification)
         if curve is not None:
             drawn[arm] = curve

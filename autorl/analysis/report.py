@@ -18,6 +18,7 @@ from autorl.analysis.figures import arm_scores, importance_bars, learning_curves
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.figures_space import contours, parallel_coordinates
 from autorl.analysis.importance import importances
+from autorl.analysis.origins import origins_sentence
 from autorl.analysis.programs import programs_sentence
 from autorl.analysis.result import summarise
 from autorl.analysis.rungs import rungs_table
@@ -206,7 +207,8 @@ def _search(
     found = importances(searched, space)
     source = _leader(result, searched)
     rungs = rungs_table(searched, specification)
-    parts = [page.paragraph(result["chosen"])] if result["chosen"] else []
+    said = (result["chosen"], origins_sentence(result["origins"]))
+    parts = [page.paragraph(sentence) for sentence in said if sentence]
     parts.append(_figure(drawn, optimisation_history(trials, specification), "history"))
     parts += [] if rungs is None else [page.table(rungs, heading=True)]
     parts.append(_figure(drawn, anytime_figure(trials, specification), "anytime"))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autorl.analysis.origins import origins
 from autorl.analysis.rungs import rung_rows
-from autorl.analysis.scores import by_arm, environments, finished, method_name, policy_name, score_table
+from autorl.analysis.scores import by_arm, environments, finished, is_random_search, method_name, score_table
 from autorl.analysis.selection import plain, selection_scores
 from autorl.analysis.selection_bias import selection_bias
 from autorl.analysis.statistics import (
@@ -25,6 +26,7 @@ from autorl.analysis.statistics import (
     stratified_bootstrap_interval,
 )
 from autorl.analysis.verdict import headline, verdict
+from autorl.analysis.warm_start import taken_over
 from autorl.analysis.work import equal_work, ledger_rows
 from autorl.engine.selection import pick_winner
 from autorl.keys import derive
@@ -34,8 +36,10 @@ from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Json, Trial
 def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     """Return the study's result as JSON data. Works on a study at any point of its life and says what is missing.
 
-    Keys: ``study, learner, method, environments, state, missing, barren, winner, arms, differences, work, ledger, rungs, chosen,
-    protocol, expected, own_objective, selection_bias, headline, verdict``. An arm's ``score`` is the interquartile mean over its test
+    Keys: ``study, learner, method, environments, state, missing, barren, winner, arms, differences, work, ledger, rungs, warm_start,
+    origins, chosen, protocol, expected, own_objective, selection_bias, headline, verdict``.
+
+    An arm's ``score`` is the interquartile mean over its test
     seeds (and environments), failed trainings counted as the worst score of all arms; ``failed`` says how many. Scores are None while
     unknown.
     """
@@ -58,6 +62,8 @@ def summarise(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json
         "work": equal_work(trials, specification),
         "ledger": ledger_rows(trials, specification),
         "rungs": rung_rows(trials, specification),
+        "warm_start": taken_over(specification),
+        "origins": origins(trials),
         "chosen": (specification.get("search") or {}).get("chosen") or None,
         "protocol": _protocol(specification),
     }
@@ -76,8 +82,7 @@ def expected_arms(specification: Mapping[str, Any]) -> list[Arm]:
         return []
     baselines = specification.get("baselines") or {}
     arms: list[Arm] = ["method"]
-    is_baseline = search and search.get("method") == "random" and policy_name(specification) is None
-    if search and not is_baseline and baselines.get("random", True):
+    if search and not is_random_search(specification) and baselines.get("random", True):
         arms.append("random")
     if baselines.get("default", True) and not _is_default(specification):
         arms.append("default")

@@ -66,12 +66,27 @@ def by_arm(trials: Sequence[Trial], phase: Phase) -> dict[Arm, list[Trial]]:
 
 
 def method_name(specification: Mapping[str, Any]) -> str:
-    """Return the study's search method as a person calls it; ``the schedule`` or ``the configuration`` without a search."""
+    """Return the study's search method as a person calls it; ``the schedule`` or ``the configuration`` without a search.
+
+    Random search whose candidates a prior draws is called after the prior.
+    """
     search = specification.get("search")
     if search:
         method, policy = str(search.get("method", "auto")), policy_name(specification)
+        method = "prior" if method == "random" and has_prior(specification) else method
         return method if policy is None else f"{method} + {policy}"
     return "the schedule" if specification.get("schedule") else "the configuration"
+
+
+def has_prior(specification: Mapping[str, Any]) -> bool:
+    """Return whether a prior draws candidates of the study's method."""
+    return (specification.get("search") or {}).get("prior") not in (None, "none")
+
+
+def is_random_search(specification: Mapping[str, Any]) -> bool:
+    """Return whether the study's method is the baseline itself: whole trainings of candidates drawn uniformly."""
+    search = specification.get("search") or {}
+    return search.get("method") == "random" and policy_name(specification) is None and not has_prior(specification)
 
 
 def policy_name(specification: Mapping[str, Any]) -> str | None:

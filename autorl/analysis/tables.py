@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from autorl.analysis.candidates import readable
+from autorl.analysis.origins import origins_sentence
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
 from autorl.analysis.selection_bias import sentences
 from autorl.studies.trial import AT_HURDLE, Json, Trial
@@ -175,7 +176,13 @@ def ledger_table(result: Json) -> Table:
         failures = {"": sum(sum(row["failures"].values()) for row in entries)}
         rows.append(_ledger_row("all", "", {**total, "failures": failures}))
     strong = frozenset({len(rows) - 1} if len(entries) > 1 else ())
-    return Table("Work", columns, tuple(rows), strong, result["work"]["sentence"])
+    note = " ".join([result["work"]["sentence"], *warm_sentences(result)])
+    return Table("Work", columns, tuple(rows), strong, note)
+
+
+def warm_sentences(result: Json) -> list[str]:
+    """Return what the study took over from an earlier one, in words; nothing if it did not."""
+    return list((result.get("warm_start") or {}).get("sentences", ()))
 
 
 def winner_table(result: Json) -> Table:
@@ -285,7 +292,8 @@ def render_result(result: Json) -> str:
 
             parts += [render(held_out_table(result))]
         parts += [result["verdict"], *sentences(result["selection_bias"])]
-        parts += [result["work"]["sentence"], ""]
+        said = (result["work"]["sentence"], origins_sentence(result["origins"]), *warm_sentences(result))
+        parts += [*(sentence for sentence in said if sentence), ""]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]
     return "\n".join(parts).rstrip() + "\n"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.analysis.scores import PHASES, count, environments, method_name, policy_name
+from autorl.analysis.scores import PHASES, count, environments, is_random_search, method_name, policy_name
 from autorl.studies.trial import Json, Ledger, Trial, in_order
 
 _TOLERANCE = 0.01
@@ -92,7 +92,7 @@ def _alone(specification: Mapping[str, Any]) -> str:
     search = specification.get("search")
     if not search:
         return "Nothing was searched."
-    if search.get("method") == "random" and policy_name(specification) is None:
+    if is_random_search(specification):
         return "The search was a random one: there is none beside it."
     wanted = (specification.get("baselines") or {}).get("random", True)
     return "No random search beside it so far." if wanted else "No random search beside it: baselines.random is false."

@@ -42,10 +42,18 @@ def optuna(
     output: Output = None,
     learner: Learner = None,
     trials: Annotated[
-        Path | None, typer.Option(help="File to write its trials to, one JSON object a line: candidate, score, status.")
+        Path | None,
+        typer.Option(
+            help="File to write its trials to (NAME.jsonl), one JSON object a line: candidate, score, status."
+        ),
     ] = None,
 ) -> None:
-    """Write the space that a study of Optuna searched as a space file, and on request its trials (higher scores are better)."""
+    """Write the space that a study of Optuna searched as a space file, and on request its trials (higher scores are better).
+
+    A study uses such trials in one of three ways: search.warm_start=FILE.jsonl trains its five best configurations again, first;
+    'search.warm_start={study: FILE.jsonl, same_metric: true}' tells their scores, where they are what the study's own trainings would
+    have; and 'autorl prior fit FILE.jsonl --space SPACE.yaml -o PRIOR.yaml' learns which are likely to be good, whatever was measured.
+    """
     from autorl.interop.imports.optuna_study import load, space_of, trials_of
     from autorl.studies.folder import write_text_atomic
 

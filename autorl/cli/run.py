@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autorl.cli.names import complete_experiments
+from autorl.cli.names import complete_experiments, complete_studies
 from autorl.errors import UsageError
 from autorl.studies.folder import ROOT
 
@@ -26,6 +26,15 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; by default the experiment's.")] = None,
     root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = ROOT,
+    earlier: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Go on with this study, in a larger budget.trainings or another space: its trials are told first, and count "
+            "(search.warm_start).",
+            autocompletion=complete_studies,
+        ),
+    ] = None,
     record: Annotated[bool, typer.Option("--record", help="Write NAME.result.json beside the experiment.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     log: Annotated[
@@ -42,6 +51,7 @@ def run(
     from autorl.studies.comparison import is_comparison
 
     overrides = [*(overrides or ()), *([f"log=[{', '.join(log)}]"] if log else [])]
+    overrides += [] if earlier is None else [f"search.warm_start={earlier}"]
     if is_comparison(experiment):
         from autorl.cli.comparison import run_comparison
 

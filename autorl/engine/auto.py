@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from autorl.engine.methods import policy_of, starts_of
@@ -31,8 +32,10 @@ def self_contained(specification: Specification) -> Specification:
     if prior is not None or search.prior is not None or search.method == "auto":
         plain["search"]["prior"] = NONE if prior is None else to_plain(prior)
     if prior is not None and search.method == "auto":
+        fraction = plain["search"]["settings"].get("prior_fraction", 1.0)
+        share = "" if fraction == 1.0 else f", {fraction:.0%} of those that are drawn"
         tasks = ", ".join(task.name for task in prior.tasks)
-        plain["search"]["chosen"] += f" Prior {prior.name} draws candidates; it was learned from {tasks}."
+        plain["search"]["chosen"] += f" Prior {prior.name} draws candidates{share}; it was learned from {tasks}."
     resolved: Specification = from_mapping(plain, references=False)
     starts: list[dict[str, Any]] = starts_of(resolved, space)
     return from_mapping(resolved, {"search.start": starts}, references=False) if starts else resolved
@@ -48,10 +51,12 @@ def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
         specification.evaluation.points,
         whole=_obstacle(specification),
         policy=policy_of(specification),
+        given=search.settings,
     )
+    kept = search.settings if made.method != "random" else _without(search.settings, "n_startup_trials")
     found: dict[str, Any] = {
         "method": made.method,
-        "settings": {**made.settings, **search.settings},
+        "settings": {**made.settings, **kept},
         "chosen": made.why,
     }
     if made.policy is not None and search.policy is None:
@@ -59,6 +64,10 @@ def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
     if made.starts and specification.learner is not None and not search.start:
         found["start"] = [DEFAULT]
     return found
+
+
+def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != name}
 
 
 def _prior(specification: Specification, space: Space, method: str) -> Prior | None:
@@ -84,6 +93,8 @@ def _obstacle(specification: Specification) -> str:
         return "search.policy says so"
     if specification.learner is None:
         return "their scores are told"
+    if search is not None and search.warm_start is not None and search.warm_start.same_metric:
+        return "it is told trials of another tool, which were"
     if specification.hurdle is not None:
         return "the experiment has a hurdle"
     if any(choice.role == "validation" for choice in specification.environments):

@@ -11,6 +11,7 @@ from autorl.keys import derive
 from autorl.outer.budget.joined import most_trials
 from autorl.outer.budget.policies import WHOLE, make_policy
 from autorl.outer.budget.protocol import BudgetPolicy
+from autorl.outer.full_trainings import FullTrainings
 from autorl.outer.methods import make_method
 from autorl.outer.prior_files import load_prior
 from autorl.outer.priors import Prior
@@ -36,7 +37,9 @@ def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
     if policy is not None:
         granted = Budget(most_trials(policy, budget.trainings, specification.evaluation.points), budget.env_steps)
     starts = [space.from_json(start) for start in starts_of(specification, space)]
-    return make_method(search.method, space, granted, seed, search.settings, starts, prior_in(specification))
+    made = make_method(search.method, space, granted, seed, search.settings, starts, prior_in(specification))
+    taken = search.warm_start and search.warm_start.taken
+    return made.after(taken.trials) if taken and isinstance(made, FullTrainings) else made
 
 
 def prior_in(specification: Specification) -> Prior | None:
@@ -52,15 +55,20 @@ def starts_of(specification: Specification, space: Space) -> list[dict[str, Any]
     return [_default(specification, space) if isinstance(start, str) else start for start in given]
 
 
-def _default(specification: Specification, space: Space) -> dict[str, Any]:
+def learner_defaults(specification: Specification) -> dict[str, Any]:
+    """Return the default hyperparameters of a study's learner; none without one."""
     from autorl.inner.algorithms import ALGORITHMS  # imports jax; asked for by studies that train agents alone
 
-    learner = specification.learner
-    assert learner is not None
-    fields = dataclasses.fields(ALGORITHMS.load(learner.algorithm).Hyperparameters)
-    defaults = {field.name: field.default for field in fields}
-    taught = _default_teaching(specification, space)
-    return space.to_json(nearest_candidate(space, {**defaults, **learner.hyperparameters, **taught}))
+    if specification.learner is None:
+        return {}
+    fields = dataclasses.fields(ALGORITHMS.load(specification.learner.algorithm).Hyperparameters)
+    return {field.name: field.default for field in fields}
+
+
+def _default(specification: Specification, space: Space) -> dict[str, Any]:
+    assert specification.learner is not None
+    fixed = {**learner_defaults(specification), **specification.learner.hyperparameters}
+    return space.to_json(nearest_candidate(space, {**fixed, **_default_teaching(specification, space)}))
 
 
 def _default_teaching(specification: Specification, space: Space) -> dict[str, Any]:
@@ -79,6 +87,13 @@ def _default_teaching(specification: Specification, space: Space) -> dict[str, A
                 value = value[int(index)] if isinstance(value, list | tuple) else value
             found[name] = value
     return found
+
+
+def is_random_search(specification: Specification) -> bool:
+    """Return whether a study's method is the baseline itself: whole trainings of candidates that are drawn uniformly."""
+    search = specification.search
+    drawn = search is not None and search.method == "random" and prior_in(specification) is None
+    return drawn and policy_of(specification) is None
 
 
 def policy_of(specification: Specification) -> BudgetPolicy | None:

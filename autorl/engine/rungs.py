@@ -74,7 +74,8 @@ class _Search:
         """Stop what is to be stopped, or else carry out the next orders; return whether there was anything to do."""
         trials = {t.number: t for t in self.session.record.trials(self.arm, "search")}
         runs = {(run.trial, run.seed): run for t in trials.values() for run in runs_of(self.session, t)}
-        stopped = self.joined.policy.stops(tuple(runs.values()))
+        whole = self.joined.policy.rungs[-1]  # what is there already, of an earlier study, cannot be stopped any more
+        stopped = [n for n in self.joined.policy.stops(tuple(runs.values())) if runs[n, 0].env_steps < whole]
         if stopped:
             self._keep(trials, [pruned(self.session, trials[number]) for number in stopped])
             return True

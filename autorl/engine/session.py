@@ -17,13 +17,14 @@ from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
 from autorl.errors import StudyInterrupted, UsageError
-from autorl.keys import SeedRole, training_seeds
+from autorl.keys import SeedRole
 from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import NO_TEACHER, OBJECTIVE, leaves, plain_values, with_teacher
 from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
 from autorl.studies.record import Record
+from autorl.studies.seeds import seeds_of
 from autorl.studies.specification import EnvironmentChoice, Specification
 from autorl.studies.trial import COMPILED, OBJECTIVE_ARM, TEACHER_ARM, Arm, Json, Phase, Stage, Trial, lessons_key
 
@@ -186,9 +187,7 @@ class Session:
 
     def seeds(self, role: SeedRole, repeat: int = 0) -> tuple[int, ...]:
         """Return the training seeds of a role; for a repeat of a search trial as many fresh ones."""
-        seeds = self.specification.seeds
-        count = getattr(seeds, role)
-        return training_seeds(seeds.study, role, count, count * repeat)
+        return seeds_of(self.specification, role, repeat)
 
     def note_statistics(self, arm: Arm, method: SearchMethod[Any], state: Any) -> None:
         """Keep what a search method counted (duplicates, rejections), if it counts anything, for the report."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autorl.engine.methods import policy_of
+from autorl.engine.methods import is_random_search, policy_of
 from autorl.engine.progress import Meter
 from autorl.engine.rung_trials import by_merit
 from autorl.engine.search import run_search
@@ -48,9 +48,7 @@ def run_study(session: Session) -> None:
 
 def arms(session: Session) -> list[Arm]:
     """Return the arms that search: the method's, and random search unless that is the method or not wanted."""
-    search = session.specification.search
-    assert search is not None
-    same = session.method("method").name == "random" and policy_of(session.specification) is None
+    same = is_random_search(session.specification)
     return ["method"] if same or not session.specification.baselines.random else ["method", "random"]
 
 

@@ -42,7 +42,13 @@ class Choice:
 
 
 def choose(
-    space: Space, trainings: int, checkpoints: int, *, whole: str = "", policy: BudgetPolicy | None = None
+    space: Space,
+    trainings: int,
+    checkpoints: int,
+    *,
+    whole: str = "",
+    policy: BudgetPolicy | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Choice:
     """Return the method and the policy for a search.
 
@@ -59,7 +65,9 @@ def choose(
     three seeds 0.589 and 0.721.
 
     A model that is told of trials at the first cut, a fifth of the steps, has shown no gain over drawn candidates on those landscapes:
-    so the first `DRAWN` trials are drawn, by the prior where there is one, and a model proposes the ones beyond.
+    so the first `DRAWN` trials are drawn, by the prior where there is one, and a model proposes the ones beyond. Where there are none
+    beyond, the method is what is done: random search. (``n_startup_trials`` in ``given`` brings the model in earlier, with
+    ``drawn_fraction`` and ``prior_fraction`` beside it; ``benchmarks/learners.py`` compares such variants of ``auto``.)
 
     Args:
         space: What may be proposed.
@@ -67,6 +75,7 @@ def choose(
         checkpoints: Evaluations of a training: where it can be cut.
         whole: Why no training may be cut, if so.
         policy: That of the experiment, if it names one.
+        given: Settings of the method that the experiment names.
     """
     reason = whole or _never_cut(space, trainings, checkpoints)
     tuned: dict[str, Any] = {}
@@ -76,21 +85,28 @@ def choose(
         policy = make_policy(name, Budget(trainings, checkpoints), 1, tuned)
     trials = trainings if policy is None else most_trials(policy, trainings, checkpoints)
     method = resolve_auto(space, Budget(trials, checkpoints))
+    drawn, given = policy is not None and policy.comparable_at is not None, dict(given or {})
+    drawn = drawn and "n_startup_trials" in method_settings(method)
+    first = given.get("n_startup_trials", DRAWN)
+    only = drawn and trials <= first and given.keys() <= {*method_settings("random"), "n_startup_trials"}
+    why = f"{method}: {_because(method, space, trials)}"
+    if only:
+        method = "random"
+        why = (
+            f"drawn candidates: at most {trials} trials start, too few for a model that would know cut trainings alone"
+        )
     starts = issubclass(METHODS.load(method), FullTrainings)
-    sentences = [f"auto chose {method}: {_because(method, space, trials)}."]
+    sentences = [f"auto chose {why}."]
+    if drawn and not only:
+        sentences.append(
+            f"At most {trials} trials start; the first {first} of them are drawn, not proposed by its model, which would know cut "
+            "trainings alone."
+        )
     sentences.append(f"Trainings are whole: {reason}." if policy is None else _describe(policy, checkpoints))
     if starts:
         sentences.append("It begins with the learner's default configuration.")
-    settings: dict[str, Any] = {}
-    if starts and policy is not None:
-        settings = {"batch": BATCH}
-        if policy.comparable_at is not None and "n_startup_trials" in method_settings(method):
-            settings["n_startup_trials"] = DRAWN
-            drawn = "all of them" if trials <= DRAWN else f"the first {DRAWN} of them"
-            sentences.insert(
-                1,
-                f"At most {trials} trials start; {drawn} are drawn, not proposed by its model, which would know cut trainings alone.",
-            )
+    settings: dict[str, Any] = {"batch": BATCH} if starts and policy is not None else {}
+    settings |= {"n_startup_trials": DRAWN} if drawn and not only else {}
     return Choice(method, settings, None if policy is None else policy.name, tuned, starts, " ".join(sentences))
 
 

@@ -42,6 +42,8 @@ class GaussianProcess(FullTrainings):
         batch: int = 4,
         n_startup_trials: int = 10,
         max_observations: int = 250,
+        prior_fraction: float = 1.0,
+        drawn_fraction: float = 0.0,
     ) -> None:
         """Prepare a search.
 
@@ -52,6 +54,8 @@ class GaussianProcess(FullTrainings):
             batch: Trials that may be asked for at once.
             n_startup_trials: Random trials before the first that the model proposes.
             max_observations: Results that the model is shown, at least 2.
+            prior_fraction: Share of the drawn trials that a prior draws, if there is one.
+            drawn_fraction: Share of the trials after the first that are drawn all the same (a third in BOHB).
 
         Raises:
             MissingDependencyError: torch is not installed.
@@ -61,7 +65,7 @@ class GaussianProcess(FullTrainings):
             raise MissingDependencyError(
                 "search method 'gp' needs torch. Remedy: pip install 'autorl[torch]', or choose method tpe."
             )
-        super().__init__(space, budget, seed, batch)
+        super().__init__(space, budget, seed, batch, prior_fraction=prior_fraction, drawn_fraction=drawn_fraction)
         self.n_startup_trials = whole_number(self.name, "n_startup_trials", n_startup_trials, 1)
         self.max_observations = whole_number(self.name, "max_observations", max_observations, 2)
         self._model = OptunaModel(space, seed, self.name, impute=True, relax=MOST_VALUES)
@@ -71,6 +75,8 @@ class GaussianProcess(FullTrainings):
 
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
         if number < self.n_startup_trials or 2 * len(history.results) < self.n_startup_trials:
+            return self._drawn(number)
+        if self._still_drawn(number):
             return self._drawn(number)
         return self._model.propose(history, self._shown(history), number, pending, self._sampler), "model"
 

@@ -34,6 +34,8 @@ class TPE(FullTrainings):
         batch: int = 8,
         n_startup_trials: int = 10,
         n_ei_candidates: int = 24,
+        prior_fraction: float = 1.0,
+        drawn_fraction: float = 0.0,
     ) -> None:
         """Prepare a search.
 
@@ -44,11 +46,13 @@ class TPE(FullTrainings):
             batch: Trials that may be asked for at once.
             n_startup_trials: Random trials before the first that the model proposes.
             n_ei_candidates: Points drawn from the model of good candidates, of which the best is proposed.
+            prior_fraction: Share of the drawn trials that a prior draws, if there is one.
+            drawn_fraction: Share of the trials after the first that are drawn all the same (a third in BOHB).
 
         Raises:
             UsageError: A setting out of range.
         """
-        super().__init__(space, budget, seed, batch)
+        super().__init__(space, budget, seed, batch, prior_fraction=prior_fraction, drawn_fraction=drawn_fraction)
         self.n_startup_trials = whole_number(self.name, "n_startup_trials", n_startup_trials, 1)
         self.n_ei_candidates = whole_number(self.name, "n_ei_candidates", n_ei_candidates, 1)
         self._model = OptunaModel(space, seed, self.name)
@@ -59,6 +63,8 @@ class TPE(FullTrainings):
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
         told = len(history.results)
         if number < self.n_startup_trials or 2 * told < self.n_startup_trials:
+            return self._drawn(number)
+        if self._still_drawn(number):
             return self._drawn(number)
         return self._model.propose(history, range(told), number, pending, self._sampler), "model"
 

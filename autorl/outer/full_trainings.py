@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from autorl.keys import derive
+from autorl.keys import derive, generator
 from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Candidate, Proposal, Result, SearchMethod
+from autorl.outer.settings import number as checked_number
 from autorl.outer.settings import whole_number
 from autorl.spaces import HyperparameterSpace, Space
 
@@ -42,12 +43,38 @@ class FullTrainings(SearchMethod[History]):
     draws: ClassVar[bool] = True
     """Whether it draws candidates at random, at least the first ones: then a prior can draw them instead."""
 
-    def __init__(self, space: Space, budget: Budget, seed: int, batch: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        budget: Budget,
+        seed: int,
+        batch: int,
+        *,
+        prior_fraction: float = 1.0,
+        drawn_fraction: float = 0.0,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            space: What may be proposed.
+            budget: Work granted to the search.
+            seed: The study's seed for the search.
+            batch: Trials that may be asked for at once.
+            prior_fraction: Share of the drawn candidates that a prior draws, if there is one; the others are drawn uniformly, so that a
+                prior that is wrong about a task leaves part of the search alone.
+            drawn_fraction: Share of the trials after a model's first that are drawn all the same, as in BOHB (Falkner et al., 2018).
+
+        Raises:
+            UsageError: A setting out of range.
+        """
+        self.prior_fraction = checked_number(self.name, "prior_fraction", prior_fraction, 0.0, 1.0)
+        self.drawn_fraction = checked_number(self.name, "drawn_fraction", drawn_fraction, 0.0, 1.0)
         self.space = space
         self.budget = budget
         self.seed = seed
         self.starts: tuple[Candidate, ...] = ()
         self.prior: Prior | None = None
+        self.earlier = 0
         self._ordered = cache(self._in_order)
         self.batch = whole_number(self.name, "batch", batch, 1)
 
@@ -64,19 +91,35 @@ class FullTrainings(SearchMethod[History]):
         made._ordered = cache(made._in_order)
         return made
 
+    def after(self, earlier: int) -> Self:
+        """Return this method as it goes on with so many trials of an earlier study, numbered from 0: what it starts with comes after them.
+
+        A prior's draws are fresh ones then, as the earlier study may have tried the best of its own; random search goes on where it was.
+        """
+        made = copy.copy(self)
+        made.earlier = earlier
+        made._ordered = cache(made._in_order)
+        return made
+
     def _in_order(self, block: int) -> list[Candidate]:
         """Return the prior's candidates for the trials of a block."""
         assert self.prior is not None
         assert isinstance(self.space, HyperparameterSpace)
-        size = min(BLOCK, self.budget.trainings - block * BLOCK)
-        return self.prior.ordered(self.space, derive(self.seed, "block", block), size)
+        size = min(BLOCK, self.budget.trainings - self.earlier - block * BLOCK)
+        seed = derive(self.seed, "after", self.earlier) if self.earlier else self.seed
+        return self.prior.ordered(self.space, derive(seed, "block", block), size)
 
     def _drawn(self, number: int) -> tuple[Candidate, str]:
         """Return a candidate for trial ``number`` that no result has a part in, and its origin."""
-        if self.prior is not None:
-            block, place = divmod(number, BLOCK)
+        share = generator(derive(self.seed, "prior's share", number)).random()
+        if self.prior is not None and share < self.prior_fraction:
+            block, place = divmod(number - self.earlier, BLOCK)
             return self._ordered(block)[place], "prior"
         return random_candidate(self.space, self.seed, number), "sample"
+
+    def _still_drawn(self, number: int) -> bool:
+        """Return whether trial ``number`` is drawn, though a model could propose it: evenly spread ones are."""
+        return int((number + 1) * self.drawn_fraction) > int(number * self.drawn_fraction)
 
     @abstractmethod
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
@@ -111,8 +154,9 @@ class FullTrainings(SearchMethod[History]):
         first = max(numbers, default=-1) + 1
         made: list[Proposal] = []
         for number in range(first, first + count):
-            if number < len(self.starts):
-                candidate, origin = self.starts[number], "start"
+            place = number - self.earlier
+            if place < len(self.starts):
+                candidate, origin = self.starts[place], "start"
             else:
                 candidate, origin = self._propose(state, number, [*pending, *made])
             made.append(Proposal(number, candidate, self.budget.env_steps, origin=origin))

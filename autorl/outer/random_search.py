@@ -17,7 +17,7 @@ class RandomSearch(FullTrainings):
     reference: ClassVar[str] = "Bergstra and Bengio, 2012, Random Search for Hyper-Parameter Optimization"
     searches: ClassVar[frozenset[str]] = FEATURES
 
-    def __init__(self, space: Space, budget: Budget, seed: int, *, batch: int = 8) -> None:
+    def __init__(self, space: Space, budget: Budget, seed: int, *, batch: int = 8, prior_fraction: float = 1.0) -> None:
         """Prepare a search.
 
         Args:
@@ -25,11 +25,12 @@ class RandomSearch(FullTrainings):
             budget: Work granted to the search.
             seed: The study's seed for the search.
             batch: Trials that may be asked for at once.
+            prior_fraction: Share of the trials that a prior draws, if there is one.
 
         Raises:
             UsageError: A setting out of range.
         """
-        super().__init__(space, budget, seed, batch)
+        super().__init__(space, budget, seed, batch, prior_fraction=prior_fraction)
 
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
         return self._drawn(number)

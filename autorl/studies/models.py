@@ -184,6 +184,42 @@ class PolicyChoice(Section):
     settings: Mapping[str, Plain] = Field({}, description="Settings of the policy.")
 
 
+class TakenOver(Section):
+    """What a study took over from an earlier one."""
+
+    trials: Whole = Field(0, ge=0, description="Trials of its method's search.")
+    env_steps: Whole = Field(0, ge=0, description="Environment steps that these trained.")
+    random_trials: Whole = Field(0, ge=0, description="Trials of its random search.")
+    random_env_steps: Whole = Field(0, ge=0, description="Environment steps that these trained.")
+    left_out: Mapping[str, Plain] = Field({}, description="Why trials were left out, and their numbers there.")
+    left_out_env_steps: Whole = Field(
+        0, ge=0, description="Environment steps that these trained, in earlier studies too."
+    )
+    configurations: Whole = Field(0, ge=0, description="Configurations that are trained again, first.")
+    test_seeds: Whole = Field(0, ge=0, description="Test seeds that were used there.")
+    changed: Annotated[tuple[str, ...], BeforeValidator(as_entries)] = Field(
+        (), description="Versions that differ now."
+    )
+
+
+class WarmStart(Section):
+    """An earlier study that a search goes on with, or trials of another tool."""
+
+    shorthand = "study"
+    study: str = Field(
+        min_length=1,
+        description="Name or folder of a study; or a file of trials NAME.jsonl, as autorl import optuna --trials writes it.",
+    )
+    retrain: Whole | None = Field(
+        None, ge=1, description="Tell nothing, but train so many of its best configurations again, first: 5 of a file."
+    )
+    same_metric: bool = Field(
+        False,
+        description="For a file: its scores are what trainings of this study would have, so they are told, and count as such.",
+    )
+    taken: TakenOver | None = Field(None, description="What was taken over; it writes this itself.")
+
+
 class Search(Section):
     """What is searched, and how."""
 
@@ -201,6 +237,10 @@ class Search(Section):
         None,
         description="Draws configurations where the method would at random: auto (that of the learner, learned in other environments), "
         "none, or the path of a file that autorl prior fit wrote. By default auto where the method is auto, else none.",
+    )
+    warm_start: WarmStart | None = Field(
+        None,
+        description="An earlier study to go on with, in a larger budget or another space: it is told first, and counts.",
     )
     batch: Whole | None = Field(None, ge=1, description="Trials asked for at once; by default the method's own number.")
     chosen: str | None = Field(None, description="What auto chose and why; it writes this itself.")

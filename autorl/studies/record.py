@@ -150,6 +150,23 @@ class Record:
                 except sqlite3.IntegrityError as error:
                     raise StudyError(f"{label(*_key(trial))} is in the record already") from error
 
+    def take_over(self, trials: Sequence[Trial]) -> None:
+        """Store told trials of another study, whole rows, before there is any other of their arms; all in one transaction.
+
+        Raises:
+            StudyError: One has no place in the order of telling, or a place or number of another, or cannot be stored. Then none is stored.
+        """
+        for trial in trials:
+            if trial.told is None:
+                raise StudyError(f"{label(*_key(trial))} was never told; only told trials can be taken over")
+        rows = [to_row(trial) for trial in trials]
+        with self._transaction("take trials over into") as connection:
+            for trial, row in zip(trials, rows, strict=True):
+                try:
+                    connection.execute(_INSERT, row)
+                except sqlite3.IntegrityError as error:
+                    raise StudyError(f"{label(*_key(trial))} is in the record already, or its place is") from error
+
     def finish(self, trials: Sequence[Trial], told: bool = False) -> None:
         """Store the outcomes of running trials (whole rows), all in one transaction.
 

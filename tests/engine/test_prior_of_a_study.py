@@ -4,7 +4,7 @@ import pytest
 
 import autorl
 from autorl.engine.auto import self_contained
-from autorl.engine.methods import method_of
+from autorl.engine.methods import is_random_search, method_of
 from autorl.engine.prior_trials import tried_in
 from autorl.errors import UsageError
 from autorl.outer.prior_files import load_prior, prior_file, shipped_prior
@@ -52,7 +52,10 @@ def test_a_study_begins_with_the_default_then_as_the_prior_says():
 def test_none_is_none_and_a_named_method_has_none_unless_asked():
     assert self_contained(specified(prior="none")).search.prior == "none"
     assert self_contained(specified(method="random")).search.prior is None
-    assert load_prior(self_contained(specified(method="random", prior="auto")).search.prior).name == "dqn"
+    drawn = self_contained(specified(method="random", prior="auto"))
+    assert load_prior(drawn.search.prior).name == "dqn"
+    assert not is_random_search(drawn), "so the baseline stands beside it"
+    assert is_random_search(self_contained(specified(method="random")))
     assert self_contained(specified(method="sobol", prior="auto")).search.prior == "none"
 
 

@@ -210,9 +210,12 @@ def test_auto_is_written_out_when_a_study_is_made(tmp_path):
     learner = {**BASE["learner"], "hyperparameters": {**BASE["learner"]["hyperparameters"], "gae_lambda": 0.9}}
     study = autorl.create({**BASE, "search": search, "learner": learner}, root=tmp_path)
     found = study.specification.search
-    assert (found.method, found.policy.name, found.policy.settings) == ("gp", "race", {"last": 3})
-    assert found.settings == {"batch": 16, "n_startup_trials": 200}
-    assert "auto chose gp" in found.chosen
+    assert (found.method, found.policy.name, found.policy.settings) == ("random", "race", {"last": 3})
+    assert found.settings == {"batch": 16}
+    assert "auto chose drawn candidates: at most 33 trials start" in found.chosen
+    modelled = {**BASE, "search": {**search, "settings": {"n_startup_trials": 8}}, "learner": learner}
+    early = autorl.create(modelled, root=tmp_path).specification.search
+    assert (early.method, early.settings) == ("gp", {"batch": 16, "n_startup_trials": 8})
     assert study.space.validate(found.start[0]) == []
     assert found.start[0]["gamma"] == 0.99
     kept = autorl.create({**BASE, "search": {**search, "method": "tpe"}}, root=tmp_path).specification.search

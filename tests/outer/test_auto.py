@@ -16,19 +16,21 @@ ARRAYS = ArraySpace({"w": (2, 2)}, name="weights")
 @pytest.mark.parametrize(
     ("space", "trainings", "method"),
     [
-        (NUMBERS, 32, "gp"),  # 67 trials start
+        (NUMBERS, 32, "random"),  # 67 trials start
+        (NUMBERS, 110, "gp"),  # 227
         (NUMBERS, 200, "es"),  # 416
         (MANY, 32, "es"),
         (CHOICES, 200, "tpe"),
-        (CONDITIONAL, 32, "tpe"),
+        (CONDITIONAL, 32, "random"),
+        (CONDITIONAL, 110, "tpe"),
         (ARRAYS, 32, "es"),
     ],
 )
 def test_the_space_and_the_trials_choose_the_method(space, trainings, method):
     chosen = choose(space, trainings, 5)
     assert chosen.method == method
-    assert chosen.starts == (method in ("gp", "tpe"))
-    assert f"auto chose {method}: " in chosen.why
+    assert chosen.starts == (method in ("gp", "tpe", "random"))
+    assert f"auto chose {'drawn candidates' if method == 'random' else method}: " in chosen.why
 
 
 def test_the_checkpoints_choose_the_policy():
@@ -47,18 +49,28 @@ def test_trials_start_in_batches_that_fill_the_lanes():
 
 def test_the_first_trials_are_drawn_where_trainings_are_cut():
     few, many = choose(CHOICES, 32, 5), choose(CHOICES, 200, 5)
-    assert few.settings["n_startup_trials"] == many.settings["n_startup_trials"] == 200
-    assert "At most 67 trials start; all of them are drawn" in few.why
+    assert (few.method, few.settings) == ("random", {"batch": 16})
+    assert (many.method, many.settings) == ("tpe", {"batch": 16, "n_startup_trials": 200})
+    assert "at most 67 trials start, too few for a model" in few.why
     assert "At most 414 trials start; the first 200 of them are drawn" in many.why
     assert "n_startup_trials" not in choose(CHOICES, 32, 5, policy=MedianPruning((1, 2, 3, 4, 5))).settings
 
 
+def test_settings_bring_the_model_in_earlier():
+    earlier = choose(CHOICES, 32, 5, given={"n_startup_trials": 20, "drawn_fraction": 0.3})
+    assert earlier.method == "tpe"
+    assert "At most 67 trials start; the first 20 of them are drawn" in earlier.why
+    assert choose(CHOICES, 32, 5, given={"n_startup_trials": 67}).method == "random"
+    assert choose(CHOICES, 32, 5, given={"prior_fraction": 0.5}).method == "random"
+    assert choose(CHOICES, 32, 5, given={"n_ei_candidates": 9}).method == "tpe", "a setting of TPE's own"
+
+
 def test_it_says_why():
-    why = choose(NUMBERS, 32, 5).why
-    assert "all dimensions are numbers, few (2 dimensions, 67 trials at most)" in why
-    assert "race: 67 trials start, and trials are cut at 20%, 40%, 60%, 80% of the steps" in why
+    why = choose(NUMBERS, 110, 5).why
+    assert "all dimensions are numbers, few (2 dimensions, 227 trials at most)" in why
+    assert "race: 227 trials start, and trials are cut at 20%, 40%, 60%, 80% of the steps" in why
     assert "the learner's default configuration" in why
-    assert "some dimensions are choices or conditional" in choose(CHOICES, 32, 5).why
+    assert "some dimensions are choices or conditional" in choose(CHOICES, 110, 5).why
     assert "Trainings are whole: evaluation.points is 1" in choose(NUMBERS, 32, 1).why
     assert "Trainings are whole: so I said." in choose(NUMBERS, 32, 5, whole="so I said").why
 

@@ -10,7 +10,7 @@ from autorl.keys import derive, generator
 from autorl.outer.methods import METHODS, draws, fitting, make_method
 from autorl.outer.prior_fit import FEWEST, Tried, fit_prior, normal_scores
 from autorl.outer.priors import KNOTS, Prior, PriorTask, Ruler
-from autorl.outer.protocol import Budget
+from autorl.outer.protocol import Budget, Result, Status
 from autorl.spaces import ArraySpace, Bool, Categorical, Condition, Fixed, Float, HyperparameterSpace, Int
 
 SPACE = HyperparameterSpace(
@@ -179,3 +179,26 @@ def test_methods_that_draw_nothing_refuse_a_prior(name):
 def test_a_prior_of_other_hyperparameters_is_refused():
     with pytest.raises(IncompatibleError, match="prior 'p' knows rate, on, size, alpha, and nothing of what space 'x'"):
         make_method("random", HyperparameterSpace("x", {"gamma": Float(0, 1)}), Budget(4, 1), 0, prior=prior())
+
+
+def test_a_share_of_the_draws_is_the_priors_and_a_share_of_the_models_trials_is_drawn():
+    half = make_method("random", SPACE, Budget(200, 1), 0, {"prior_fraction": 0.25}, (), prior())
+    asked = half.ask(half.init(), 200)
+    drawn = [p.number for p in asked if p.origin == "prior"]
+    assert 35 < len(drawn) < 65
+    whole, plain = (make_method("random", SPACE, Budget(200, 1), 0, {}, (), p) for p in (prior(), None))
+    by_prior, evenly = (method.ask(method.init(), 200) for method in (whole, plain))
+    assert {p.origin for p in by_prior} == {"prior"}
+    assert [p.candidate for p in asked] == [
+        (by_prior if p.number in drawn else evenly)[p.number].candidate for p in asked
+    ]
+    settings = {"n_startup_trials": 4, "drawn_fraction": 0.25}
+    tpe = make_method("tpe", SPACE, Budget(12, 1), 0, settings, (), prior())
+    state = tpe.tell(tpe.init(), [Result(p, Status.COMPLETED, p.candidate["rate"]) for p in tpe.ask(tpe.init(), 4)])
+    assert [p.origin for p in tpe.ask(state, 8)] == ["model", "model", "model", "prior"] * 2
+
+
+@pytest.mark.parametrize("name", ["prior_fraction", "drawn_fraction"])
+def test_a_share_is_a_share(name):
+    with pytest.raises(UsageError, match=f"setting '{name}': expected a number from 0 to 1, got 1.5"):
+        make_method("tpe", HyperparameterSpace("s", {"x": Float(0, 1)}), Budget(8, 1), 0, {name: 1.5})

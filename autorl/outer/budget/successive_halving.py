@@ -23,7 +23,8 @@ from autorl.outer.protocol import Budget
 class SuccessiveHalving(BudgetPolicy):
     """All trials train to the first rung; once all are there, the best 1 / eta of them (rounded down) train to the next.
 
-    A trial that ended before a rung is not kept there. At least one trial is kept.
+    A trial that ended before a rung is not kept there, nor one that ended at it: whom an earlier study stopped there leaves its place to
+    the next. At least one trial is kept.
     """
 
     name: ClassVar[str] = "halving"
@@ -91,7 +92,8 @@ class SuccessiveHalving(BudgetPolicy):
             group = [known[trial] for trial in members if trial in known]
             if len(group) < len(members) or any(run.score(rung) is None and not run.ended for run in group):
                 return
-            kept = best(group, rung, self.last)[:size]
+            able = [run for run in group if run.env_steps > rung or not run.ended]
+            kept = best(able, rung, self.last)[:size]
             yield target, kept, [trial for trial in members if trial not in kept]
             members = kept
 

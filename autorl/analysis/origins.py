@@ -1,0 +1,33 @@
+"""Where a search's candidates came from: what a method that has a model and a prior really did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from autorl.analysis.scores import plural
+from autorl.studies.trial import Trial
+
+WORDS: Final = {
+    "start": "given to begin with",
+    "prior": "drawn by the prior",
+    "sample": "drawn at random",
+    "model": "proposed by the model",
+    "told": "tried by another tool",
+}
+"""Origins of proposals; any other word of a method's own stands for itself."""
+
+
+def origins(trials: Sequence[Trial]) -> dict[str, int]:
+    """Return how many of the method's search trials have each origin, in the order of `WORDS`, then of first appearance."""
+    counted = Counter(t.origin for t in trials if (t.arm, t.phase) == ("method", "search"))
+    return {origin: counted[origin] for origin in dict.fromkeys([*WORDS, *counted]) if counted[origin]}
+
+
+def origins_sentence(found: Mapping[str, int]) -> str:
+    """Return it in words; nothing where there is but one origin, which then is the method's own."""
+    if len(found) < 2:
+        return ""
+    parts = ", ".join(f"{number} {WORDS.get(origin, origin)}" for origin, number in found.items())
+    return f"Of {plural(sum(found.values()), 'candidate')} of the search: {parts}."

@@ -1,0 +1,59 @@
+"""What a study took over from an earlier one, in words: work that was done before is shown apart from its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autorl.analysis.scores import count, plural
+from autorl.studies.trial import Json
+
+_SHOWN = 10
+
+
+def taken_over(specification: Mapping[str, Any]) -> Json | None:
+    """Return ``{study, trials, env_steps, ..., sentences}`` (see `autorl.studies.models.TakenOver`); None without a warm start."""
+    started = (specification.get("search") or {}).get("warm_start")
+    taken = (started or {}).get("taken")
+    if not started or not taken:
+        return None
+    return {"study": started["study"], **taken, "sentences": _sentences(started["study"], taken, specification)}
+
+
+def _sentences(study: str, taken: Mapping[str, Any], specification: Mapping[str, Any]) -> list[str]:
+    learns = specification.get("learner") is not None
+    name = study if study.endswith(".jsonl") else f"study {study}"
+    found = [f"{plural(taken['trials'], 'trial')} of {name} were told first, and none was trained again."]
+    if taken.get("configurations"):
+        again = plural(taken["configurations"], "configuration")
+        found[0] = f"It began with {again} of {name}, the best by their scores there; these scores were not told."
+    elif study.endswith(".jsonl"):
+        found.append("They count as trainings; what they cost is not known.")
+    elif learns:
+        found[0] = (
+            f"{plural(taken['trials'], 'trial')} of {name} ({count(taken['env_steps'])} environment steps) were told first, and "
+            "none was trained again; they count as work of this search."
+        )
+    if taken.get("random_trials"):
+        steps = count(taken["random_env_steps"])
+        found.append(
+            f"So do {plural(taken['random_trials'], 'trial')} of its random search ({steps}) for the one beside it."
+        )
+    left_out = taken.get("left_out") or {}
+    if left_out:
+        total = sum(len(numbers) for numbers in left_out.values())
+        reasons = "; ".join(f"{why} ({_listed(numbers)})" for why, numbers in left_out.items())
+        found.append(f"{plural(total, 'trial')} of it are no candidates here and were left out: {reasons}.")
+    if taken.get("left_out_env_steps"):
+        steps = count(taken["left_out_env_steps"])
+        found.append(f"Left-out trials trained {steps} environment steps, which no figure here counts.")
+    if taken.get("test_seeds") and learns:
+        found.append(f"Test seeds are fresh: the {taken['test_seeds']} before them were used there.")
+    if taken.get("changed"):
+        found.append(f"What they ran with has changed since: {'; '.join(taken['changed'])}.")
+    return found
+
+
+def _listed(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_SHOWN]))
+    return f"trials {shown}, ..." if len(numbers) > _SHOWN else f"trial{'s' * (len(numbers) > 1)} {shown}"

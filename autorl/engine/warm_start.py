@@ -1,0 +1,229 @@
+"""A study that goes on with an earlier one, in a larger budget or another space. Imports no jax by itself.
+
+Its record begins with the earlier study's trials, told in their order: what the method proposes is then a function of the study's seed
+and the results told, as in any study, and resuming needs the earlier study no more. They count as work of the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from autorl.engine.methods import is_random_search, policy_of
+from autorl.engine.told_trials import is_file, read_trials
+from autorl.engine.translation import Translation
+from autorl.engine.warm_configurations import (
+    FIELD,
+    Source,
+    from_configurations,
+    numbered,
+    refuse_budget,
+    refuse_populations,
+    translated,
+    untried,
+    with_taken,
+)
+from autorl.errors import StudyError, UsageError
+from autorl.outer.budget.policies import WHOLE
+from autorl.outer.protocol import Status
+from autorl.studies import manifest
+from autorl.studies.folder import StudyFolder
+from autorl.studies.models import WarmStart
+from autorl.studies.problems import shown
+from autorl.studies.record import Record
+from autorl.studies.specification import Specification, load, to_mapping
+from autorl.studies.trial import Trial
+
+COMPARED: Final = (
+    "environment",
+    "learner.algorithm",
+    "learner.objective",
+    "teacher",
+    "hurdle",
+    "budget.env_steps",
+    "evaluation",
+    "seeds.study",
+    "seeds.search",
+    "search.policy",
+)
+"""Fields that make scores comparable, and trials of one study."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The study to go on with.
+
+    Attributes:
+        name: Of its folder.
+        specification: Its own, self-contained.
+        trials: All of them.
+        manifest: What it ran with.
+    """
+
+    name: str
+    specification: Specification
+    trials: Sequence[Trial]
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, reference: str, root: Path | str) -> Earlier:
+        """Return the study of that name or folder; raise `StudyError` if there is none, or it cannot be read."""
+        try:
+            folder = StudyFolder.open(reference, root)
+        except StudyError as error:
+            raise StudyError(f"{FIELD}: {error}") from error
+        with Record.open(folder.record, readonly=True) as record:
+            trials = record.trials()
+        return cls(folder.name, load(folder.specification, references=False), trials, manifest.read(folder.manifest))
+
+    def told(self, arm: str) -> list[Trial]:
+        """Return the search trials of an arm that ended and were told, by number."""
+        own = [t for t in self.trials if (t.arm, t.phase) == (arm, "search") and t.told is not None]
+        return [t for t in own if t.status is not Status.RUNNING]
+
+
+def warm_started(specification: Specification, root: Path | str) -> tuple[Specification, list[Trial]]:
+    """Return ``specification`` with what it takes over written down, and the trials that its record is to begin with.
+
+    Args:
+        specification: Of the new study, self-contained.
+        root: Where studies are kept.
+
+    Raises:
+        StudyError: There is no such study, or it cannot be read.
+        UsageError: The two differ in more than space and budget; or nothing can be taken over, or nothing is left to train.
+    """
+    search = specification.search
+    if search is None or search.warm_start is None:
+        return specification, []
+    refuse_populations(specification)
+    if is_file(search.warm_start.study) or search.warm_start.retrain is not None:
+        return from_configurations(specification, _source(search.warm_start.study, specification, root))
+    if search.warm_start.same_metric:
+        raise UsageError(
+            f"{FIELD}.same_metric: it is for files of trials; whether study {search.warm_start.study!r} has the same one is checked. "
+            "Remedy: leave it out."
+        )
+    return _gone_on(specification, search.warm_start, Earlier.open(search.warm_start.study, root))
+
+
+def _source(reference: str, specification: Specification, root: Path | str) -> Source:
+    """Return what a file or a study has to take configurations from."""
+    if is_file(reference):
+        return Source(Path(reference).name, read_trials(Path(reference)), Translation.into(specification))
+    earlier = Earlier.open(reference, root)
+    _refuse_searchless(earlier)
+    translation = Translation.between(earlier.specification, specification, points=True)
+    return Source(earlier.name, earlier.told("method"), translation, _test_seeds(earlier))
+
+
+def _gone_on(specification: Specification, start: WarmStart, earlier: Earlier) -> tuple[Specification, list[Trial]]:
+    """Return the specification and the first trials of a study that goes on with another."""
+    _refuse_differences(specification, earlier)
+    _refuse_methods(specification, earlier)
+    translation = Translation.between(earlier.specification, specification)
+    found, left_out = translated(earlier.name, earlier.told("method"), translation)
+    own = numbered(found, cut=policy_of(specification) is not None)
+    refuse_budget(specification, earlier.name, own)
+    others = _random_trials(specification, earlier) if translation.same_space else []
+    taken = {
+        "trials": len(own),
+        "env_steps": sum(t.ledger.train_env_steps for t in own),
+        "random_trials": len(others),
+        "random_env_steps": sum(t.ledger.train_env_steps for t in others),
+        "left_out": {why: [t.number for t in trials] for why, trials in left_out.items()},
+        "left_out_env_steps": _lost(earlier) + sum(t.ledger.train_env_steps for ts in left_out.values() for t in ts),
+        "test_seeds": _test_seeds(earlier),
+        "changed": manifest.changes(
+            earlier.manifest, {**manifest.manifest(), "device": earlier.manifest.get("device")}
+        ),
+    }
+    return with_taken(specification, start, taken, untried(specification, own)), [*own, *others]
+
+
+def _refuse_differences(new: Specification, earlier: Earlier) -> None:
+    """Raise `UsageError` that names every field in which the studies differ, and may not."""
+    _refuse_searchless(earlier)
+    ours, theirs = _compared(new), _compared(earlier.specification)
+    wrong = [
+        f"{field} is {_short(ours[field])} here and {_short(theirs[field])} there"
+        for field in COMPARED
+        if ours[field] != theirs[field]
+    ]
+    if wrong:
+        raise UsageError(
+            f"{FIELD}: study {earlier.name!r} is another question, so its scores say nothing here: {'; '.join(wrong)}. Remedy: make "
+            f"them equal; or train its best configurations again, search.warm_start.retrain=5; or learn a prior from it: "
+            f"autorl prior fit {earlier.name} -o FILE.yaml, then search.prior=FILE.yaml"
+        )
+
+
+def _refuse_searchless(earlier: Earlier) -> None:
+    if earlier.specification.search is None:
+        raise UsageError(f"{FIELD}: study {earlier.name!r} searched nothing, so there is nothing to go on with.")
+
+
+def _compared(specification: Specification) -> dict[str, Any]:
+    plain = to_mapping(specification)
+    found: dict[str, Any] = {}
+    for field in COMPARED:
+        value: Any = plain
+        for part in field.split("."):
+            value = (value or {}).get(part)
+        found[field] = value
+    policy = found["search.policy"]
+    found["search.policy"] = None if policy is None or policy["name"] == WHOLE else policy
+    return found
+
+
+def _short(value: Any) -> str:
+    return "nothing" if value is None else shown(value)
+
+
+def _refuse_methods(new: Specification, earlier: Earlier) -> None:
+    """Raise `UsageError` if the new method would learn nothing, or the trials of the earlier one cannot be told."""
+    search, before = new.search, earlier.specification.search
+    assert search is not None
+    assert before is not None
+    if any(t.parent is not None for t in earlier.told("method")):
+        raise UsageError(
+            f"{FIELD}: the method of study {earlier.name!r}, {before.method}, changed candidates while their agents learned, so no score "
+            "is one candidate's. Remedy: another study."
+        )
+    if is_random_search(new) and not is_random_search(earlier.specification):
+        raise UsageError(
+            f"{FIELD}: random search learns nothing from the trials of {before.method} in study {earlier.name!r}, and would count "
+            "them as its own. Remedy: another search.method, such as tpe."
+        )
+    open_trials = [t for t in earlier.trials if (t.arm, t.phase) == ("method", "search") and t.status is Status.RUNNING]
+    if open_trials and policy_of(new) is not None:
+        raise UsageError(
+            f"{FIELD}: the search of study {earlier.name!r} is not over: {len(open_trials)} of its trials may go on. "
+            f"Remedy: autorl resume {earlier.name}"
+        )
+
+
+def _random_trials(new: Specification, earlier: Earlier) -> list[Trial]:
+    """Return the random-search baseline so far: the same candidates on the same seeds as the new study would draw."""
+    if not new.baselines.random or is_random_search(new):
+        return []
+    own = earlier.told("random")
+    whole = [t.number for t in own] == list(range(len(own))) and len(own) <= new.budget.trainings
+    return numbered(own, cut=False) if whole else []
+
+
+def _lost(earlier: Earlier) -> int:
+    """Return the environment steps of trials that the earlier study had left out itself."""
+    search = earlier.specification.search
+    taken = search and search.warm_start and search.warm_start.taken
+    return taken.left_out_env_steps if taken else 0
+
+
+def _test_seeds(earlier: Earlier) -> int:
+    """Return how many test seeds the earlier study, and those before it, have used."""
+    search = earlier.specification.search
+    taken = search and search.warm_start and search.warm_start.taken
+    tested = any(t.phase == "test" for t in earlier.trials)
+    return (taken.test_seeds if taken else 0) + earlier.specification.seeds.test * tested

@@ -1,0 +1,26 @@
+"""The training seeds of a study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autorl.keys import SeedRole, training_seeds
+from autorl.studies.specification import Specification
+
+
+def seeds_of(specification: Specification, role: SeedRole, repeat: int = 0) -> tuple[int, ...]:
+    """Return the training seeds of a role; for a repeat of a search trial as many fresh ones.
+
+    A study that goes on with earlier ones is tested on fresh seeds: the results on theirs were known when it was started.
+    """
+    seeds, search = specification.seeds, specification.search
+    count = getattr(seeds, role)
+    taken = search and search.warm_start and search.warm_start.taken
+    used = taken.test_seeds if taken and role == "test" else 0
+    return training_seeds(seeds.study, role, count, used + count * repeat)
+
+
+def seed_roles(specification: Specification) -> dict[str, Any]:
+    """Return the study's seed and the training seeds of every role."""
+    roles = list[SeedRole](("search", "tuning", "test"))
+    return {"study": specification.seeds.study, **{role: list(seeds_of(specification, role)) for role in roles}}
