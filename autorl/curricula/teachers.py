@@ -33,6 +33,8 @@ _OF_TASKS = {
 _OF_STARTS = {
     "go_explore": "autorl.curricula.starts.go_explore:GoExplore",
     "roll_in": "autorl.curricula.starts.roll_in:RollIn",
+    "jump_start": "autorl.curricula.starts.jump_start:JumpStart",
+    "snapshots": "autorl.curricula.starts.snapshots:Snapshots",
 }
 TEACHERS: Registry[type[Teacher[Any]]] = Registry("teacher", _OF_TASKS)
 """Those that set tasks."""

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import yaml
-from gymnax.environments.bsuite.deep_sea import DeepSea
 from typer.testing import CliRunner
 
 import autorl
@@ -132,7 +131,7 @@ def test_exploration_from_cells_finds_what_a_plain_agent_does_not(tmp_path):
     """A sea of 10 x 10: at random, one episode in 1,024 reaches the treasure, and all others say not to dive."""
     found = autorl.run(
         {
-            "environment": {"id": "test_taught_studies:deep_sea", "score_range": [0, 1]},
+            "environment": {"id": "bsuite:DeepSea-10", "score_range": [0, 1]},
             "learner": "ppo",
             "teacher": {"name": "go_explore", "parameters": {"width": 1.0, "capacity": 128}},
             "budget": {"env_steps": 40_000},
@@ -151,7 +150,3 @@ def test_exploration_from_cells_finds_what_a_plain_agent_does_not(tmp_path):
     assert [one[0] for one in shown["features"]] == ["from the archive", "steps before the start"]
     restored = np.array(shown["episodes"])[:, 0]
     assert restored[:, -1].sum() / restored.sum() == pytest.approx(0.75, abs=0.05)
-
-
-def deep_sea():
-    return DeepSea(size=10)
