@@ -29,6 +29,7 @@ _OF_TASKS = {
     "robust_plr": "autorl.curricula.plr:RobustPlr",
     "accel": "autorl.curricula.accel:Accel",
     "sfl": "autorl.curricula.sfl:Sfl",
+    "dynamic_tasks": "autorl.curricula.dynamic_tasks:DynamicTasks",
 }
 _OF_STARTS = {
     "go_explore": "autorl.curricula.starts.go_explore:GoExplore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -151,6 +151,7 @@ def make_starts_course(
     environment: Environment,
     points: TaskPoints | None,
     score_range: tuple[float, float] | None,
+    default: Task | None = None,
 ) -> StartsCourse:
     """Return the course of the starter that ``choice`` (``{name, parameters}``) names, in ``environment``.
 
@@ -159,6 +160,7 @@ def make_starts_course(
         environment: Where.
         points: How its tasks are written; None where they do not vary.
         score_range: Returns that count as 0 and 1; themselves without one.
+        default: The task that a guide acts in; the environment's own if None.
 
     Raises:
         UsageError: No such starter, wrong parameters, or a guide that cannot act there.
@@ -167,9 +169,9 @@ def make_starts_course(
     low, high = score_range or (0.0, 1.0)
     parameters = starter.parameters(choice.get("parameters") or {})
     varied = points if starter.sets_tasks else None
-    guide = None
+    guide, task = None, environment.default_task() if default is None else default
     if isinstance(starter, GuidedStarter):
-        guide = guided(cast(Any, environment), guide_policy(parameters.guide), parameters.trajectories)
+        guide = guided(environment, guide_policy(parameters.guide), parameters.trajectories, task)
     return StartsCourse(parameters, np.float32(low), np.float32(high - low), guide, starter, varied, environment)
 
 

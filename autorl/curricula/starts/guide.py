@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from autorl.curricula.frozen_task import FrozenTask
 from autorl.curricula.starts.archive import Archive
-from autorl.environments.protocol import Environment, Reached
+from autorl.environments.protocol import Environment, Reached, Task
 from autorl.errors import UsageError
 from autorl.registry import load_attribute
 
@@ -53,23 +54,28 @@ def guide_policy(reference: str) -> Policy:
     return cast(Policy, found)
 
 
-@lru_cache(maxsize=16)  # a search makes a course for each candidate
-def guided(environment: Any, policy: Policy, count: int) -> Guide:
-    """Return ``count`` episodes of ``policy`` in the default task (host arrays), the same ones every time.
+def guided(environment: Environment, policy: Policy, count: int, task: Task) -> Guide:
+    """Return ``count`` episodes of ``policy`` in ``task`` (host arrays), the same ones every time.
 
     Args:
-        environment: An `Environment`.
+        environment: Where.
         policy: The guide.
         count: Episodes, M.
+        task: The task.
 
     Raises:
         UsageError: The policy does not return one of the environment's actions, or states hold random keys.
     """
-    if any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(_states(environment))):
+    return _guided(cast(Any, environment), policy, count, FrozenTask.of(task))
+
+
+@lru_cache(maxsize=16)  # a search makes a course for each candidate
+def _guided(environment: Any, policy: Policy, count: int, frozen: FrozenTask) -> Guide:
+    task, length = frozen.task, environment.max_episode_steps
+    if any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(_states(environment, task))):
         raise UsageError(
             f"guide: the states of {environment.name!r} hold random keys, which cannot be given beforehand"
         )
-    task, length = environment.default_task(), environment.max_episode_steps
 
     def advance(now: tuple[Reached, Array, Array, Array], time: Array) -> tuple[Any, Archive]:
         reached, alive, total, key = now
@@ -95,5 +101,5 @@ def guided(environment: Any, policy: Policy, count: int) -> Guide:
     return jax.tree.map(np.asarray, made)
 
 
-def _states(environment: Environment) -> Any:
-    return jax.eval_shape(environment.reset, jax.random.key(0), environment.default_task())
+def _states(environment: Environment, task: Task) -> Any:
+    return jax.eval_shape(environment.reset, jax.random.key(0), task)
