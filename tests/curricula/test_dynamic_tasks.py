@@ -62,6 +62,7 @@ def test_until_a_task_is_taken_all_are_learned_from(pupil: Any) -> None:
     assert learned(one, late).std() > 0.2
 
 
+@pytest.mark.slow
 def test_the_control_policy_acts_at_random_in_every_task() -> None:
     course = make_course({"name": "dynamic_tasks"}, CORRIDOR, POINTS, (-20.0, 0.0))
     known = course.control

@@ -1,5 +1,6 @@
 """Where episodes start: cells, stages and guides against plain Python, and in a corridor whose every way is known."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,15 +12,16 @@ import pytest
 from autorl.curricula.courses import any_course
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.go_explore import GoExplore
-from autorl.curricula.starts.protocol import Episodes
+from autorl.curricula.starts.protocol import Episodes, GuidedStarter
 from autorl.curricula.starts.roll_in import RollIn
+from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Discrete, Reached, Step
 from autorl.environments.task_box import TaskBox, TaskDimension
 from autorl.environments.task_points import task_points
 from autorl.errors import UsageError
 from autorl.inner.dqn import DQN
 from autorl.inner.ppo import PPO
-from autorl.inner.starting import StartCourse
+from autorl.inner.starting import StartCourse, Visits
 from autorl.inner.teaching import Course, start_lessons, taught_step, told
 
 END = 12
@@ -248,6 +250,7 @@ def test_a_stage_ends_when_fresh_episodes_are_good_enough_and_the_next_rolls_in(
     np.testing.assert_allclose(propose(state).tasks[0], [1.0, 0.0])
 
 
+@pytest.mark.slow
 def test_a_stage_ends_when_patience_does_and_keeps_early_states_rather():
     params, state = roller(threshold=9.0, patience=3, discount=0.5, capacity=4000)
     many = entries([0.0] * 4000, [1, 3] * 2000, [(1, 0), (3, 0)] * 2000, [True] * 4000)
@@ -325,6 +328,7 @@ def test_a_guide_is_played_to_its_end():
     np.testing.assert_allclose(guide.archive.scores[places], -0.1 * np.array([*range(END)] * 2), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_guide_does_less_while_the_agent_keeps_up():
     jump = course("jump_start", guide=ONWARDS, trajectories=2, stages=4, episodes=2, tolerance=0.3)
     state, update = jump.init(jax.random.key(0)), jax.jit(jump.update)
@@ -385,3 +389,27 @@ def loitering(observation, key):
 def test_a_guide_that_cannot_guide_is_refused(guide, message):
     with pytest.raises(UsageError, match=message):
         course("jump_start", guide=guide, trajectories=1)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "jump_start" else pytest.param(name, marks=pytest.mark.slow) for name in STARTERS]
+)
+def test_a_starter_says_what_it_is_and_its_traced_parameters_are_data(name):
+    kind = STARTERS.load(name)
+    assert kind.name == name
+    assert any(character.isdigit() for character in kind.reference), "a reference names author and year"
+    assert all(field.metadata["help"].endswith(".") for field in dataclasses.fields(kind.Parameters))
+    one = course(name, **({"guide": ONWARDS} if issubclass(kind, GuidedStarter) else {}))
+    several = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), one)
+
+    def cycle(one, key):
+        state = one.init(key)
+        points, train = one.propose(state, key, 3)
+        reset = Reached(jnp.zeros((3, 1)), jax.vmap(CORRIDOR.reset, (0, None))(jax.random.split(key, 3), None)[1])
+        started = one.start(state, points, None, reset)
+        after = one.watch(state, Visits(points, started, jnp.zeros(3), jnp.ones(3, jnp.int32), jnp.zeros(3, bool)))
+        return state, (points, train, one.described(points)), one.update(after, points, {"returns": jnp.zeros(3)})
+
+    before, told, after = jax.eval_shape(jax.vmap(cycle), several, jax.random.split(jax.random.key(0), 2))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), before) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
+    assert [x.shape for x in told] == [(2, 3, one.dimensions), (2, 3), (2, 3, one.features)]
