@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from autorl.errors import UnknownNameError, UsageError
 
@@ -23,6 +23,10 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+    def with_those_of(self, other: Registry[Any]) -> Registry[Any]:
+        """Return the registry of both, these first."""
+        return Registry(self.kind, {**self._entries, **other._entries})
 
     def load(self, name: str) -> T:
         """Import and return the entry called ``name``; raise `UnknownNameError` with a suggestion otherwise."""

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from autorl.curricula.control import Control, control
 from autorl.curricula.protocol import Feedback, Proposal, Teacher
 from autorl.curricula.tasks import TaskSpace
 from autorl.curricula.teachers import make_teacher
@@ -37,6 +38,7 @@ class TaughtCourse:
         teacher: The teacher, over [0, 1]^D.
         points: What points mean.
         reports: Whether the environment reports successes. If not, the score of an episode within [0, 1] is its success.
+        control: What a random policy gets, if the teacher is to know; data.
     """
 
     parameters: Any
@@ -45,6 +47,7 @@ class TaughtCourse:
     teacher: Teacher[Any]
     points: TaskPoints
     reports: bool
+    control: Control | None = None
 
     @property
     def dimensions(self) -> int:
@@ -76,6 +79,8 @@ class TaughtCourse:
             positive_value_losses=episodes["positive_value_losses"] / self.width,
             absolute_value_losses=episodes["absolute_value_losses"] / self.width,
         )
+        if self.control is not None:
+            feedback = feedback._replace(control_returns=(self.control.at(points) - self.low) / self.width)
         return self.teacher.update(self.parameters, state, points, feedback)
 
     def task(self, default: Task, point: Array) -> Task:
@@ -88,7 +93,7 @@ class TaughtCourse:
 
 
 jax.tree_util.register_dataclass(
-    TaughtCourse, data_fields=["parameters", "low", "width"], meta_fields=["teacher", "points", "reports"]
+    TaughtCourse, data_fields=["parameters", "low", "width", "control"], meta_fields=["teacher", "points", "reports"]
 )
 
 
@@ -105,8 +110,9 @@ def make_course(
     environment: Environment,
     points: TaskPoints,
     score_range: tuple[float, float] | None,
+    default: Task | None = None,
 ) -> TaughtCourse:
-    """Return the course that ``choice`` (``{name, parameters}``) names, in ``environment``.
+    """Return the course that ``choice`` (``{name, parameters}``) names, in ``environment``, of whose task ``default`` says the rest.
 
     Raises:
         UsageError: No such teacher, wrong parameters, or a need of successes where there are none.
@@ -120,4 +126,7 @@ def make_course(
             f"teacher {choice['name']!r} needs successes, which {environment.name!r} does not report; give the environment a "
             "score_range, whose ends then count as 0 and 1"
         )
-    return TaughtCourse(parameters, np.float32(low), np.float32(high - low), teacher, points, reports)
+    known = None
+    if "control_returns" in teacher.needs(parameters):
+        known = control(environment, points, environment.default_task() if default is None else default)
+    return TaughtCourse(parameters, np.float32(low), np.float32(high - low), teacher, points, reports, known)

@@ -10,7 +10,7 @@ from autorl.curricula.protocol import Teacher
 from autorl.curricula.starts.course import StartsCourse, make_starts_course, starter_for
 from autorl.curricula.starts.protocol import Starter
 from autorl.curricula.teachers import STARTERS
-from autorl.environments.protocol import Environment
+from autorl.environments.protocol import Environment, Task
 from autorl.environments.task_points import TaskPoints, task_points
 
 
@@ -31,6 +31,7 @@ def any_course(
     environment: Environment,
     points: TaskPoints | None,
     score_range: tuple[float, float] | None,
+    default: Task | None = None,
 ) -> TaughtCourse | StartsCourse:
     """Return the course that ``choice`` (``{name, parameters}``) names, in ``environment``.
 
@@ -39,10 +40,12 @@ def any_course(
         environment: Where.
         points: How its tasks are written; None where they do not vary.
         score_range: Returns that count as 0 and 1.
+        default: What the points do not say of a task; the environment's own if None.
 
     Raises:
         UsageError: As `any_teacher`; wrong parameters, or a need that cannot be met there.
     """
     if choice["name"] in STARTERS:
-        return make_starts_course(choice, environment, points, score_range)
-    return make_course(choice, environment, task_points(environment) if points is None else points, score_range)
+        return make_starts_course(choice, environment, points, score_range, default)
+    known = task_points(environment) if points is None else points
+    return make_course(choice, environment, known, score_range, default)

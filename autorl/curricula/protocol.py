@@ -50,6 +50,7 @@ class Feedback(NamedTuple):
         antagonist_returns: Return of a second agent in the same task.
         positive_value_losses: Mean over steps of the positive part of the generalised advantage.
         absolute_value_losses: Mean over steps of the absolute generalised advantage.
+        control_returns: What a policy that acts at random gets in the same task, on the scale of returns.
     """
 
     returns: Array | None = None
@@ -58,6 +59,7 @@ class Feedback(NamedTuple):
     antagonist_returns: Array | None = None
     positive_value_losses: Array | None = None
     absolute_value_losses: Array | None = None
+    control_returns: Array | None = None
 
 
 CHANNELS = frozenset(Feedback._fields)

@@ -30,16 +30,19 @@ class CourseMaker:
         environment: Where.
         ranges: What varies, see `autorl.environments.task_points.task_points`.
         score_range: Returns that count as 0 and 1, if the study says so.
+        task: What does not vary; the environment's own if None.
     """
 
     environment: Environment
     ranges: Mapping[str, Any] | None
     score_range: tuple[float, float] | None
+    task: Task | None = None
 
     @classmethod
     def of(cls, choice: EnvironmentChoice, environment: Environment) -> CourseMaker:
         """Return the maker for an environment of a specification."""
-        return cls(environment, None if choice.tasks is None else choice.tasks.vary, choice.score_range)
+        ranges = None if choice.tasks is None else choice.tasks.vary
+        return cls(environment, ranges, choice.score_range, make_task(environment, choice.task))
 
     @cached_property
     def points(self) -> TaskPoints:
@@ -49,7 +52,7 @@ class CourseMaker:
     def course(self, teacher: Mapping[str, Any]) -> TaughtCourse | StartsCourse:
         """Return the course of ``teacher``, ``{"name": ..., "parameters": {...}}``; raise `UsageError` as `any_course` does."""
         points = self.points if has_tasks(self.environment) else None
-        return any_course(teacher, self.environment, points, self.score_range)
+        return any_course(teacher, self.environment, points, self.score_range, self.task)
 
 
 def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Task | TaskSet:

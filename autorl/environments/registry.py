@@ -83,6 +83,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
             for size in ("9x9", "13x13")
             for view in ("", "-full")
         },
+        **{f"bsuite:DeepSea-{size}": "autorl.environments.deep_sea:deep_sea_environment" for size in (10, 20)},
         **{f"lpg:{name}": "autorl.environments.gridworld.lpg:lpg_environment" for name in LPG_NAMES},
         "mdp:lottery": "autorl.environments.tabular_mdp:TabularMDP",
         "probe:constant_reward": "autorl.environments.probes:ConstantReward",
@@ -98,7 +99,7 @@ ENVIRONMENTS: Registry[Callable[[str], Environment]] = Registry(
 )
 """Id -> factory, called with the id. Adding an environment is one line here; the contract tests then cover it."""
 
-_PREFIXES = ("gymnax", "contextual", "point_mass", "maze", "lpg", "mdp", "probe", "minigrid", "xminigrid")
+_PREFIXES = ("gymnax", "contextual", "point_mass", "maze", "bsuite", "lpg", "mdp", "probe", "minigrid", "xminigrid")
 
 
 def environment_names() -> tuple[str, ...]:

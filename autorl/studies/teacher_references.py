@@ -167,7 +167,9 @@ def _lessons(
             course = any_course(teacher, environment, points, choice.score_range)
         except UsageError as error:
             return [Finding(path, str(error), shown)]
-        missing = sorted(course.teacher.needs(course.parameters) - tells)
+        missing = sorted(
+            course.teacher.needs(course.parameters) - tells - {"control_returns"}
+        )  # those the course knows
         if missing:
             message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it. "
             message += f"With their own parameters, these fit: {', '.join(_fitting(environment, points, tells))}"
@@ -183,7 +185,7 @@ def _fitting(environment: Any, points: TaskPoints | None, told: Set[str]) -> Ite
     for name in ALL_TEACHERS:
         try:
             teacher = any_teacher(name, environment, points)
-            if teacher.needs(teacher.parameters()) <= told:
+            if teacher.needs(teacher.parameters()) <= told | {"control_returns"}:
                 yield name
         except UsageError:  # it needs parameters that have no default, or other tasks
             continue

@@ -9,7 +9,7 @@ from command_line import call, experiment, write
 
 import autorl
 from autorl import catalogue
-from autorl.curricula.teachers import TEACHERS
+from autorl.curricula.teachers import ALL_TEACHERS
 from autorl.environments.registry import environment_names
 from autorl.inner.algorithms import ALGORITHMS
 from autorl.outer.budget.policies import POLICIES
@@ -32,7 +32,7 @@ def listed(kind, *more):
         ("methods", lambda: METHODS),
         ("policies", lambda: POLICIES),
         ("learners", lambda: ALGORITHMS),
-        ("teachers", lambda: TEACHERS),
+        ("teachers", lambda: ALL_TEACHERS),
         ("environments", environment_names),
     ],
 )

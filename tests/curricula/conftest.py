@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "plr": {"capacity": 16, "score": "progress"},
     "robust_plr": {"capacity": 16},
     "accel": {"capacity": 16, "most_edits": 3, "edits": 3},
+    "dynamic_tasks": {"candidates": 4, "taken": 8, "visits": 2},
     "sfl": {"candidates": 16, "kept": 4, "visits": 2, "period": 32},
 }
 """Parameters with which a program compiles quickly and everything happens within some hundred episodes."""

@@ -1,5 +1,6 @@
 """Where episodes start: cells, stages and guides against plain Python, and in a corridor whose every way is known."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,15 +12,16 @@ import pytest
 from autorl.curricula.courses import any_course
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.go_explore import GoExplore
-from autorl.curricula.starts.protocol import Episodes
+from autorl.curricula.starts.protocol import Episodes, GuidedStarter
 from autorl.curricula.starts.roll_in import RollIn
+from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Discrete, Reached, Step
 from autorl.environments.task_box import TaskBox, TaskDimension
 from autorl.environments.task_points import task_points
 from autorl.errors import UsageError
 from autorl.inner.dqn import DQN
 from autorl.inner.ppo import PPO
-from autorl.inner.starting import StartCourse
+from autorl.inner.starting import StartCourse, Visits
 from autorl.inner.teaching import Course, start_lessons, taught_step, told
 
 END = 12
@@ -248,6 +250,7 @@ def test_a_stage_ends_when_fresh_episodes_are_good_enough_and_the_next_rolls_in(
     np.testing.assert_allclose(propose(state).tasks[0], [1.0, 0.0])
 
 
+@pytest.mark.slow
 def test_a_stage_ends_when_patience_does_and_keeps_early_states_rather():
     params, state = roller(threshold=9.0, patience=3, discount=0.5, capacity=4000)
     many = entries([0.0] * 4000, [1, 3] * 2000, [(1, 0), (3, 0)] * 2000, [True] * 4000)
@@ -304,3 +307,109 @@ def test_cutting_a_training_changes_no_bit(algorithm, name):
     assert not whole.progress.diverged
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(cut), strict=True):
         np.testing.assert_array_equal(raw(a), raw(b))
+
+
+def onwards(observation, key):
+    """Go on, whatever is seen."""
+    return jnp.int32(1)
+
+
+ONWARDS = f"{__name__}:onwards"
+
+
+def test_a_guide_is_played_to_its_end():
+    guide = course("jump_start", guide=ONWARDS, trajectories=2).guide
+    assert guide.alive.tolist() == [END, END]
+    np.testing.assert_allclose(guide.returns, [1 - 0.1 * END] * 2, rtol=1e-4)
+    places = np.flatnonzero(guide.archive.filled)
+    assert places.tolist() == [*range(END), *range(20, 20 + END)]
+    assert guide.archive.reached.state.position[places].tolist() == [*range(END)] * 2
+    assert guide.archive.lengths[places].tolist() == [*range(END)] * 2
+    np.testing.assert_allclose(guide.archive.scores[places], -0.1 * np.array([*range(END)] * 2), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_guide_does_less_while_the_agent_keeps_up():
+    jump = course("jump_start", guide=ONWARDS, trajectories=2, stages=4, episodes=2, tolerance=0.3)
+    state, update = jump.init(jax.random.key(0)), jax.jit(jump.update)
+    assert float(state.best) == pytest.approx(-0.2, abs=1e-5), "the guide's own"
+    lengths = lambda: np.asarray(jump.propose(state, jax.random.key(1), 6)[0][:, 2])  # noqa: E731
+    points = lambda: jump.propose(state, jax.random.key(1), 2)[0]  # noqa: E731
+
+    def told(*scores):
+        whole = points()
+        return update(state, whole, {"returns": jnp.asarray(scores, jnp.float32) - whole[:, 3]})
+
+    for steps in (9, 6):
+        np.testing.assert_array_equal(lengths(), steps)
+        state = told(-0.4, -0.7)
+        np.testing.assert_array_equal(lengths(), steps, "a mean of -0.55 is too little")
+        state = told(-0.2, np.nan)
+        np.testing.assert_array_equal(lengths(), steps - 3, "with -0.7 before it, a mean of -0.45")
+    state = told(0.4, 0.6)
+    assert float(state.best) == pytest.approx(0.5)
+    starts = np.asarray(jump.propose(state, jax.random.key(1), 6)[0])
+    assert not starts[:, [0, 2, 3]].any(), "the last stage is without a guide"
+    assert int(told(0.5, 0.5).stage) == 3
+
+
+@pytest.mark.slow
+def test_snapshots_of_rare_kinds_are_as_likely_as_others_and_fade():
+    snapshots = course("snapshots", guide=f"{__name__}:loitering", trajectories=4, classes=2, restored=1.0, fade=100)
+    state = snapshots.init(jax.random.key(0))
+    where = np.asarray(state.archive.reached.state.position)
+    held = np.asarray(state.archive.filled)
+    assert (where[held] == 0).mean() > 0.5, "else no kind is rare"
+    weights = np.asarray(state.weights)
+    assert weights[~held].sum() == 0
+    np.testing.assert_allclose(weights.sum(), 2.0, rtol=1e-5)
+    groups = {round(float(w), 6): set(where[held & (np.abs(weights - w) < 1e-6)].tolist()) for w in set(weights[held])}
+    (near, far) = sorted(groups.values(), key=min)
+    assert max(near) < min(far), "two kinds: near the start, and far from it"
+    propose = jax.jit(snapshots.propose, static_argnums=2)
+    assert propose(state, jax.random.key(1), 400)[0][:, 0].all()
+    later = snapshots.update(state, propose(state, jax.random.key(1), 60)[0], {"returns": jnp.zeros(60)})
+    assert float(propose(later, jax.random.key(2), 400)[0][:, 0].mean()) == pytest.approx(0.4, abs=0.08)
+
+
+def loitering(observation, key):
+    """Stay at the start for a while, in half of all steps."""
+    return jnp.where(observation[0] > 0, 1, jax.random.bernoulli(key, 0.1).astype(jnp.int32))
+
+
+@pytest.mark.parametrize(
+    ("guide", "message"),
+    [
+        ("", "teacher 'jump_start': guide: expected 'module:attribute'"),
+        ("no_such_module:policy", "guide: no module named 'no_such_module'"),
+        (f"{__name__}:END", "guide: expected a function"),
+        (f"{__name__}:ended", "guide: it cannot act in 'test:corridor'"),
+    ],
+)
+def test_a_guide_that_cannot_guide_is_refused(guide, message):
+    with pytest.raises(UsageError, match=message):
+        course("jump_start", guide=guide, trajectories=1)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "jump_start" else pytest.param(name, marks=pytest.mark.slow) for name in STARTERS]
+)
+def test_a_starter_says_what_it_is_and_its_traced_parameters_are_data(name):
+    kind = STARTERS.load(name)
+    assert kind.name == name
+    assert any(character.isdigit() for character in kind.reference), "a reference names author and year"
+    assert all(field.metadata["help"].endswith(".") for field in dataclasses.fields(kind.Parameters))
+    one = course(name, **({"guide": ONWARDS} if issubclass(kind, GuidedStarter) else {}))
+    several = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), one)
+
+    def cycle(one, key):
+        state = one.init(key)
+        points, train = one.propose(state, key, 3)
+        reset = Reached(jnp.zeros((3, 1)), jax.vmap(CORRIDOR.reset, (0, None))(jax.random.split(key, 3), None)[1])
+        started = one.start(state, points, None, reset)
+        after = one.watch(state, Visits(points, started, jnp.zeros(3), jnp.ones(3, jnp.int32), jnp.zeros(3, bool)))
+        return state, (points, train, one.described(points)), one.update(after, points, {"returns": jnp.zeros(3)})
+
+    before, told, after = jax.eval_shape(jax.vmap(cycle), several, jax.random.split(jax.random.key(0), 2))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), before) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
+    assert [x.shape for x in told] == [(2, 3, one.dimensions), (2, 3), (2, 3, one.features)]

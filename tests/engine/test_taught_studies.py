@@ -1,9 +1,9 @@
 """Whole studies under a teacher, tiny: candidates, baselines, held-out tasks, what is recorded, and what is exported."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
-from gymnax.environments.bsuite.deep_sea import DeepSea
 from typer.testing import CliRunner
 
 import autorl
@@ -132,7 +132,7 @@ def test_exploration_from_cells_finds_what_a_plain_agent_does_not(tmp_path):
     """A sea of 10 x 10: at random, one episode in 1,024 reaches the treasure, and all others say not to dive."""
     found = autorl.run(
         {
-            "environment": {"id": "test_taught_studies:deep_sea", "score_range": [0, 1]},
+            "environment": {"id": "bsuite:DeepSea-10", "score_range": [0, 1]},
             "learner": "ppo",
             "teacher": {"name": "go_explore", "parameters": {"width": 1.0, "capacity": 128}},
             "budget": {"env_steps": 40_000},
@@ -153,5 +153,35 @@ def test_exploration_from_cells_finds_what_a_plain_agent_does_not(tmp_path):
     assert restored[:, -1].sum() / restored.sum() == pytest.approx(0.75, abs=0.05)
 
 
-def deep_sea():
-    return DeepSea(size=10)
+def pump(observation, key):
+    """Push the car where it goes: it is at the goal after some 120 steps."""
+    return jnp.where(observation[1] >= 0, 2, 0).astype(jnp.int32)
+
+
+@pytest.mark.parametrize("teacher", ["jump_start", "snapshots"])
+def test_a_guide_brings_a_student_to_its_states(teacher, tmp_path):
+    guide = {"guide": f"{__name__}:pump", "trajectories": 4}
+    own = {"fade": 60} if teacher == "snapshots" else {"episodes": 4, "stages": 4, "tolerance": 0.5}
+    found = autorl.run(
+        {
+            "environment": {"id": "contextual:MountainCar-v0", "score_range": [-200, -100]},
+            "learner": {"algorithm": "ppo", "hyperparameters": SMALL},
+            "teacher": {"name": teacher, "parameters": {**guide, **own}},
+            "budget": {"env_steps": 16_384},
+            "seeds": {"test": 2},
+            "evaluation": {"episodes": 2, "points": 2},
+            "baselines": {"default": False, "random": False},
+        },
+        name="guided",
+        root=tmp_path,
+    )
+    (trial,) = found.trials(None, "test")
+    assert all(score is not None for score in trial.scores[0])
+    shown = found.curriculum(trial, 0)
+    restored = np.array(shown["episodes"])[:, 0]
+    first, last = restored[:4].sum(axis=0), restored[-4:].sum(axis=0)
+    assert first[-1] > first[0], "at first most episodes start where the guide was"
+    if teacher == "snapshots":
+        assert last[-1] < 0.2 * last.sum(), "in the end next to none"
+    returns = np.array([x for x in np.array(shown["returns"], float)[:, 0, -1] if not np.isnan(x)])
+    assert returns.max() > -120, "from there it is not far"

@@ -58,7 +58,7 @@ def test_listing_imports_no_jax() -> None:
         ("CartPole-v1", "Did you mean 'gymnax:CartPole-v1'"),
         ("probe:two_stp", "Did you mean 'probe:two_step'"),
         ("gymnax:", "unknown environment 'gymnax:'"),
-        ("", "Known: contextual:Acrobot-v1"),
+        ("", "Known: bsuite:DeepSea-10, bsuite:DeepSea-20, contextual:Acrobot-v1"),
         ("my module:thing", "unknown environment"),
         ("../evil:thing", "unknown environment"),
     ],

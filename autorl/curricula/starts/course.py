@@ -12,7 +12,8 @@ import numpy as np
 from jax import Array
 
 from autorl.curricula.starts.archive import Archive
-from autorl.curricula.starts.protocol import Episodes, Starter, Starts
+from autorl.curricula.starts.guide import Guide, guide_policy, guided
+from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starter, Starts
 from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Environment, Reached, Task
 from autorl.environments.task_points import TaskPoints
@@ -42,11 +43,13 @@ class StartsCourse:
         teacher: The starter.
         points: What the points of tasks mean; None where none varies.
         environment: Where.
+        guide: What a guided starter starts from.
     """
 
     parameters: Any
     low: Any
     width: Any
+    guide: Guide | None
     teacher: Starter[Any]
     points: TaskPoints | None
     environment: Environment
@@ -72,9 +75,13 @@ class StartsCourse:
 
     def init(self, key: Array) -> Any:
         """Return the starter's first state."""
+        seed = jax.random.key_data(key)
+        if isinstance(self.teacher, GuidedStarter):
+            assert self.guide is not None
+            return self.teacher.begin(self.parameters, self.guide, (self.guide.returns - self.low) / self.width, seed)
         observation, state = jax.eval_shape(self.environment.reset, jax.random.key(0), self.environment.default_task())
         one = Reached(observation, state)
-        return self.teacher.init(self.parameters, lambda room: Archive.empty(room, one), jax.random.key_data(key))
+        return self.teacher.init(self.parameters, lambda room: Archive.empty(room, one), seed)
 
     def propose(self, state: Any, key: Array, n: int) -> tuple[Array, Array]:
         """Return n points and whether to learn from each, which is always so."""
@@ -126,7 +133,7 @@ class StartsCourse:
 
 
 jax.tree_util.register_dataclass(
-    StartsCourse, data_fields=["parameters", "low", "width"], meta_fields=["teacher", "points", "environment"]
+    StartsCourse, data_fields=["parameters", "low", "width", "guide"], meta_fields=["teacher", "points", "environment"]
 )
 
 
@@ -144,6 +151,7 @@ def make_starts_course(
     environment: Environment,
     points: TaskPoints | None,
     score_range: tuple[float, float] | None,
+    default: Task | None = None,
 ) -> StartsCourse:
     """Return the course of the starter that ``choice`` (``{name, parameters}``) names, in ``environment``.
 
@@ -152,15 +160,19 @@ def make_starts_course(
         environment: Where.
         points: How its tasks are written; None where they do not vary.
         score_range: Returns that count as 0 and 1; themselves without one.
+        default: The task that a guide acts in; the environment's own if None.
 
     Raises:
-        UsageError: No such starter, or wrong parameters.
+        UsageError: No such starter, wrong parameters, or a guide that cannot act there.
     """
     starter = starter_for(choice["name"], environment, points)
     low, high = score_range or (0.0, 1.0)
     parameters = starter.parameters(choice.get("parameters") or {})
     varied = points if starter.sets_tasks else None
-    return StartsCourse(parameters, np.float32(low), np.float32(high - low), starter, varied, environment)
+    guide, task = None, environment.default_task() if default is None else default
+    if isinstance(starter, GuidedStarter):
+        guide = guided(environment, guide_policy(parameters.guide), parameters.trajectories, task)
+    return StartsCourse(parameters, np.float32(low), np.float32(high - low), guide, starter, varied, environment)
 
 
 def starter_for(name: str, environment: Environment, points: TaskPoints | None) -> Starter[Any]:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from autorl.curricula.starts.archive import Archive
+from autorl.curricula.starts.guide import Guide, guide_policy
 from autorl.declarations import make_hyperparameters
 from autorl.errors import UsageError
 
@@ -114,6 +115,28 @@ class Starter(ABC, Generic[State]):
     @abstractmethod
     def update(self, params: Any, state: State, told: Episodes) -> State:
         """Return the state after n episodes."""
+
+
+@dataclass(frozen=True)
+class GuidedStarter(Starter[State]):
+    """A starter from the states of a guide; its parameters name that (``guide``), and how many ``trajectories`` of it there are."""
+
+    def parameters(self, values: Mapping[str, Any] | None = None) -> Any:
+        """Return ``Parameters`` with ``values``; raise `UsageError` also where there is no such guide."""
+        params = super().parameters(values)
+        try:
+            guide_policy(params.guide)
+        except UsageError as error:
+            raise UsageError(f"teacher {self.name!r}: {error}") from error
+        return params
+
+    def init(self, params: Any, make: MakeArchive, seed: Array) -> State:
+        """Not to be called: `begin` takes its place."""
+        raise AssertionError("a guided starter begins with its guide")
+
+    @abstractmethod
+    def begin(self, params: Any, guide: Guide, scores: Array, seed: Array) -> State:
+        """Return the first state, with the ``guide`` and the ``scores`` [M] of its episodes."""
 
 
 def afresh(n: int, dimensions: int) -> Starts:

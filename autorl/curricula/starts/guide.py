@@ -1,0 +1,105 @@
+"""Trajectories of a guide: a policy that is given, whose states an agent may start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from autorl.curricula.frozen_task import FrozenTask
+from autorl.curricula.starts.archive import Archive
+from autorl.environments.protocol import Environment, Reached, Task
+from autorl.errors import UsageError
+from autorl.registry import load_attribute
+
+Policy = Callable[[Array, Array], Any]
+"""From one observation and a random key to an action. Traceable."""
+
+
+class Guide(NamedTuple):
+    """M episodes of a guide, of at most L steps.
+
+    Attributes:
+        archive: [M * L]; the state after t steps of episode m stands at m * L + t; filled while the episode goes on.
+        alive: int32 [M]; how many states of each episode are filled.
+        returns: float32 [M]; of whole episodes.
+    """
+
+    archive: Archive
+    alive: Array
+    returns: Array
+
+
+def guide_policy(reference: str) -> Policy:
+    """Return the policy that ``module:attribute`` names.
+
+    Raises:
+        UsageError: It does not exist, or cannot be called.
+    """
+    if not reference:
+        raise UsageError(
+            "guide: expected 'module:attribute', a function from (observation, random key) to an action, got ''"
+        )
+    try:
+        found = load_attribute(reference)
+    except UsageError as error:
+        raise UsageError(f"guide: {error}") from error
+    if not callable(found):
+        raise UsageError(f"guide: expected a function from (observation, random key) to an action, got {reference!r}")
+    return cast(Policy, found)
+
+
+def guided(environment: Environment, policy: Policy, count: int, task: Task) -> Guide:
+    """Return ``count`` episodes of ``policy`` in ``task`` (host arrays), the same ones every time.
+
+    Args:
+        environment: Where.
+        policy: The guide.
+        count: Episodes, M.
+        task: The task.
+
+    Raises:
+        UsageError: The policy does not return one of the environment's actions, or states hold random keys.
+    """
+    return _guided(cast(Any, environment), policy, count, FrozenTask.of(task))
+
+
+@lru_cache(maxsize=16)  # a search makes a course for each candidate
+def _guided(environment: Any, policy: Policy, count: int, frozen: FrozenTask) -> Guide:
+    task, length = frozen.task, environment.max_episode_steps
+    if any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(_states(environment, task))):
+        raise UsageError(
+            f"guide: the states of {environment.name!r} hold random keys, which cannot be given beforehand"
+        )
+
+    def advance(now: tuple[Reached, Array, Array, Array], time: Array) -> tuple[Any, Archive]:
+        reached, alive, total, key = now
+        act_key, step_key = jax.random.split(jax.random.fold_in(key, time))
+        action = jnp.asarray(policy(reached.observation, act_key))
+        step = environment.step(step_key, reached.state, action, task)
+        entry = Archive(reached, time, total, alive)
+        after = alive & ~(step.terminated | step.truncated)
+        return (Reached(step.observation, step.state), after, total + jnp.where(alive, step.reward, 0.0), key), entry
+
+    def episode(key: Array) -> tuple[Archive, Array]:
+        start = Reached(*environment.reset(key, task))
+        now = (start, jnp.bool_(True), jnp.float32(0.0), jax.random.fold_in(key, 1))
+        (_, _, total, _), entries = jax.lax.scan(advance, now, jnp.arange(length))
+        return entries, total
+
+    try:
+        entries, returns = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), count))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"guide: it cannot act in {environment.name!r}: {error}") from error
+    flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), entries)
+    made = Guide(flat, entries.filled.sum(axis=1, dtype=jnp.int32), returns)
+    return jax.tree.map(np.asarray, made)
+
+
+def _states(environment: Environment, task: Task) -> Any:
+    return jax.eval_shape(environment.reset, jax.random.key(0), task)

@@ -1,0 +1,93 @@
+"""Jump-start: a guide acts for the first steps of an episode, and for fewer of them as the agent keeps up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from autorl.curricula.starts.archive import Archive
+from autorl.curricula.starts.guide import Guide
+from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starts, afresh
+from autorl.declarations import hyperparameters, static, traced
+
+
+@hyperparameters
+class JumpStartParameters:
+    """Of a jump-start."""
+
+    guide: str = static("", "The guide, module:attribute: a function from (observation, random key) to an action.")
+    trajectories: int = static(16, "Episodes of the guide, of which one is gone on from.", low=1, high=10_000)
+    stages: Array = traced(10, "Of the guide's part, which is 0 in the last one.", low=2, high=10_000)
+    tolerance: Array = traced(
+        0.1, "How far the mean score may be below the best so far, the guide's own to begin with.", low=0.0
+    )
+    episodes: int = static(50, "Episodes of the mean score.", low=1, high=100_000)
+
+
+class JumpStartState(NamedTuple):
+    """The guide, and how much of it is left.
+
+    Attributes:
+        archive: The guide's states.
+        alive: int32 [M]; states of each of its episodes.
+        best: float32; greatest mean score so far.
+        scores: float32 [N]; of episodes of this stage, the newest last; nan where there were none yet.
+        stage: int32.
+    """
+
+    archive: Archive
+    alive: Array
+    best: Array
+    scores: Array
+    stage: Array
+
+
+@dataclass(frozen=True)
+class JumpStart(GuidedStarter[JumpStartState]):
+    """Episodes start where a guide is after h steps; h shrinks in stages while scores of whole episodes, its part included, keep up.
+
+    As environment states are data, the guide does not act anew: its episodes are played once, before the training, and are not on the
+    study's ledger. A guide's episode shorter than h is gone on from in its last state.
+    """
+
+    name: ClassVar[str] = "jump_start"
+    reference: ClassVar[str] = "Uchendu et al., 2023, Jump-Start Reinforcement Learning"
+    Parameters: ClassVar[type[Any]] = JumpStartParameters
+
+    def begin(self, params: JumpStartParameters, guide: Guide, scores: Array, seed: Array) -> JumpStartState:
+        """Return the first stage: nearly all of an episode is the guide's."""
+        none = jnp.full(params.episodes, jnp.nan, jnp.float32)
+        return JumpStartState(guide.archive, guide.alive, jnp.mean(scores), none, jnp.int32(0))
+
+    def propose(self, params: JumpStartParameters, state: JumpStartState, key: Array, n: int) -> Starts:
+        """Return episodes that start after h steps of the guide; in the last stage afresh."""
+        count = len(state.alive)
+        episode = jax.random.randint(key, (n,), 0, count)
+        left = (params.stages - 1 - state.stage).astype(jnp.float32) / params.stages
+        steps = (jnp.max(state.alive) * left).astype(jnp.int32)
+        at = jnp.minimum(steps, state.alive[episode] - 1)
+        places = episode * (state.archive.room // count) + at
+        return afresh(n, self.dimensions)._replace(restored=jnp.broadcast_to(steps > 0, (n,)), places=places)
+
+    def watch(self, params: JumpStartParameters, state: JumpStartState, visited: Archive) -> JumpStartState:
+        """Return ``state``: only how episodes end matters."""
+        return state
+
+    def update(self, params: JumpStartParameters, state: JumpStartState, told: Episodes) -> JumpStartState:
+        """Return the state after n episodes: with less of the guide, if the agent keeps up."""
+        count = jnp.sum(told.valid, dtype=jnp.int32)
+        order = jnp.argsort(~told.valid, stable=True)
+        scores = jax.lax.dynamic_slice_in_dim(
+            jnp.concatenate([state.scores, told.scores[order]]), count, params.episodes
+        )
+        mean = jnp.mean(scores)  # nan, which nothing is, until there were enough
+        kept_up = (mean >= state.best - params.tolerance) & (count > 0)
+        return state._replace(
+            best=jnp.where(mean > state.best, mean, state.best),
+            scores=jnp.where(kept_up, jnp.nan, scores),
+            stage=jnp.where(kept_up, jnp.minimum(state.stage + 1, params.stages - 1), state.stage),
+        )

@@ -1,0 +1,178 @@
+"""POET on CartPole with poles of 0.05 to 10 in length and mass: tasks and PPO agents evolve together, against agents that do not.
+
+    python benchmarks/poet.py [--json] [--seeds 5] [--rounds 40] [--pairs 6] [--steps 8192]
+
+Three arms at equal env steps, POET's evaluations included: `poet`, pairs of a task and an agent that begin with the usual CartPole;
+`fixed`, as many agents, each on a random task of its own; `uniform`, one agent on random tasks all over the box. What counts is the
+10 x 10 grid of tasks: each is served by the agent that did best in it in one set of episodes, and scored in another, as return / 500;
+reported are the mean and the worst tenth (CVaR), with 95 % bootstrap intervals over seeds. Thresholds are on this scale (children from a
+score of 0.5; a child's parent scores from 0.1 to 0.9 in it), and nothing was tuned. An agent that moves to another task goes on in it in
+the midst of its episodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from autorl.analysis.held_out import cvar
+from autorl.analysis.statistics import stratified_bootstrap_interval
+from autorl.curricula.course import make_course
+from autorl.environments.registry import make_environment
+from autorl.environments.task_points import grid_points, task_points, tasks_at
+from autorl.inner.evaluation import TaskSet
+from autorl.inner.ppo import PPO
+from autorl.outer.tasks.poet import Poet
+
+ENVIRONMENT = make_environment("contextual:CartPole-wide")
+POINTS = task_points(ENVIRONMENT, {"length": None, "masspole": None})
+FIRST = (0.43, 0.13)
+"""The usual CartPole: a length of 0.5 and a mass of 0.1, in sides of the box."""
+SIDE, EPISODES, CHILDREN, LONGEST = 10, 2, 8, 500.0
+HORIZON = 2**30
+
+
+class Agents:
+    """So many agents, of which some are active. Programs are compiled once; all agents have one lane each."""
+
+    def __init__(self, count: int, teacher: str | None = None) -> None:
+        self.count, self.learner = count, PPO(ENVIRONMENT)
+        course = None if teacher is None else make_course({"name": teacher}, ENVIRONMENT, POINTS, (0.0, LONGEST))
+        self.hp = PPO.prepare({"anneal_learning_rate": False, "teacher": course}, HORIZON, {})
+        self._train, self._scores = jax.jit(self._trained), jax.jit(self._scored)
+
+    def init(self, seed: int) -> Any:
+        """Return fresh agents."""
+        task = ENVIRONMENT.default_task()
+        keys = jax.random.split(jax.random.key(seed), self.count)
+        return jax.jit(lambda keys: jax.lax.map(lambda key: self.learner.init(key, self.hp, task), keys))(keys)
+
+    def train(self, states: Any, points: np.ndarray, active: int, steps: int) -> Any:
+        """Return the agents after the ``active`` first ones trained for ``steps``, each on its task of ``points`` [count, 2]."""
+        here = np.arange(self.count) < active
+        until = np.asarray(states.progress.env_steps) + np.where(here, steps, 0)
+        return self._train(states, tasks_at(POINTS, ENVIRONMENT.default_task(), points), until.astype(np.int32))
+
+    def scores(self, states: Any, points: np.ndarray, active: int, seed: int) -> tuple[np.ndarray, int]:
+        """Return scores [active, N] in the tasks at ``points`` [N, 2], and env steps."""
+        tasks = tasks_at(POINTS, ENVIRONMENT.default_task(), points)
+        returns, steps = self._scores(states, tasks, jnp.arange(self.count) < active, seed)
+        return np.asarray(returns)[:active] / LONGEST, int(np.asarray(steps).sum())
+
+    def _trained(self, states: Any, tasks: Any, until: Any) -> Any:
+        one = lambda x: self.learner.train(x[0], self.hp, x[1], x[2], jnp.int32(HORIZON))  # noqa: E731
+        return jax.lax.map(one, (states, tasks, until))
+
+    def _scored(self, states: Any, tasks: Any, here: Any, seed: Any) -> tuple[Any, Any]:
+        count = len(jax.tree.leaves(tasks)[0])
+
+        def one(given: tuple[Any, Any]) -> tuple[Any, Any]:
+            state, active = given
+
+            def run() -> tuple[Any, Any]:
+                key = jax.random.key(seed)
+                found = self.learner.evaluate(state, self.hp, TaskSet(tasks), key, count * EPISODES)
+                return found.returns.reshape(EPISODES, count).mean(axis=0), found.env_steps
+
+            return jax.lax.cond(active, run, lambda: (jnp.zeros(count), jnp.int32(0)))
+
+        return jax.lax.map(one, (states, here))
+
+
+def padded(points: Any, count: int) -> np.ndarray:
+    """Return ``points`` [n, 2], the last one repeated up to ``count``."""
+    known = np.asarray(points, np.float32).reshape(-1, 2)
+    return np.concatenate([known, np.repeat(known[-1:], count - len(known), axis=0)])
+
+
+def coevolved(agents: Agents, seed: int, options: argparse.Namespace) -> tuple[Any, int, dict[str, int]]:
+    """Return POET's agents, env steps, and what became of its tasks."""
+    poet = Poet(
+        FIRST, reproduce_at=0.5, least=0.1, most=0.9, pairs=agents.count, children=CHILDREN, mutation=0.15, seed=seed
+    )
+    pairs, states, work, joined = poet.init(), agents.init(seed), 0, 0
+    size = agents.count + CHILDREN
+
+    def moved(sources: tuple[int, ...]) -> Any:
+        rows = np.array([*sources, *[0] * (agents.count - len(sources))])
+        return jax.tree.map(lambda leaf: leaf[rows], states)
+
+    for _ in range(options.rounds):
+        active = len(pairs.tasks)
+        states = agents.train(states, padded(pairs.tasks, agents.count), active, options.steps)
+        pairs, work = poet.trained(pairs), work + active * options.steps
+        scores, steps = agents.scores(states, padded(pairs.tasks, size), active, 2 * pairs.rounds)
+        work += steps
+        tried = poet.children_of(pairs, np.diag(scores))
+        if tried.tasks:
+            found, steps = agents.scores(states, padded(tried.tasks, size), active, 2 * pairs.rounds + 1)
+            change = poet.admit(pairs, tried, found[:, : len(tried.tasks)])
+            work, joined = work + steps, joined + len(change.pairs.archive) - len(pairs.archive)
+            pairs, states = change.pairs, moved(change.sources)
+        else:
+            change = poet.transfer(pairs, scores[:, :active])
+            pairs, states = change.pairs, moved(change.sources)
+    return states, work, {"tasks": joined + 1, "moves": pairs.moves, "pairs": len(pairs.tasks)}
+
+
+def judged(agents: Agents, states: Any, active: int) -> dict[str, float]:
+    """Return mean and CVaR over the grid, each task served by the agent that did best in other episodes."""
+    grid = grid_points(POINTS, SIDE)
+    chosen = agents.scores(states, grid, active, 10**6)[0].argmax(axis=0)
+    final = agents.scores(states, grid, active, 10**6 + 1)[0][chosen, np.arange(len(grid))]
+    return {"mean": float(final.mean()), "cvar": cvar(final)}
+
+
+def one_seed(seed: int, options: argparse.Namespace, many: Agents, one: Agents) -> dict[str, Any]:
+    states, work, told = coevolved(many, seed, options)
+    found: dict[str, Any] = {"poet": judged(many, states, told["pairs"]) | told, "env_steps": work}
+    places = np.random.default_rng(seed).random((many.count, 2), np.float32)
+    states = many.train(many.init(seed), places, many.count, work // many.count)
+    found["fixed"] = judged(many, states, many.count)
+    # two lanes, of which one learns: with one alone the program would be another one
+    states = one.train(one.init(seed), padded([FIRST], one.count), 1, work)
+    found["uniform"] = judged(one, states, 1)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    for name, default in {"seeds": 5, "rounds": 40, "pairs": 6, "steps": 8192}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    many, one, began = Agents(options.pairs), Agents(2, "uniform"), time.process_time()
+    rows = [one_seed(seed, options, many, one) for seed in range(options.seeds)]
+    mean = partial(np.mean, axis=-1)
+    summary = {
+        arm: {
+            what: [float(np.mean(values)), *stratified_bootstrap_interval(values, mean)]
+            for what in ("mean", "cvar")
+            if (values := [row[arm][what] for row in rows])
+        }
+        for arm in ("poet", "fixed", "uniform")
+    }
+    if options.json:
+        print(json.dumps({"setting": vars(options), "seeds": rows, "summary": summary}))
+        return
+    for arm, own in summary.items():
+        shown = "  ".join(f"{what} {v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for what, v in own.items())
+        print(f"{arm:<8} {shown}")
+    evolved = ", ".join(f"{row['poet']['tasks']} tasks and {row['poet']['moves']} moves" for row in rows)
+    print(f"{options.seeds} seeds, {rows[0]['env_steps']:,} env steps an arm of seed 0; poet: {evolved}")
+    print(f"{time.process_time() - began:.0f} CPU seconds")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The benchmark of POET, tiny: all arms at equal work, and judged on the whole grid."""
+
+from __future__ import annotations
+
+import json
+
+import poet
+import pytest
+
+
+@pytest.mark.slow
+def test_all_arms_are_judged_at_equal_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["poet.py", "--json", "--seeds", "1", "--rounds", "4", "--pairs", "2", "--steps", "2048"]
+    monkeypatch.setattr("sys.argv", argv)
+    poet.main()
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["summary"]) == {"poet", "fixed", "uniform"}
+    for own in told["summary"].values():
+        assert 0.0 < own["cvar"][0] <= own["mean"][0] <= 1.0
+    (row,) = told["seeds"]
+    assert row["env_steps"] > 4 * 2048
+    assert 1 <= row["poet"]["pairs"] <= 2
