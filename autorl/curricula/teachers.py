@@ -28,6 +28,7 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "robust_plr": "autorl.curricula.plr:RobustPlr",
         "accel": "autorl.curricula.accel:Accel",
         "sfl": "autorl.curricula.sfl:Sfl",
+        "paired": "autorl.curricula.paired:Paired",
     },
 )
 

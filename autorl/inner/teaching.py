@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from autorl.environments.autoreset import batched_reset, reset_where
+from autorl.environments.autoreset import batched_reset, batched_step_or_reset, reset_where
 from autorl.environments.protocol import Environment, State, Step, Task
 from autorl.inner.diary import Diary, Episodes, empty_diary, written
 
@@ -45,7 +45,8 @@ class Course(Protocol):
     def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
         """Return the state after n episodes; those with a return that is not finite say nothing.
 
-        ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses.
+        ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses, and antagonist_returns
+        where there is a second agent.
         """
 
     def task(self, default: Task, point: Array) -> Task:
@@ -111,6 +112,20 @@ class Played(NamedTuple):
     success: Array
 
 
+class Slots(NamedTuple):
+    """Tasks of B environments for a whole rollout: where an episode ends, the same task starts again.
+
+    Attributes:
+        tasks: Stacked, each leaf [B, ...].
+        points: float32 [B, D]; where they lie.
+        train: bool [B]; whether to learn from them.
+    """
+
+    tasks: Task
+    points: Array
+    train: Array
+
+
 def start_lessons(
     course: Course, environment: Environment, task: Task, key: Array, count: int
 ) -> tuple[Lessons, Array, State]:
@@ -155,6 +170,16 @@ def taught_step(
     after = after._replace(success=jnp.where(done, 0.0, success))
     played = Played(desk.points, desk.train, success)
     return steps, observations, next_states, lessons._replace(desk=after), played
+
+
+def slotted_step(
+    slots: Slots, environment: Environment, keys: Array, states: State, actions: Array
+) -> tuple[Step, Array, State, None, Played]:
+    """Advance B environments, each in its own task; the success played is that of this step alone. See `taught_step`."""
+    step, observations, after = batched_step_or_reset(environment, keys, states, actions, slots.tasks, task_axis=0)
+    reported = step.info.get("success")
+    success = jnp.zeros_like(step.reward) if reported is None else reported.astype(jnp.float32)
+    return step, observations, after, None, Played(slots.points, slots.train, success)
 
 
 def _tasks(course: Course, default: Task, points: Array) -> Task:

@@ -156,6 +156,7 @@ def _lessons(
         missing = sorted(course.teacher.needs(course.parameters) - tells)
         if missing:
             message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it"
+            message += "; paired_ppo, two agents in lockstep, can" if missing == ["antagonist_returns"] else ""
             return [Finding(path, message, shown)]
     return _strangers(s, space)
 
