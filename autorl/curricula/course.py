@@ -56,6 +56,11 @@ class TaughtCourse:
         """Features of a task."""
         return len(self.points.features)
 
+    @property
+    def of_levels(self) -> bool:
+        """Whether tasks are levels that can be drawn."""
+        return hasattr(self.points, "text")
+
     def init(self, key: Array) -> Any:
         """Return the teacher's first state."""
         return self.teacher.init(key, self.parameters)

@@ -50,7 +50,8 @@ class Outcome:
     """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed.
 
     ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
-    successes are reported; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`).
+    successes are reported; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`),
+    and ``shelf`` which levels its teacher holds, if it is one that replays levels (`autorl.curricula.level_buffer.LevelBuffer`).
     """
 
     status: Status = Status.RUNNING
@@ -67,6 +68,7 @@ class Outcome:
     tasks: tuple[float, ...] = ()
     successes: tuple[float, ...] = ()
     diary: Diary | None = None
+    shelf: Any = None
 
 
 @dataclass(frozen=True)

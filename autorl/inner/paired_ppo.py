@@ -26,7 +26,7 @@ from autorl.inner.ppo import PPO, Batch, PPOHyperparameters, PPOState
 from autorl.inner.protocol import Evaluation, Progress, all_finite
 from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return
-from autorl.inner.teaching import Course, Slots
+from autorl.inner.teaching import Course, Slots, levels_kept
 from autorl.inner.threefry import unrolled
 
 AGENTS = 2
@@ -109,7 +109,7 @@ class PairedPPO(PPO):
             protagonist=Student(own.adam, own.moments),
             antagonist=Student(rival.adam, rival.moments),
             teacher=hp.teacher.init(keys[2]),
-            diary=empty_diary(hp.teacher.features),
+            diary=empty_diary(hp.teacher.features, levels_kept(hp.teacher)),
         )
 
     def train(self, state: Any, hp: PPOHyperparameters, task: Task, until: Array, horizon: Array) -> Any:
@@ -222,8 +222,9 @@ def _noted(diary: Diary, course: Course, slots: Slots, seen: Trajectory, part: A
     features = jnp.broadcast_to(course.described(slots.points), (steps, count, course.features))
     train = jnp.broadcast_to(slots.train, (steps, count))
     done = seen.terminated | seen.truncated
+    points = jnp.broadcast_to(slots.points, (steps, *slots.points.shape))
     rows = jax.tree.map(
-        lambda x: x.reshape(-1, *x.shape[2:]), (features, seen.episode_return, _success(seen), done, train)
+        lambda x: x.reshape(-1, *x.shape[2:]), (features, seen.episode_return, _success(seen), done, train, points)
     )
     after = written(diary, Episodes(*rows), part)
     return after._replace(unlearned=AGENTS * after.unlearned - (AGENTS - 1) * diary.unlearned)

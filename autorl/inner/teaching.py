@@ -145,7 +145,7 @@ def start_lessons(
     )
     tasks = _tasks(course, task, desk.points)
     observation, state = batched_reset(environment, jax.random.split(reset_key, count), tasks, task_axis=0)
-    return Lessons(teacher, desk, empty_diary(course.features)), observation, state
+    return Lessons(teacher, desk, empty_diary(course.features, levels_kept(course))), observation, state
 
 
 def taught_step(
@@ -170,6 +170,11 @@ def taught_step(
     after = after._replace(success=jnp.where(done, 0.0, success))
     played = Played(desk.points, desk.train, success)
     return steps, observations, next_states, lessons._replace(desk=after), played
+
+
+def levels_kept(course: Course) -> int:
+    """Return the numbers of a level, of which the diary keeps some; 0 where tasks are no levels, or the course does not say so."""
+    return course.dimensions if getattr(course, "of_levels", False) else 0
 
 
 def slotted_step(
@@ -239,7 +244,7 @@ def told(
     teacher = _heard(course, lessons.teacher, tasks.points, episodes, ended, len(desk.next_points))
     # what is left of the proposal was made before the teacher heard this
     desk = desk._replace(used=jnp.where(jnp.any(ended), len(desk.next_points), desk.used))
-    told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train)
+    told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train, tasks.points)
     return Lessons(teacher, desk, written(lessons.diary, told_of, part))
 
 
