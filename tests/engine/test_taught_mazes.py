@@ -63,5 +63,6 @@ def test_levels_that_are_only_looked_at_are_on_the_ledger(study):
     }
     assert unlearned["teacher:uniform"] == 0
     assert 0 < unlearned["method"] < 2 * 4096
+    assert study.result["held_out"]["method"]["teacher_env_steps"] == unlearned["method"] / 2
     assert all(one["tasks"] == 10 for one in study.result["held_out"].values())
     assert set(study.result["held_out"]["method"]["success"]) == {"mean", "iqm", "cvar"}
