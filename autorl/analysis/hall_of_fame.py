@@ -1,4 +1,4 @@
-"""The hall of fame of a search over loss graphs: the best different losses, and how the best one came about.
+"""The hall of fame of a search over graphs: the best different losses (or level scores), and how the best one came about.
 
 Losses that do the same to an agent share a row: their scores are averaged, so that one lucky seed does not carry a loss to the top.
 """
@@ -18,7 +18,7 @@ from autorl.objectives.graphs.formula import formula_latex, formula_lines, formu
 from autorl.objectives.graphs.graph import Graph
 from autorl.outer.protocol import Status
 from autorl.spaces import Space
-from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
+from autorl.spaces.plain_values import OBJECTIVE, leaves, of_teacher, plain_values
 from autorl.studies.trial import Trial
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ class Step:
 
 
 def graph_of(trial: Trial, space: Space | None) -> Graph | None:
-    """Return the loss graph of a trial's candidate; None if it has none."""
-    data = plain_values(space, trial.candidate).get(OBJECTIVE)
+    """Return the graph of a trial's candidate, its loss or else its teacher's score; None if it has none."""
+    values = plain_values(space, trial.candidate)
+    scored = [value for name, value in values.items() if of_teacher(name) and name.endswith(".score")]
+    data = values.get(OBJECTIVE, next((v["graph"] for v in scored if isinstance(v, Mapping)), None))
     if isinstance(data, str):
         from autorl.objectives.loader import load_objective
 
@@ -70,8 +72,8 @@ def graph_of(trial: Trial, space: Space | None) -> Graph | None:
 
 
 def searches_graphs(space: Space | None) -> bool:
-    """Return whether a space has loss graphs in it."""
-    return any(hasattr(part, "objective") for part in leaves(space))
+    """Return whether a space has graphs in it."""
+    return any(hasattr(part, name) for part in leaves(space) for name in ("objective", "scored"))
 
 
 def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOWN) -> list[Fame]:
@@ -123,8 +125,11 @@ def fame_table(found: Sequence[Fame]) -> Table:
         )
         for rank, fame in enumerate(found, 1)
     )
-    note = "Losses that do the same to an agent share a row and a mean. Scores are of search seeds: they choose, and are no result."
-    return Table("Best different losses", (*columns, Column("loss", right=False)), rows, note=note)
+    noun = _noun(found[0].graph) if found else "loss"
+    alike = "Losses that do the same to an agent" if noun == "loss" else "Level scores that order levels alike"
+    note = f"{alike} share a row and a mean. Scores are of search seeds: they choose, and are no result."
+    title = "Best different losses" if noun == "loss" else "Best different level scores"
+    return Table(title, (*columns, Column(noun, right=False)), rows, note=note)
 
 
 def lineage_table(steps: Sequence[Step]) -> Table:
@@ -134,7 +139,7 @@ def lineage_table(steps: Sequence[Step]) -> Table:
         Column("how", right=False),
         Column("score"),
         Column("nodes"),
-        Column("loss", right=False),
+        Column(_noun(steps[0].graph) if steps else "loss", right=False),
     )
     rows = tuple(
         (str(s.trial), s.origin, number(s.score), str(len(canonical(s.graph).nodes)), formula_text(s.graph))
@@ -145,7 +150,7 @@ def lineage_table(steps: Sequence[Step]) -> Table:
 
 
 def parts(trials: Sequence[Trial], space: Space | None, winner: int | None) -> tuple[list[str], Figure | None]:
-    """Return the section of the report, and the picture of the winner's graph; nothing unless loss graphs were searched.
+    """Return the section of the report, and the picture of the winner's graph; nothing unless graphs were searched.
 
     Args:
         trials: Search trials of the study's own method, in any state.
@@ -161,15 +166,22 @@ def parts(trials: Sequence[Trial], space: Space | None, winner: int | None) -> t
     chosen = next((t for t in ended if t.number == winner), None)
     graph = (graph_of(chosen, space) if chosen is not None else None) or found[0].graph
     name = f"trial {found[0].trials[0] if chosen is None else chosen.number}"
-    text = "\n".join(["loss = " + formula_lines(graph)[0], *formula_lines(graph)[1:], "", formula_latex(graph)])
+    noun = _noun(graph)
+    text = "\n".join(
+        [f"{noun.split()[-1]} = " + formula_lines(graph)[0], *formula_lines(graph)[1:], "", formula_latex(graph)]
+    )
     steps = lineage(ended, space, found[0].trials[0] if chosen is None else chosen.number)
     made = [
         page.table(fame_table(found), heading=True),
-        page.paragraph(f"The loss of {name}, simplified for reading, and in LaTeX:", "note"),
+        page.paragraph(f"The {noun} of {name}, simplified for reading, and in LaTeX:", "note"),
         page.code(text),
         page.table(lineage_table(steps), heading=True) if len(steps) > 1 else "",
     ]
-    return made, graph_picture(graph, f"The loss of {name}: {plural(len(canonical(graph).nodes), 'node')}")
+    return made, graph_picture(graph, f"The {noun} of {name}: {plural(len(canonical(graph).nodes), 'node')}")
+
+
+def _noun(graph: Graph) -> str:
+    return "level score" if graph.family == "level" else "loss"
 
 
 def _fame(own: Sequence[tuple[Trial, Graph]]) -> Fame:

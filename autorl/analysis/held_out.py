@@ -28,11 +28,13 @@ def cvar(values: Array, share: float = WORST) -> float:
 
 
 def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
-    """Return ``{arm: {tasks, seeds, success, returns, intervals}}`` of the test trainings; empty if the study has no held-out tasks.
+    """Return ``{arm: {tasks, seeds, success, returns, intervals, teacher_env_steps}}`` of the test trainings; empty without held-out tasks.
 
     ``success`` and ``returns`` are ``{mean, iqm, cvar}`` over tasks, each the mean over trainings; of success, a training without a last
     evaluation counts 0 in every task. ``intervals`` are bootstrap intervals of the same three, over trainings: of success, or of returns
     where there is no success. Success is what the environment reports, or else the score within [0, 1], if there is a score range.
+    ``teacher_env_steps`` are those of a training that served the teacher alone, as nothing was learned from them: the mean over trainings;
+    None without a teacher.
 
     Args:
         lessons: Of each arm, as the record keeps them.
@@ -56,6 +58,7 @@ def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mappi
             "success": None if success is None else _means(success),
             "returns": _means(returns),
             "intervals": _intervals(returns if success is None else success),
+            "teacher_env_steps": _teacher_steps(own),
         }
     return found
 
@@ -72,6 +75,11 @@ def _means(rows: Array) -> Json:
 def _intervals(rows: Array) -> Json:
     mean = lambda draws: draws.mean(axis=-1)  # noqa: E731
     return {name: list(stratified_bootstrap_interval(rows[:, i], mean)) for i, name in enumerate(STATISTICS)}
+
+
+def _teacher_steps(lessons: Sequence[Json]) -> float | None:
+    taught = [sum(one["diary"]["unlearned"]) for one in lessons if one["diary"] is not None]
+    return float(np.mean(taught)) if taught else None
 
 
 def _successes(lesson: Json, environment: Mapping[str, Any]) -> Array | None:
@@ -95,11 +103,14 @@ def held_out_table(result: Json) -> Table:
     for arm, own in result["held_out"].items():
         kind, word = ("returns", "return") if own["success"] is None else ("success", "success")
         values = [number(own[kind][name]) + _shown(own, name) for name in STATISTICS]
-        rows.append((arm_name(arm, result["method"]), word, *values, count(own["tasks"])))
-    names = ("mean", "IQM", f"CVaR {WORST:.0%}", "tasks")
+        spent = own.get("teacher_env_steps")
+        served = "-" if spent is None else count(round(spent))
+        rows.append((arm_name(arm, result["method"]), word, *values, count(own["tasks"]), served))
+    names = ("mean", "IQM", f"CVaR {WORST:.0%}", "tasks", "teacher's steps")
     columns = (Column("arm", right=False), Column("of", right=False), *map(Column, names))
     note = (
         f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks. "
-        "In brackets 95 % bootstrap intervals over seeds."
+        "In brackets 95 % bootstrap intervals over seeds. "
+        "Teacher's steps: those of a training's env steps in which the agent acted for the teacher and learned nothing."
     )
     return Table("Held-out tasks", columns, tuple(rows), frozenset(), note)

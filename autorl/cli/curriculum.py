@@ -12,6 +12,8 @@ from autorl.errors import StudyError
 from autorl.studies.folder import ROOT
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from autorl.api import Study
     from autorl.studies.trial import Json, Trial
 
@@ -27,7 +29,7 @@ def show(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show a curriculum: a table of the tasks over the training, and heat maps as PNG in the study's folder of figures."""
+    """Show a curriculum: a table of the tasks over the training, and in the study's folder of figures heat maps and drawings of levels."""
     from autorl.api import load
     from autorl.cli.output import print_json
 
@@ -44,7 +46,8 @@ def show(
             "add 'teacher' to the experiment, or name another arm with --arm"
         )
     if json:
-        print_json({"trial": [arm, chosen.phase, chosen.number], "environments": {name: own for _, name, own in found}})
+        shown = {name: {**own, "levels": opened.gallery(chosen, i)} for i, name, own in found}
+        print_json({"trial": [arm, chosen.phase, chosen.number], "environments": shown})
         return
     for i, name, own in found:
         _print(opened, arm, chosen, i, name, own)
@@ -67,21 +70,30 @@ def _trial(study: Study, arm: str, number: int | None) -> Trial:
 def _print(study: Study, arm: str, trial: Trial, index: int, environment: str, found: Json) -> None:
     from autorl.analysis import tables
     from autorl.analysis.curriculum import curriculum_figure, curriculum_table
-    from autorl.analysis.style import to_png
+    from autorl.analysis.gallery import gallery_figure
     from autorl.environments.check import reports_success
     from autorl.environments.registry import make_environment
-    from autorl.studies.files import replacing, storage_errors
 
     typer.echo(f"{environment}, {arm}, trial {trial.number} of the {trial.phase}")
     typer.echo(tables.render(curriculum_table(found, reports_success(make_environment(environment)))))
-    stem = "-".join(("curriculum", arm.replace(":", "-"), trial.phase, str(trial.number), str(index)))
-    path = study.folder.figures / f"{stem}.png"
+    stem = "-".join((arm.replace(":", "-"), trial.phase, str(trial.number), str(index)))
+    name, figures = f"{environment}, {arm}", study.folder.figures
+    typer.echo(f"Figure: {_write(curriculum_figure(found, name), figures / f'curriculum-{stem}.png')}")
+    levels = study.gallery(trial, index)
+    if levels:
+        typer.echo(f"Levels: {_write(gallery_figure(levels, name), figures / f'levels-{stem}.png')}")
+
+
+def _write(figure: Figure, path: Path) -> Path:
+    from autorl.analysis.style import to_png
+    from autorl.studies.files import replacing, storage_errors
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = to_png(curriculum_figure(found, f"{environment}, {arm}"))
+    picture = to_png(figure)
     with (
         storage_errors("write", path),
         replacing(path, shared=True) as descriptor,
         open(descriptor, "wb", closefd=False) as file,
     ):
         file.write(picture)
-    typer.echo(f"Figure: {path}")
+    return path

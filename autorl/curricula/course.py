@@ -59,6 +59,11 @@ class TaughtCourse:
         """Features of a task."""
         return len(self.points.features)
 
+    @property
+    def of_levels(self) -> bool:
+        """Whether tasks are levels that can be drawn."""
+        return hasattr(self.points, "text")
+
     def init(self, key: Array) -> Any:
         """Return the teacher's first state."""
         return self.teacher.init(key, self.parameters)
@@ -71,10 +76,11 @@ class TaughtCourse:
     def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
         """Return the state after n episodes."""
         scores = (episodes["returns"] - self.low) / self.width
-        successes = episodes["successes"]
+        successes, rival = episodes["successes"], episodes.get("antagonist_returns")
         feedback = Feedback(
             returns=scores,
             successes=successes if self.reports else jnp.clip(scores, 0.0, 1.0),
+            antagonist_returns=None if rival is None else (rival - self.low) / self.width,
             values=(episodes["values"] - self.low) / self.width,
             positive_value_losses=episodes["positive_value_losses"] / self.width,
             absolute_value_losses=episodes["absolute_value_losses"] / self.width,

@@ -32,6 +32,7 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "accel": "autorl.curricula.accel:Accel",
         "sfl": "autorl.curricula.sfl:Sfl",
         "dynamic_tasks": "autorl.curricula.dynamic_tasks:DynamicTasks",
+        "paired": "autorl.curricula.paired:Paired",
     },
 )
 """Those that set tasks."""

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from autorl.curricula.level_buffer import LevelBuffer
 from autorl.engine.lanes import Job, Outcome, Segment, final_score, lane, segments, spread, stack
 from autorl.engine.population import PopulationProgram, Tree
 from autorl.errors import AutoRLError
@@ -214,8 +215,7 @@ class Chunk:
         diverged = self._progress(states, "diverged")
         steps, updates = self._progress(states, "env_steps"), self._progress(states, "updates")
         host = self.program.to_host(states) if keep else None
-        diary = next((x for x in jax.tree.leaves(states, is_leaf=_is_diary) if _is_diary(x)), None)
-        told = None if diary is None else jax.tree.map(np.asarray, diary)
+        told, shelf = _found(states, Diary), _found(states, LevelBuffer)
         for i, outcome in enumerate(outcomes):
             outcome.train_env_steps += int(steps[i])
             outcome.updates += int(updates[i])
@@ -235,6 +235,7 @@ class Chunk:
                 outcome.status, outcome.score = Status.COMPLETED, final
             outcome.diary = None if told is None else lane(told, int(self.where[i]))
             outcome.features = getattr(getattr(self.hps[i][0], "teacher", None), "described_as", None)
+            outcome.shelf = None if shelf is None else lane(shelf, int(self.where[i]))
             if host is not None:
                 outcome.state = lane(host, int(self.where[i]))
 
@@ -242,5 +243,8 @@ class Chunk:
         return np.asarray(getattr(states.progress, name))[self.where]
 
 
-def _is_diary(x: Any) -> bool:
-    return isinstance(x, Diary)
+def _found(states: Tree, kind: type) -> Any:
+    """Return the part of the trained states that is of ``kind``, as host arrays; None if there is none."""
+    parts = jax.tree.leaves(states, is_leaf=lambda x: isinstance(x, kind))
+    part = next((x for x in parts if isinstance(x, kind)), None)
+    return None if part is None else jax.tree.map(np.asarray, part)

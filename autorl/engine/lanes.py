@@ -51,7 +51,8 @@ class Outcome:
 
     ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
     successes are reported; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`), in terms of
-    ``features`` (name, least and greatest value) where those are not the tasks'.
+    ``features`` (name, least and greatest value) where those are not the tasks', and ``shelf`` which levels its teacher holds, if it is
+    one that replays levels (`autorl.curricula.level_buffer.LevelBuffer`).
     """
 
     status: Status = Status.RUNNING
@@ -69,6 +70,7 @@ class Outcome:
     successes: tuple[float, ...] = ()
     diary: Diary | None = None
     features: tuple[tuple[str, float, float], ...] | None = None
+    shelf: Any = None
 
 
 @dataclass(frozen=True)

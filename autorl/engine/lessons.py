@@ -17,6 +17,7 @@ from autorl.engine.lanes import Outcome
 from autorl.environments.protocol import Environment, Task
 from autorl.environments.task_points import TaskPoints, grid_points, has_tasks, held_out_points, task_points, tasks_at
 from autorl.environments.tasks import make_task
+from autorl.inner.diary import SAMPLES
 from autorl.inner.evaluation import TaskSet
 from autorl.studies.specification import EnvironmentChoice
 from autorl.studies.trial import Json
@@ -71,17 +72,48 @@ def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Tas
 
 
 def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
-    """Return what the record keeps of one training: its held-out tasks, and its diary."""
+    """Return what the record keeps of one training: its held-out tasks, its diary, and levels where tasks are levels.
+
+    ``levels`` is ``{"played": one list for each interval, "scored": list, "replayed": list}`` of ``{"point": [D], ...}``: some of those
+    learned from, drawn at random; and of those that the teacher holds at the end those of the highest scores, and the most replayed.
+    """
     diary = outcome.diary
     named = {} if outcome.features is None else {"features": [list(one) for one in outcome.features]}
+    counts = () if diary is None else [name for name in diary._fields if name != "levels"]
     return {
         **named,
         "environment": environment,
         "seed": seed,
         "tasks": list(outcome.tasks),
         "successes": list(outcome.successes),
-        "diary": None if diary is None else {name: np.asarray(x).tolist() for name, x in diary._asdict().items()},
+        "diary": None if diary is None else {name: np.asarray(getattr(diary, name)).tolist() for name in counts},
+        "levels": _levels(outcome),
     }
+
+
+def _levels(outcome: Outcome) -> Json | None:
+    diary, shelf = outcome.diary, outcome.shelf
+    if diary is None or not diary.levels.points.shape[-1]:
+        return None
+    levels = diary.levels
+    played = [
+        [
+            {"point": _point(levels.points[k, s]), "return": float(levels.returns[k, s])}
+            for s in np.flatnonzero(levels.priority[k] > 0)
+        ]
+        for k in range(len(levels.points))
+    ]
+    found: Json = {"played": played, "scored": [], "replayed": []}
+    held = 0 if shelf is None else int(shelf.size)
+    for name, by in (("scored", "scores"), ("replayed", "visits")) if held else ():
+        best = np.argsort(-getattr(shelf, by)[:held], kind="stable")[:SAMPLES]
+        found[name] = [{"point": _point(shelf.levels[i]), by: float(getattr(shelf, by)[i])} for i in best]
+    return found
+
+
+def _point(values: Any) -> list[float]:
+    """Return a point with as many digits as tell levels apart: the record keeps many."""
+    return [round(float(x), 4) for x in values]
 
 
 def _entries(reference: str | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class PausedStore:
             if states and o.state is not None
             for key, leaf in flatten(o.state, f"job-{i}-").items()
         }
-        entries = [dataclasses.asdict(dataclasses.replace(o, state=None, diary=None)) for o in outcomes]
+        entries = [dataclasses.asdict(dataclasses.replace(o, state=None, diary=None, shelf=None)) for o in outcomes]
         meta = {"identity": identity(self._prefix, jobs), "outcomes": entries}
         checkpoint.save(self._folder, self._name(trial, seed, reached), arrays, meta)
 

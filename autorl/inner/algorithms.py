@@ -10,6 +10,7 @@ ALGORITHMS: Registry[Any] = Registry(
     "learner",
     {
         "ppo": "autorl.inner.ppo:PPO",
+        "paired_ppo": "autorl.inner.paired_ppo:PairedPPO",
         "dqn": "autorl.inner.dqn:DQN",
         "sac": "autorl.inner.sac:SAC",
         "tabular": "autorl.inner.tabular:TabularQ",

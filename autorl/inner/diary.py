@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 INTERVALS = 20
 """Equal parts of a training, K."""
 BINS = 16
 """Equal parts of each feature's range, N."""
+
+
+SAMPLES = 6
+"""Levels kept of each interval."""
+
+
+class Levels(NamedTuple):
+    """Levels of some of the episodes learned from that ended in each of K intervals, S of them drawn uniformly. Where D is 0, none is kept.
+
+    Attributes:
+        points: float32 [K, S, D].
+        returns: float32 [K, S].
+        successes: float32 [K, S].
+        priority: float32 [K, S]; random, the greatest of the interval's; 0 where there is no level.
+    """
+
+    points: Array
+    returns: Array
+    successes: Array
+    priority: Array
 
 
 class Diary(NamedTuple):
@@ -21,12 +42,14 @@ class Diary(NamedTuple):
         returns: float32 [K, F, N]; sums of undiscounted returns, of those that are finite.
         successes: float32 [K, F, N]; sums of successes.
         unlearned: int32 [K]; env steps that were not learned from.
+        levels: Some of the tasks themselves, where they are levels.
     """
 
     episodes: Array
     returns: Array
     successes: Array
     unlearned: Array
+    levels: Levels
 
 
 class Episodes(NamedTuple):
@@ -38,6 +61,7 @@ class Episodes(NamedTuple):
         successes: float32 [N].
         ended: bool [N]; whether the step ended an episode.
         train: bool [N]; whether the step is learned from.
+        points: float32 [N, D]; the tasks, needed where levels are kept.
     """
 
     features: Array
@@ -45,12 +69,14 @@ class Episodes(NamedTuple):
     successes: Array
     ended: Array
     train: Array
+    points: Array | None = None
 
 
-def empty_diary(features: int) -> Diary:
-    """Return the diary before the first episode."""
-    none = jnp.zeros((INTERVALS, features, BINS), jnp.float32)
-    return Diary(none.astype(jnp.int32), none, none, jnp.zeros(INTERVALS, jnp.int32))
+def empty_diary(features: int, dimensions: int = 0) -> Diary:
+    """Return the diary before the first episode; it keeps levels of ``dimensions`` numbers, or none if that is 0."""
+    none, sample = jnp.zeros((INTERVALS, features, BINS), jnp.float32), jnp.zeros((INTERVALS, SAMPLES), jnp.float32)
+    levels = Levels(jnp.zeros((*sample.shape, dimensions), jnp.float32), sample, sample, sample)
+    return Diary(none.astype(jnp.int32), none, none, jnp.zeros(INTERVALS, jnp.int32), levels)
 
 
 def written(diary: Diary, told: Episodes, part: Array) -> Diary:
@@ -68,6 +94,7 @@ def written(diary: Diary, told: Episodes, part: Array) -> Diary:
         returns=diary.returns.at[interval].add(by_bin(jnp.where(finite, told.returns, 0.0))),
         successes=diary.successes.at[interval].add(by_bin(jnp.where(told.ended, told.successes, 0.0))),
         unlearned=looked_at(diary, told.train, part).unlearned,
+        levels=_sampled(diary.levels, told, finite & told.train, interval, part),
     )
 
 
@@ -78,3 +105,22 @@ def looked_at(diary: Diary, train: Array, part: Array) -> Diary:
 
 def _interval(part: Array) -> Array:
     return jnp.clip((part * INTERVALS).astype(jnp.int32), 0, INTERVALS - 1)
+
+
+def _sampled(levels: Levels, told: Episodes, learned: Array, interval: Array, part: Array) -> Levels:
+    """Return the levels with those of the ``learned`` [N] episodes that drew one of the greatest priorities of the interval.
+
+    A sample of the greatest of independent priorities is uniform over all that drew one (reservoir sampling).
+    """
+    if levels.points.shape[-1] == 0:
+        return levels
+    assert told.points is not None
+    key = jax.random.fold_in(jax.random.key(0), lax.bitcast_convert_type(part.astype(jnp.float32), jnp.int32))
+    # above 0, which says that there is none
+    drawn = jnp.where(learned, jax.random.uniform(key, learned.shape, minval=1e-6), 0.0)
+    count = min(SAMPLES, len(drawn))
+    greatest, rows = lax.top_k(drawn, count)
+    fresh = Levels(told.points[rows], told.returns[rows], told.successes[rows], greatest)
+    both = jax.tree.map(lambda old, new: jnp.concatenate([old[interval], new]), levels, fresh)
+    _, kept = lax.top_k(both.priority, SAMPLES)
+    return jax.tree.map(lambda old, all_of: old.at[interval].set(all_of[kept]), levels, both)

@@ -43,7 +43,7 @@ from autorl.inner.protocol import (
 from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return, collect, start_actors
 from autorl.inner.shuffle import permutation
-from autorl.inner.teaching import Course, told
+from autorl.inner.teaching import Course, Slots, told
 from autorl.inner.threefry import unrolled
 from autorl.objectives.protocol import Objective
 
@@ -114,7 +114,7 @@ class PPOState(NamedTuple):
     actors: Actors
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
     """One rollout, flat: observation [N, D], action [N, A], samples [N]."""
 
     observation: Array
@@ -237,7 +237,7 @@ class PPO:
         fraction = 1.0 - before.env_steps.astype(jnp.float32) / horizon.astype(jnp.float32)
         rate = hp.learning_rate * jnp.where(hp.anneal_learning_rate, jnp.maximum(fraction, 0.0), 1.0)
         done = part_done(before.env_steps, horizon)
-        adam, sums = self._update(state.adam, batch, hp, rate, update_key, done)
+        adam, sums = self.fit(state.adam, batch, hp, rate, update_key, done)
 
         updates = adam.updates - state.adam.updates
         # under a teacher there may be nothing to learn from
@@ -258,7 +258,21 @@ class PPO:
 
     def _rollout(
         self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, horizon: Array
-    ) -> tuple[Actors, Trajectory, _Batch]:
+    ) -> tuple[Actors, Trajectory, Batch]:
+        actors, seen, batch = self.play(state, hp, task, key, hp.teacher)
+        if hp.teacher is None:
+            return actors, seen, batch
+        assert actors.lessons is not None
+        assert seen.played is not None
+        done, part = seen.terminated | seen.truncated, part_done(state.progress.env_steps, horizon)
+        values, advantage = (x.reshape(done.shape) for x in (batch.samples.value, batch.samples.advantage))
+        lessons = told(hp.teacher, actors.lessons, seen.played, done, seen.episode_return, values, advantage, part)
+        return actors._replace(lessons=lessons), seen, batch
+
+    def play(
+        self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, course: Course | Slots | None
+    ) -> tuple[Actors, Trajectory, Batch]:
+        """Return the environments after a rollout, what happened, and what is to be learned from it."""
         network, policy = self.network(hp), self.policy
         tree = self.layout(hp).unpack(state.adam.parameters)
         log_std = tree.get("log_std", jnp.zeros(0))
@@ -276,7 +290,7 @@ class PPO:
         noise_key, dynamics_key = jax.random.split(key)
         noise = policy.noise(noise_key, (hp.n_steps, hp.n_envs))
         actors, seen = collect(
-            self.environment, task, state.actors, dynamics_key, noise, act, policy.to_environment, hp.teacher
+            self.environment, task, state.actors, dynamics_key, noise, act, policy.to_environment, course
         )
         # the critic is not needed while acting: one pass over the whole rollout is much cheaper than one each step
         last = flatten_observations(actors.observation, self.environment.observation_shape)
@@ -294,19 +308,11 @@ class PPO:
             target=advantage + values[:-1],
             weight=None if seen.played is None else seen.played.train.astype(jnp.float32),
         )
-        if hp.teacher is not None:
-            assert actors.lessons is not None
-            assert seen.played is not None
-            part = part_done(state.progress.env_steps, horizon)
-            lessons = told(
-                hp.teacher, actors.lessons, seen.played, done, seen.episode_return, values[:-1], advantage, part
-            )
-            actors = actors._replace(lessons=lessons)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (normalise(seen.observation), seen.action, samples))
-        return actors, seen, _Batch(*flat)
+        return actors, seen, Batch(*flat)
 
-    def _update(
-        self, adam: Adam, batch: _Batch, hp: PPOHyperparameters, learning_rate: Array, key: Array, done: Array
+    def fit(
+        self, adam: Adam, batch: Batch, hp: PPOHyperparameters, learning_rate: Array, key: Array, done: Array
     ) -> tuple[Adam, Array]:
         """Return the optimiser after all epochs, and the sums of the metrics over the updates.
 

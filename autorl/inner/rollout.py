@@ -12,7 +12,7 @@ from jax import Array, lax
 from autorl.environments.autoreset import batched_reset, batched_step_or_reset
 from autorl.environments.protocol import Environment, State, Step, Task
 from autorl.inner.networks import flatten_observations
-from autorl.inner.teaching import Course, Lessons, Played, start_lessons, taught_step
+from autorl.inner.teaching import Course, Lessons, Played, Slots, slotted_step, start_lessons, taught_step
 
 RETURN_DECAY = 0.95
 """Weight of the past, for each episode, in the average of training returns."""
@@ -77,7 +77,7 @@ def collect(
     noise: Array,
     act: Callable[[Array, Array], tuple[Array, Array]],
     to_environment: Callable[[Array], Array],
-    course: Course | None = None,
+    course: Course | Slots | None = None,
 ) -> tuple[Actors, Trajectory]:
     """Act for T steps.
 
@@ -89,7 +89,7 @@ def collect(
         noise: [T, B, ...]; all that the policy draws.
         act: (flat observations [B, D], noise [B, ...]) -> (stored actions [B, A], network outputs [B, O]).
         to_environment: Stored actions [B, A] -> the environment's.
-        course: The teacher, if there is one.
+        course: The teacher, if there is one, or the tasks that it has set for the whole rollout.
     """
     steps, count = noise.shape[:2]
     shape = environment.observation_shape
@@ -121,11 +121,13 @@ def collect(
 
 
 def stepped(
-    environment: Environment, keys: Array, now: Actors, actions: Array, task: Task, course: Course | None
+    environment: Environment, keys: Array, now: Actors, actions: Array, task: Task, course: Course | Slots | None
 ) -> tuple[Step, Array, State, Lessons | None, Played | None]:
     """Advance the environments, in ``task`` or in those that a ``course`` sets; see `taught_step`."""
     if course is None:
         return (*batched_step_or_reset(environment, keys, now.state, actions, task), None, None)
+    if isinstance(course, Slots):
+        return slotted_step(course, environment, keys, now.state, actions)
     assert now.lessons is not None
     return taught_step(course, environment, keys, now.state, actions, task, now.lessons)
 

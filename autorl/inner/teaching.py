@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from autorl.environments.autoreset import batched_reset, reset_where
+from autorl.environments.autoreset import batched_reset, batched_step_or_reset, reset_where
 from autorl.environments.protocol import Environment, Reached, State, Step, Task
 from autorl.inner.branching import update_if
 from autorl.inner.diary import Diary, Episodes, empty_diary, looked_at, written
@@ -47,7 +47,8 @@ class Course(Protocol):
     def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
         """Return the state after n episodes; those with a return that is not finite say nothing.
 
-        ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses.
+        ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses, and antagonist_returns
+        where there is a second agent.
         """
 
     def task(self, default: Task, point: Array) -> Task:
@@ -115,6 +116,20 @@ class Played(NamedTuple):
     reached: Reached | None = None
 
 
+class Slots(NamedTuple):
+    """Tasks of B environments for a whole rollout: where an episode ends, the same task starts again.
+
+    Attributes:
+        tasks: Stacked, each leaf [B, ...].
+        points: float32 [B, D]; where they lie.
+        train: bool [B]; whether to learn from them.
+    """
+
+    tasks: Task
+    points: Array
+    train: Array
+
+
 def start_lessons(
     course: Course, environment: Environment, task: Task, key: Array, count: int
 ) -> tuple[Lessons, Array, State]:
@@ -136,7 +151,7 @@ def start_lessons(
     observation, state = batched_reset(environment, jax.random.split(reset_key, count), tasks, task_axis=0)
     if isinstance(course, StartCourse):
         observation, state = course.start(teacher, desk.points, tasks, Reached(observation, state))
-    return Lessons(teacher, desk, empty_diary(course.features)), observation, state
+    return Lessons(teacher, desk, empty_diary(course.features, levels_kept(course))), observation, state
 
 
 def taught_step(
@@ -178,6 +193,21 @@ def _started(course: StartCourse, teacher: Any, points: Array, task: Task, done:
         return jax.tree.map(lambda a, b: jax.vmap(jnp.where)(done, a, b), new, reset)
 
     return lax.cond(jnp.any(done), start, lambda: reset)
+
+
+def levels_kept(course: Course) -> int:
+    """Return the numbers of a level, of which the diary keeps some; 0 where tasks are no levels, or the course does not say so."""
+    return course.dimensions if getattr(course, "of_levels", False) else 0
+
+
+def slotted_step(
+    slots: Slots, environment: Environment, keys: Array, states: State, actions: Array
+) -> tuple[Step, Array, State, None, Played]:
+    """Advance B environments, each in its own task; the success played is that of this step alone. See `taught_step`."""
+    step, observations, after = batched_step_or_reset(environment, keys, states, actions, slots.tasks, task_axis=0)
+    reported = step.info.get("success")
+    success = jnp.zeros_like(step.reward) if reported is None else reported.astype(jnp.float32)
+    return step, observations, after, None, Played(slots.points, slots.train, success)
 
 
 def _tasks(course: Course, default: Task, points: Array) -> Task:
@@ -238,7 +268,7 @@ def told(
     teacher = _heard(course, teacher, tasks.points, episodes, ended, len(desk.next_points))
     # what is left of the proposal was made before the teacher heard this
     desk = desk._replace(used=jnp.where(news, len(desk.next_points), desk.used))
-    told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train)
+    told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train, tasks.points)
     return Lessons(teacher, desk, written(lessons.diary, told_of, part))
 
 
@@ -262,7 +292,9 @@ def told_at_once(
 
     def hear(before: tuple[Any, Diary]) -> tuple[Any, Diary]:
         teacher = _heard(course, before[0], played.points, episodes, done, size)
-        told_of = Episodes(course.described(played.points), returns, played.success, done, jnp.ones_like(done))
+        told_of = Episodes(
+            course.described(played.points), returns, played.success, done, jnp.ones_like(done), played.points
+        )
         return teacher, written(before[1], told_of, part)
 
     teacher, news = _watched(course, lessons.teacher, played, returns, desk.steps + 1, done)

@@ -171,8 +171,9 @@ def _lessons(
             course.teacher.needs(course.parameters) - tells - {"control_returns"}
         )  # those the course knows
         if missing:
-            message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it. "
-            message += f"With their own parameters, these fit: {', '.join(_fitting(environment, points, tells))}"
+            message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it"
+            message += "; paired_ppo, two agents in lockstep, can" if missing == ["antagonist_returns"] else ""
+            message += f". With their own parameters, these fit: {', '.join(_fitting(environment, points, tells))}"
             return [Finding(path, message, shown)]
     return _strangers(s, space)
 

@@ -34,6 +34,14 @@ def test_success_is_what_was_reported_or_the_score_and_a_failed_training_has_non
     assert held_out_summary({"method": [lesson(ten)]}, {"environment": "e"})["method"]["success"] is None
 
 
+def test_steps_that_served_the_teacher_alone_are_beside_what_came_of_them():
+    looked = [lesson([1.0], diary={"unlearned": [50 * i, 10]}) for i in (1, 2)]
+    found = held_out_summary({"method": looked, "default": [lesson([1.0])]}, {"environment": "e"})
+    assert (found["method"]["teacher_env_steps"], found["default"]["teacher_env_steps"]) == (85.0, None)
+    table = held_out_table({"held_out": found, "method": None})
+    assert [row[-1] for row in table.rows] == ["85", "-"]
+
+
 def test_a_curriculum_is_read_from_diaries():
     episodes = np.zeros((20, 1, 16), int)
     episodes[0, 0, 0], episodes[10, 0, 15] = 3, 1

@@ -115,3 +115,29 @@ def test_the_report_of_a_loss_search_shows_hall_and_lineage() -> None:
     assert "How the winner came about" in text
     assert "loss-graph" in drawn
     assert "<script" not in text
+
+
+def test_level_scores_have_a_hall_of_fame_too() -> None:
+    space = load_space("curriculum_score_graph")
+    difference = [{"op": "sub", "in": ["max_return", "value"]}]
+    nodes = {
+        0: [{"op": "scale", "in": ["return"], "c": 1.0}],
+        1: difference,
+        2: [*difference, {"op": "exp", "in": [0]}],  # the same order of levels
+    }
+    trials = [
+        replace(
+            trial(i, ABSOLUTE, score, origin="mutate", ancestor=i - 1 if i else None),
+            candidate={"graph": {"language": "autorl", "family": "level", "nodes": nodes[i]}},
+        )
+        for i, score in ((0, 0.2), (1, 0.9), (2, 0.7))
+    ]
+    assert searches_graphs(space)
+    best, _ = found = hall_of_fame(trials, space)
+    assert (best.trials, best.score, best.size) == ((1, 2), pytest.approx(0.8), 1)
+    table = fame_table(found)
+    assert (table.title, table.columns[-1].name) == ("Best different level scores", "level score")
+    assert table.rows[0][-1] == "max_return - value"
+    made, picture = parts(trials, space, 1)
+    assert "score = max_return - value" in "".join(made)
+    assert picture is not None

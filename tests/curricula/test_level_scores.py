@@ -143,3 +143,20 @@ def test_what_is_no_score_is_refused(value, message):
 
 def test_graphs_of_scores_are_plain_data():
     assert all(graph_to_json(graph) == score_graph(name) for name, graph in SCORE_GRAPHS.items())
+
+
+@pytest.mark.slow
+def test_members_with_scores_of_their_own_do_side_by_side_what_they_do_alone():
+    scores = ("return", "value")
+    members = [PLR.parameters({"capacity": 8, "score": reads(name)}) for name in scores]
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    start = PLR.init(jax.random.key(0), members[0])
+    tasks, numbers = jnp.linspace(0.1, 0.9, 4)[:, None], jnp.arange(4.0)
+    feedback = Feedback(numbers, numbers, 3.0 - numbers, None, numbers, numbers)
+    found = jax.jit(jax.vmap(PLR.update, (0, None, None, None)))(together, start, tasks, feedback)
+    for i, own in enumerate(members):
+        alone = jax.jit(PLR.update)(own, start, tasks, feedback)
+        for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(found), strict=True):
+            np.testing.assert_array_equal(a, b[i])
+    # places are filled by the best first
+    np.testing.assert_allclose(found.buffer.levels[:, :4, 0], [tasks[::-1, 0], tasks[:, 0]], rtol=1e-5)

@@ -259,5 +259,5 @@ def test_wrong_objectives_are_refused(learner, value, kind, message):
 
 def test_learners_by_family():
     assert set(learners_of("value")) >= {"dqn"}
-    assert list(learners_of("policy_gradient")) == ["ppo"]
+    assert set(learners_of("policy_gradient")) == {"ppo", "paired_ppo"}
     assert set(ALGORITHMS) >= {*learners_of("value"), *learners_of("policy_gradient")}

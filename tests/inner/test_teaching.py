@@ -12,7 +12,7 @@ from autorl.curricula.course import make_course
 from autorl.environments.protocol import Discrete, Step
 from autorl.environments.task_box import TaskBox, TaskDimension
 from autorl.environments.task_points import task_points
-from autorl.inner.diary import BINS, INTERVALS
+from autorl.inner.diary import BINS, INTERVALS, SAMPLES, Episodes, empty_diary, written
 from autorl.inner.evaluation import TaskSet, evaluate_policy
 from autorl.inner.normalisation import initial_moments, merge
 from autorl.inner.ppo import PPO
@@ -180,6 +180,42 @@ def test_the_diary_counts_episodes_by_interval_and_feature():
     assert (by_wage[0], by_wage[1], by_wage[3], by_wage.sum(), int(diary.episodes.sum())) == (1, 1, 1, 3, 6)
     np.testing.assert_allclose(diary.returns[interval, 0, [0, 1, 3]], [2, 30, 20], rtol=1e-5)
     assert int(diary.unlearned[interval]) == 4, "the steps of the second environment"
+
+
+def test_levels_in_the_diary_are_a_uniform_sample_of_those_learned_from():
+    rng = np.random.default_rng(0)
+    seen = np.zeros(40)
+
+    @jax.jit
+    def three_rollouts(parts, ended, train):
+        diary = empty_diary(1, 2)
+        for part in parts:
+            numbers = jnp.arange(40.0)
+            points = jnp.stack([numbers, -numbers], axis=1)
+            told_of = Episodes(jnp.zeros((40, 1)), numbers / 10, numbers / 40, ended, train, points)
+            diary = written(diary, told_of, part)
+        return diary.levels
+
+    for _ in range(200):
+        ended, train = rng.random(40) < 0.8, np.arange(40) % 4 > 0
+        levels = three_rollouts(jnp.asarray(0.31 + 0.001 * rng.random(3), jnp.float32), ended, train)
+        points, row = np.asarray(levels.points), int(0.31 * INTERVALS)
+        assert (np.asarray(levels.priority) > 0).sum(axis=1).tolist() == [
+            SAMPLES * (k == row) for k in range(INTERVALS)
+        ]
+        numbers = points[row, :, 0].astype(int)
+        assert (ended & train)[numbers].all()
+        np.testing.assert_allclose(np.asarray(levels.returns)[row], numbers / 10, rtol=1e-6)
+        np.testing.assert_array_equal(points[row, :, 1], -numbers)
+        seen += np.bincount(numbers, minlength=40)
+    assert seen[::4].sum() == 0, "those that were only looked at"
+    learned = seen[np.arange(40) % 4 > 0]
+    assert 0.4 < learned.min() / learned.mean() < learned.max() / learned.mean() < 1.7
+
+
+def test_tasks_that_are_no_levels_are_not_kept():
+    course = recorder((1.0, 2), (10.0, 3), (20.0, 1))
+    assert begun(course)[0].diary.levels.points.shape == (INTERVALS, SAMPLES, 0)
 
 
 def test_an_evaluation_plays_each_held_out_task_in_turn():

@@ -9,7 +9,7 @@ from autorl.objectives.graphs.level_scores import SCORE_GRAPHS
 from autorl.spaces import load_space
 from autorl.spaces.plain_values import plain_values
 from autorl.spaces.screening import simplest
-from autorl.studies.specification import from_mapping
+from autorl.studies.specification import from_mapping, load
 
 SPACE = load_space("curriculum_score_graph")
 
@@ -99,6 +99,7 @@ REGRET = {"scores": {"registers": ["return", "antagonist_return"], "nodes": 3}}
             "score",
         ),
         ({"search": {"space": REGRET, "method": "evolution"}}, "needs antagonist_returns, which ppo cannot tell it"),
+        ({"teacher": "paired", "search": None}, "ppo cannot tell it; paired_ppo, two agents in lockstep, can"),
         ({"search": {"space": "curriculum_score_graph", "method": "tpe"}}, "graph"),
         ({"search": {"space": {"scores": {"start": ["max_mcc"]}}}}, "Did you mean 'max_mc'"),
         ({"search": {"space": {"scores": {"family": "value"}}}}, "scores are of the family 'level'"),
@@ -111,5 +112,10 @@ def test_studies_that_cannot_search_it_are_refused(changes, message):
     assert message in str(caught.value)
 
 
-def test_a_study_may_search_it():
-    assert from_mapping(STUDY).search.space == "curriculum_score_graph"
+def test_studies_may_search_it():
+    regret = {**STUDY, "learner": "paired_ppo", "search": {"space": REGRET, "method": "evolution"}}
+    assert from_mapping(regret).learner.algorithm == "paired_ppo"
+    shipped = load("search_over_scores")
+    assert [choice.tasks.seed for choice in shipped.environments] == [0, 1], (
+        "tested in other mazes than those searched in"
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
 from autorl.environments.maze.edits import edit_level
-from autorl.environments.maze.level import random_level
+from autorl.environments.maze.level import random_level, text_of
 from autorl.environments.maze.paths import solvable_level
 from autorl.environments.protocol import Task
 
@@ -67,6 +68,10 @@ class MazePoints:
         distance = jnp.sum(jnp.abs(level["start"] - level["goal"]))
         ends = jnp.array([one[2] for one in self.features], jnp.float32)
         return jnp.stack([jnp.sum(level["walls"]), distance]).astype(jnp.float32) / ends
+
+    def text(self, point: Any) -> str:
+        """Return the level at ``point`` as people draw it (`autorl.environments.maze.level.text_of`)."""
+        return text_of(self.task(None, jnp.asarray(point, jnp.float32)))
 
     def sample(self, key: Array) -> Array:
         """Return a random level, solvable or not, as in the generators of the literature."""
