@@ -5,6 +5,7 @@
     python benchmarks/landscapes.py --data FOLDER --method random --policy race --trainings 32 --repeats 40
     python benchmarks/landscapes.py --data FOLDER --method auto --trainings 32 --repeats 40
     python benchmarks/landscapes.py --data FOLDER --method auto --trainings 32 --repeats 40 --no-prior
+    python benchmarks/landscapes.py --data FOLDER --method auto --settings '{"prior_fraction": 0.5}' --judge tuning
     python benchmarks/landscapes.py --data FOLDER --fit-prior search_spaces/priors
 
 FOLDER holds one TASK.csv.gz a task (Becktepe et al., 2024): configurations of a Sobol sequence, ten seeds, ten checkpoints of
@@ -21,7 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,26 @@ def interval(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def searched_by_auto(
-    landscape: Landscape, seed: int, trainings: int, policy: str | None, prior: Prior | None
+    landscape: Landscape,
+    seed: int,
+    trainings: int,
+    policy: str | None,
+    prior: Prior | None,
+    given: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Search with the method and the budget policy that ``auto`` stands for on a landscape. It has no default to begin with."""
-    given = None if policy is None else make_policy(policy, Budget(trainings, landscape.checkpoints), 1)
-    chosen = choose(landscape.space, trainings, landscape.checkpoints, policy=given)
+    own = dict(given or {})
+    made = None if policy is None else make_policy(policy, Budget(trainings, landscape.checkpoints), 1)
+    chosen = choose(landscape.space, trainings, landscape.checkpoints, policy=made, given=own)
     if chosen.policy is None:
         raise UsageError(f"--method auto: {chosen.why}")
     settings = {**chosen.policy_settings}
     if chosen.policy == "race" and len(landscape.tuning) < SEEDS:
         settings["seeds"] = len(landscape.tuning)
-    return search_under(landscape, chosen.method, chosen.policy, trainings, seed, settings, chosen.settings, prior)
+    if chosen.method == "random":
+        own.pop("n_startup_trials", None)  # nothing is proposed by a model
+    proposing = {**chosen.settings, **own}
+    return search_under(landscape, chosen.method, chosen.policy, trainings, seed, settings, proposing, prior)
 
 
 def measure(
@@ -131,6 +141,8 @@ def checked(arguments: argparse.Namespace) -> argparse.Namespace:
         )
     if not arguments.method and not arguments.fit_prior:
         raise UsageError("--method: expected auto or a search method.")
+    if arguments.settings and (arguments.method != "auto" or not isinstance(arguments.settings, dict)):
+        raise UsageError(f"--settings {arguments.settings}: expected a JSON object, beside --method auto.")
     if (arguments.policy or arguments.method == "auto") and arguments.seeds > 1:
         raise UsageError(f"--seeds {arguments.seeds}: a policy decides on seeds itself. Remedy: leave out --seeds.")
     if arguments.method == NGOPT and (arguments.policy or arguments.seeds > 1):
@@ -159,7 +171,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     def searched(landscape: Landscape, seed: int) -> Outcome:
         if method == "auto":
-            return searched_by_auto(landscape, seed, trainings, arguments.policy, priors[landscape.name])
+            return searched_by_auto(
+                landscape, seed, trainings, arguments.policy, priors[landscape.name], arguments.settings
+            )
         if method == NGOPT:
             return search_ngopt(landscape, trainings, seed)
         if arguments.policy:
@@ -167,6 +181,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         return search(landscape, method, trainings, seeds, seed)
 
     what = {"method": method, "policy": arguments.policy, "prior": known, "trainings": trainings, "seeds": seeds}
+    if arguments.settings:
+        what["method"] = f"{method} {json.dumps(arguments.settings, sort_keys=True)}"
     first, tuning = arguments.first_repeat, arguments.judge == "tuning"
     what |= {"judge": arguments.judge}
     kept = Rows.of(arguments.record, what)
@@ -196,6 +212,9 @@ def main() -> None:
     parser.add_argument("--no-prior", action="store_true", help="auto: draw by no prior")
     parser.add_argument(
         "--unseen", action="store_true", help="auto: a prior that saw none of the configurations it judges"
+    )
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, help="auto: settings of the method it chooses, as a JSON object"
     )
     parser.add_argument(
         "--judge", choices=("test", "tuning"), default="test", help="seeds that judge: tuning, to choose settings"
@@ -231,7 +250,7 @@ def main() -> None:
     for task, values in found["tasks"].items():
         print("  " + text(task, values))
     how = f"policy {found['policy']}" if found["policy"] else f"{found['seeds']} seeds a configuration"
-    if found["method"] == "auto" and not found["policy"]:
+    if arguments.method == "auto" and not found["policy"]:
         how = f"its own policy, prior: {found['prior']}"
     print(text(f"{found['method']}, {how}", found))
     print(text(f"random, {BASELINE_SEEDS} seeds a configuration", found["baseline"]))

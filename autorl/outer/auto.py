@@ -1,4 +1,22 @@
-"""What ``auto`` stands for: the search method and the budget policy that fit a space and a budget, with the reasons."""
+"""What ``auto`` stands for: the search method and the budget policy that fit a space and a budget, with the reasons.
+
+Trainings are cut because on ARLBench's landscapes (Becktepe et al., 2024) random proposals under ``race`` score 0.777 at 32 trainings,
+random search with three seeds 0.612 (``benchmarks/landscapes.py --method random --policy race``).
+
+A run is scored by the mean of the later half of its checkpoints. That was chosen in a prototype on the tuning seeds alone (a search on
+four, scored on the fifth; 200 repeats of 18 tasks): 5 of 10 checkpoints over 3 of 10 gave 0.004 +- 0.004 at 32 and 0.011 +- 0.004 at
+96 trainings. Some thirty variants of the cuts, their shares and the work of the race were tried there too; none beat the policy's
+defaults by two standard errors at both budgets, so they stay.
+
+So measured on the test seeds (``--method auto``, 40 repeats, 95 % intervals): 0.759 [0.741, 0.777] at 32 and 0.843 [0.831, 0.855] at 96
+trainings without a prior, 0.788 [0.771, 0.804] and 0.846 [0.838, 0.855] with one learned from the other tasks; random search with
+three seeds 0.589 and 0.721.
+
+A model that is told of trials at the first cut, a fifth of the steps, has shown no gain over drawn candidates on those landscapes:
+so the first `DRAWN` trials are drawn, by the prior where there is one, and a model proposes the ones beyond. Where there are none
+beyond, the method is what is done: random search. (``n_startup_trials`` in ``given`` brings the model in earlier, with
+``drawn_fraction`` and ``prior_fraction`` beside it; ``benchmarks/learners.py`` compares such variants of ``auto``.)
+"""
 
 from __future__ import annotations
 
@@ -52,23 +70,6 @@ def choose(
 ) -> Choice:
     """Return the method and the policy for a search.
 
-    Trainings are cut because on ARLBench's landscapes (Becktepe et al., 2024) random proposals under ``race`` score 0.777 at 32 trainings,
-    random search with three seeds 0.612 (``benchmarks/landscapes.py --method random --policy race``).
-
-    A run is scored by the mean of the later half of its checkpoints. That was chosen in a prototype on the tuning seeds alone (a search on
-    four, scored on the fifth; 200 repeats of 18 tasks): 5 of 10 checkpoints over 3 of 10 gave 0.004 +- 0.004 at 32 and 0.011 +- 0.004 at
-    96 trainings. Some thirty variants of the cuts, their shares and the work of the race were tried there too; none beat the policy's
-    defaults by two standard errors at both budgets, so they stay.
-
-    So measured on the test seeds (``--method auto``, 40 repeats, 95 % intervals): 0.759 [0.741, 0.777] at 32 and 0.843 [0.831, 0.855] at 96
-    trainings without a prior, 0.788 [0.771, 0.804] and 0.846 [0.838, 0.855] with one learned from the other tasks; random search with
-    three seeds 0.589 and 0.721.
-
-    A model that is told of trials at the first cut, a fifth of the steps, has shown no gain over drawn candidates on those landscapes:
-    so the first `DRAWN` trials are drawn, by the prior where there is one, and a model proposes the ones beyond. Where there are none
-    beyond, the method is what is done: random search. (``n_startup_trials`` in ``given`` brings the model in earlier, with
-    ``drawn_fraction`` and ``prior_fraction`` beside it; ``benchmarks/learners.py`` compares such variants of ``auto``.)
-
     Args:
         space: What may be proposed.
         trainings: Whole trainings granted.
@@ -85,10 +86,8 @@ def choose(
         policy = make_policy(name, Budget(trainings, checkpoints), 1, tuned)
     trials = trainings if policy is None else most_trials(policy, trainings, checkpoints)
     method = resolve_auto(space, Budget(trials, checkpoints))
-    drawn, given = policy is not None and policy.comparable_at is not None, dict(given or {})
-    drawn = drawn and "n_startup_trials" in method_settings(method)
-    first = given.get("n_startup_trials", DRAWN)
-    only = drawn and trials <= first and given.keys() <= {*method_settings("random"), "n_startup_trials"}
+    drawn = _draws_first(method, policy)
+    only = drawn and _all_drawn(trials, given or {})
     why = f"{method}: {_because(method, space, trials)}"
     if only:
         method = "random"
@@ -98,16 +97,27 @@ def choose(
     starts = issubclass(METHODS.load(method), FullTrainings)
     sentences = [f"auto chose {why}."]
     if drawn and not only:
-        sentences.append(
-            f"At most {trials} trials start; the first {first} of them are drawn, not proposed by its model, which would know cut "
-            "trainings alone."
-        )
+        first = (given or {}).get("n_startup_trials", DRAWN)
+        beyond = "are drawn, not proposed by its model, which would know cut trainings alone"
+        sentences.append(f"At most {trials} trials start; the first {first} of them {beyond}.")
     sentences.append(f"Trainings are whole: {reason}." if policy is None else _describe(policy, checkpoints))
     if starts:
         sentences.append("It begins with the learner's default configuration.")
     settings: dict[str, Any] = {"batch": BATCH} if starts and policy is not None else {}
     settings |= {"n_startup_trials": DRAWN} if drawn and not only else {}
     return Choice(method, settings, None if policy is None else policy.name, tuned, starts, " ".join(sentences))
+
+
+def _draws_first(method: str, policy: BudgetPolicy | None) -> bool:
+    """Return whether the first trials of a method with a model are drawn: where it would be told of cut trainings."""
+    cut = policy is not None and policy.comparable_at is not None
+    return cut and "n_startup_trials" in method_settings(method)
+
+
+def _all_drawn(trials: int, given: Mapping[str, Any]) -> bool:
+    """Return whether no model would propose any of ``trials``: then it is random search, unless ``given`` has settings of the model."""
+    own = given.keys() - {*method_settings("random"), "n_startup_trials"}
+    return not own and trials <= int(given.get("n_startup_trials", DRAWN))
 
 
 def _never_cut(space: Space, trainings: int, checkpoints: int) -> str:

@@ -121,6 +121,35 @@ def test_the_command_measures_auto_and_records_it(
     assert len(record.read_text().splitlines()) == 2 * 3 + 2  # and the baseline once
 
 
+def test_autos_settings_are_measured_apart(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "rows.jsonl"
+    arguments = ["landscapes.py", "--data", str(folder), "--method", "auto", "--trainings", "12", "--repeats", "2"]
+    arguments += ["--tasks", "a_dqn", "--json", "--record", str(record)]
+    for given in ("{}", '{"prior_fraction": 0}', '{"n_startup_trials": 5, "drawn_fraction": 0.5}'):
+        monkeypatch.setattr(sys, "argv", [*arguments, "--settings", given])
+        command.main()
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["method"] == (
+            "auto" if given == "{}" else f"auto {json.dumps(json.loads(given), sort_keys=True)}"
+        )
+    assert len(record.read_text().splitlines()) == 2 * 3 + 2
+    monkeypatch.setattr(sys, "argv", [*arguments[:4], "tpe", "--settings", given])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "beside --method auto" in capsys.readouterr().err
+
+
+def test_no_share_of_the_prior_is_no_prior(tasks: list[Landscape]) -> None:
+    taught = learned_elsewhere(tasks, tasks[0].name)
+    none, without = (
+        command.searched_by_auto(tasks[0], 3, 16, None, prior, given)
+        for prior, given in ((None, {}), (taught, {"prior_fraction": 0.0}))
+    )
+    assert none == without
+
+
 def test_ngopt_says_what_it_needs(tasks: list[Landscape], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nevergrad", None)
     with pytest.raises(MissingDependencyError, match=r"'\.\[benchmarks\]'"):
