@@ -292,13 +292,13 @@ def told_at_once(
 
     def hear(before: tuple[Any, Diary]) -> tuple[Any, Diary]:
         teacher = _heard(course, before[0], played.points, episodes, done, size)
-        told_of = Episodes(
-            course.described(played.points), returns, played.success, done, jnp.ones_like(done), played.points
-        )
+        described = course.described(played.points)
+        told_of = Episodes(described, returns, played.success, done, played.train, played.points)
         return teacher, written(before[1], told_of, part)
 
     teacher, news = _watched(course, lessons.teacher, played, returns, desk.steps + 1, done)
-    diary = looked_at(lessons.diary, played.train, part)
+    # where an episode ended, `written` counts the steps that are not learned from
+    diary = looked_at(lessons.diary, played.train | jnp.any(done), part)
     teacher, diary = update_if(jnp.any(done), hear, (teacher, diary))
     desk = desk._replace(value=first, steps=jnp.where(done, 0, desk.steps + 1), used=jnp.where(news, size, desk.used))
     return Lessons(teacher, desk, diary)
