@@ -98,8 +98,8 @@ def warm_started(specification: Specification, root: Path | str) -> tuple[Specif
     search = specification.search
     if search is None or search.warm_start is None:
         return specification, []
-    refuse_populations(specification)
     if is_file(search.warm_start.study) or search.warm_start.retrain is not None:
+        refuse_populations(specification)
         return from_configurations(specification, _source(search.warm_start.study, specification, root))
     if search.warm_start.same_metric:
         raise UsageError(
@@ -124,6 +124,7 @@ def _gone_on(specification: Specification, start: WarmStart, earlier: Earlier) -
     _refuse_differences(specification, earlier)
     _refuse_methods(specification, earlier)
     translation = Translation.between(earlier.specification, specification)
+    refuse_populations(specification, own=translation.same_space and _same_method(specification, earlier))
     found, left_out = translated(earlier.name, earlier.told("method"), translation)
     own = numbered(found, cut=policy_of(specification) is not None)
     refuse_budget(specification, earlier.name, own)
@@ -158,6 +159,11 @@ def _refuse_differences(new: Specification, earlier: Earlier) -> None:
             f"them equal; or train its best configurations again, search.warm_start.retrain=5; or learn a prior from it: "
             f"autorl prior fit {earlier.name} -o FILE.yaml, then search.prior=FILE.yaml"
         )
+
+
+def _same_method(new: Specification, earlier: Earlier) -> bool:
+    ours, theirs = new.search, earlier.specification.search
+    return ours is not None and theirs is not None and (ours.method, ours.settings) == (theirs.method, theirs.settings)
 
 
 def _refuse_searchless(earlier: Earlier) -> None:
