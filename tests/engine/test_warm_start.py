@@ -92,6 +92,20 @@ def test_trials_outside_a_changed_space_are_left_out_and_named(tmp_path, twelve)
     assert f"{len(outside)} trials of it are no candidates here" in " ".join(study.result["warm_start"]["sentences"])
 
 
+def test_draws_go_on_afresh_where_space_or_numbers_are_others(tmp_path):
+    told(tmp_path, "first", 12, "random")
+    narrow = {"dimensions": {"x": {**X, "low": 0}, "n": N}}
+    second = told(tmp_path, "second", 24, "random", space=narrow, warm_start="first")
+    third = told(tmp_path, "third", 40, "random", space=narrow, warm_start="second")
+    units = {f"{second.space.dimensions['x'].to_unit(t.candidate['x']):.9f}" for t in third.trials()}
+    first = autorl.load("first", root=tmp_path)
+    before = [f"{first.space.dimensions['x'].to_unit(t.candidate['x']):.9f}" for t in first.trials()]
+    assert len(units) == 40, "no value twice"
+    assert not units & set(before)
+    assert third.specification.search.warm_start.taken.seed == second.specification.search.warm_start.taken.seed
+    assert third.trials()[:24] == second.trials()
+
+
 def test_of_a_function_of_ones_own_nobody_knows_what_a_new_dimension_was(tmp_path, twelve):
     wider = {"dimensions": {"x": X, "n": N, "y": X}}
     with pytest.raises(UsageError, match=r"no trial of 'twelve' can be taken over: y had no value"):
