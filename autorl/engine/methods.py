@@ -33,12 +33,13 @@ def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
     granted = Budget(budget.trainings, budget.env_steps)
     if arm == "random":
         return make_method("random", space, granted, seed, {})
+    taken = search.warm_start and search.warm_start.taken
+    seed = taken.seed if taken and taken.seed is not None else seed
     policy = policy_of(specification)
     if policy is not None:
         granted = Budget(most_trials(policy, budget.trainings, specification.evaluation.points), budget.env_steps)
     starts = [space.from_json(start) for start in starts_of(specification, space)]
     made = make_method(search.method, space, granted, seed, search.settings, starts, prior_in(specification))
-    taken = search.warm_start and search.warm_start.taken
     return made.after(taken.trials) if taken and isinstance(made, FullTrainings) else made
 
 

@@ -92,16 +92,24 @@ def _refuse_telling(specification: Specification, start: WarmStart) -> None:
         )
 
 
-def refuse_populations(specification: Specification) -> None:
-    """Raise `IncompatibleError` if the method cannot be told trials that are not its own, nor begin with given candidates."""
+def refuse_populations(specification: Specification, *, own: bool = False) -> None:
+    """Raise `IncompatibleError` if the method cannot be told trials that are not its own, nor begin with given candidates.
+
+    Args:
+        specification: Of the new study.
+        own: Whether they are its own: of the same method and settings in the same space.
+    """
     search = specification.search
     assert search is not None
-    if not issubclass(METHODS.load(search.method), FullTrainings):
-        able = [name for name in fitting(load_space(search.space)) if issubclass(METHODS.load(name), FullTrainings)]
-        raise IncompatibleError(
-            f"{FIELD}: search method {search.method!r} draws whole populations and cannot be told other trials first. "
-            f"Methods that can: {', '.join(able) or 'none'}."
-        )
+    method = METHODS.load(search.method)
+    if issubclass(method, FullTrainings) or (own and method.replays):
+        return
+    able = [name for name in fitting(load_space(search.space)) if issubclass(METHODS.load(name), FullTrainings)]
+    but = " but its own, of the same settings in the same space," if method.replays else ""
+    raise IncompatibleError(
+        f"{FIELD}: search method {search.method!r} draws whole populations and cannot be told trials{but} first. "
+        f"Methods that can: {', '.join(able) or 'none'}."
+    )
 
 
 def translated(
@@ -129,7 +137,9 @@ def numbered(trials: Sequence[Trial], *, cut: bool) -> list[Trial]:
     places = {id(t): place for place, t in enumerate(sorted(trials, key=lambda t: t.told or 0))}
     made = []
     for number, trial in enumerate(sorted(trials, key=lambda t: t.number)):
-        new = replace(trial, number=number, told=places[id(trial)], ancestor=None, generation=0)
+        new = replace(trial, number=number, told=places[id(trial)])
+        if number != trial.number:
+            new = replace(new, ancestor=None, generation=0)  # lineages name numbers
         open_again = cut and trial.status is Status.COMPLETED
         made.append(replace(new, status=Status.RUNNING, score=None, message="") if open_again else new)
     return made

@@ -26,11 +26,12 @@ from autorl.engine.warm_configurations import (
     with_taken,
 )
 from autorl.errors import StudyError, UsageError
+from autorl.keys import derive
 from autorl.outer.budget.policies import WHOLE
 from autorl.outer.protocol import Status
 from autorl.studies import manifest
 from autorl.studies.folder import StudyFolder
-from autorl.studies.models import WarmStart
+from autorl.studies.models import TakenOver, WarmStart
 from autorl.studies.problems import shown
 from autorl.studies.record import Record
 from autorl.studies.specification import Specification, load, to_mapping
@@ -98,8 +99,8 @@ def warm_started(specification: Specification, root: Path | str) -> tuple[Specif
     search = specification.search
     if search is None or search.warm_start is None:
         return specification, []
-    refuse_populations(specification)
     if is_file(search.warm_start.study) or search.warm_start.retrain is not None:
+        refuse_populations(specification)
         return from_configurations(specification, _source(search.warm_start.study, specification, root))
     if search.warm_start.same_metric:
         raise UsageError(
@@ -124,6 +125,7 @@ def _gone_on(specification: Specification, start: WarmStart, earlier: Earlier) -
     _refuse_differences(specification, earlier)
     _refuse_methods(specification, earlier)
     translation = Translation.between(earlier.specification, specification)
+    refuse_populations(specification, own=translation.same_space and _same_method(specification, earlier))
     found, left_out = translated(earlier.name, earlier.told("method"), translation)
     own = numbered(found, cut=policy_of(specification) is not None)
     refuse_budget(specification, earlier.name, own)
@@ -136,6 +138,7 @@ def _gone_on(specification: Specification, start: WarmStart, earlier: Earlier) -
         "left_out": {why: [t.number for t in trials] for why, trials in left_out.items()},
         "left_out_env_steps": _lost(earlier) + sum(t.ledger.train_env_steps for ts in left_out.values() for t in ts),
         "test_seeds": _test_seeds(earlier),
+        "seed": _seed(specification, earlier, own, found if translation.same_space else ()),
         "changed": manifest.changes(
             earlier.manifest, {**manifest.manifest(), "device": earlier.manifest.get("device")}
         ),
@@ -158,6 +161,11 @@ def _refuse_differences(new: Specification, earlier: Earlier) -> None:
             f"them equal; or train its best configurations again, search.warm_start.retrain=5; or learn a prior from it: "
             f"autorl prior fit {earlier.name} -o FILE.yaml, then search.prior=FILE.yaml"
         )
+
+
+def _same_method(new: Specification, earlier: Earlier) -> bool:
+    ours, theirs = new.search, earlier.specification.search
+    return ours is not None and theirs is not None and (ours.method, ours.settings) == (theirs.method, theirs.settings)
 
 
 def _refuse_searchless(earlier: Earlier) -> None:
@@ -214,16 +222,39 @@ def _random_trials(new: Specification, earlier: Earlier) -> list[Trial]:
     return numbered(own, cut=False) if whole else []
 
 
+def _seed(new: Specification, earlier: Earlier, own: Sequence[Trial], same: Sequence[Trial]) -> int | None:
+    """Return the seed that the method goes on with; None for the study's own.
+
+    Where space and numbers are the earlier study's, it draws on as that would have. Anywhere else the same numbers would draw the same
+    values once more, so it draws afresh.
+
+    Args:
+        new: The new study.
+        earlier: The one it goes on with.
+        own: Trials taken over, as they are numbered now.
+        same: The same as they were numbered, if the space is.
+    """
+    taken = _taken(earlier)
+    seed = None if taken is None else taken.seed
+    if [t.number for t in own] == [t.number for t in same]:
+        return seed
+    return derive(new.seeds.study if seed is None else seed, "afresh", len(own))
+
+
+def _taken(earlier: Earlier) -> TakenOver | None:
+    """Return what the earlier study had taken over itself."""
+    search = earlier.specification.search
+    return None if search is None or search.warm_start is None else search.warm_start.taken
+
+
 def _lost(earlier: Earlier) -> int:
     """Return the environment steps of trials that the earlier study had left out itself."""
-    search = earlier.specification.search
-    taken = search and search.warm_start and search.warm_start.taken
+    taken = _taken(earlier)
     return taken.left_out_env_steps if taken else 0
 
 
 def _test_seeds(earlier: Earlier) -> int:
     """Return how many test seeds the earlier study, and those before it, have used."""
-    search = earlier.specification.search
-    taken = search and search.warm_start and search.warm_start.taken
+    taken = _taken(earlier)
     tested = any(t.phase == "test" for t in earlier.trials)
     return (taken.test_seeds if taken else 0) + earlier.specification.seeds.test * tested

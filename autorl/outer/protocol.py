@@ -98,6 +98,8 @@ class SearchMethod(ABC, Generic[S]):
     """Features of spaces it can search, of `autorl.spaces.FEATURES`."""
     continues: ClassVar[bool] = False
     """Whether its trials may continue from a parent (the engine then keeps trained states)."""
+    replays: ClassVar[bool] = False
+    """Whether it goes on from all that it asked for and was told in a smaller budget, as if that had been the larger one."""
     budget: Budget
 
     @property

@@ -94,6 +94,7 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
         "Co-Reyes et al., 2021, Evolving Reinforcement Learning Algorithms"
     )
     searches: ClassVar[frozenset[str]] = FEATURES
+    replays: ClassVar[bool] = True
 
     def __init__(
         self,

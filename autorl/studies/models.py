@@ -197,6 +197,7 @@ class TakenOver(Section):
     )
     configurations: Whole = Field(0, ge=0, description="Configurations that are trained again, first.")
     test_seeds: Whole = Field(0, ge=0, description="Test seeds that were used there.")
+    seed: Whole | None = Field(None, ge=0, lt=2**63, description="Seed of the method, where it draws afresh.")
     changed: Annotated[tuple[str, ...], BeforeValidator(as_entries)] = Field(
         (), description="Versions that differ now."
     )

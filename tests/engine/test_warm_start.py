@@ -36,7 +36,10 @@ def twelve(tmp_path_factory):
     return told(tmp_path_factory.mktemp("told"), "twelve", 12)
 
 
-@pytest.mark.parametrize("method", ["tpe", "random", "sobol", "de"])
+@pytest.mark.parametrize(
+    "method",
+    ["tpe", "random", pytest.param("sobol", marks=pytest.mark.slow), pytest.param("de", marks=pytest.mark.slow)],
+)
 def test_a_larger_budget_gives_what_it_would_have_given_at_once(tmp_path, method):
     told(tmp_path, "short", 11, method)
     onward = told(tmp_path, "onward", 24, method, warm_start="short")
@@ -46,6 +49,20 @@ def test_a_larger_budget_gives_what_it_would_have_given_at_once(tmp_path, method
     ]
     assert onward.result["warm_start"]["trials"] == 11
     assert "11 trials of study short were told first" in onward.result["warm_start"]["sentences"][0]
+
+
+@pytest.mark.parametrize("trainings", [pytest.param(20, marks=pytest.mark.slow), 33])
+def test_evolution_goes_on_with_its_own_trials_alone(tmp_path, trainings):
+    settings = {"settings": {"population_size": 10, "tournament": 3, "batch": 8}}
+    told(tmp_path, "short", trainings, "evolution", **settings)
+    onward = told(tmp_path, "onward", 60, "evolution", **settings, warm_start="short")
+    at_once = told(tmp_path, "at-once", 60, "evolution", **settings)
+    assert [(t.candidate, t.score, t.ancestor, t.generation) for t in onward.trials()] == [
+        (t.candidate, t.score, t.ancestor, t.generation) for t in at_once.trials()
+    ]
+    other = {"settings": {**settings["settings"], "tournament": 4}}
+    with pytest.raises(UsageError, match="cannot be told trials but its own, of the same settings in the same space"):
+        told(tmp_path, "other", 60, "evolution", **other, warm_start="short")
 
 
 def test_a_record_needs_the_earlier_study_no_more(tmp_path, twelve):
@@ -73,6 +90,20 @@ def test_trials_outside_a_changed_space_are_left_out_and_named(tmp_path, twelve)
     assert [(t.candidate, t.score) for t in study.trials()][: len(kept)] == [(t.candidate, t.score) for t in kept]
     assert len(study.trials()) == 16
     assert f"{len(outside)} trials of it are no candidates here" in " ".join(study.result["warm_start"]["sentences"])
+
+
+def test_draws_go_on_afresh_where_space_or_numbers_are_others(tmp_path):
+    told(tmp_path, "first", 12, "random")
+    narrow = {"dimensions": {"x": {**X, "low": 0}, "n": N}}
+    second = told(tmp_path, "second", 24, "random", space=narrow, warm_start="first")
+    third = told(tmp_path, "third", 40, "random", space=narrow, warm_start="second")
+    units = {f"{second.space.dimensions['x'].to_unit(t.candidate['x']):.9f}" for t in third.trials()}
+    first = autorl.load("first", root=tmp_path)
+    before = [f"{first.space.dimensions['x'].to_unit(t.candidate['x']):.9f}" for t in first.trials()]
+    assert len(units) == 40, "no value twice"
+    assert not units & set(before)
+    assert third.specification.search.warm_start.taken.seed == second.specification.search.warm_start.taken.seed
+    assert third.trials()[:24] == second.trials()
 
 
 def test_of_a_function_of_ones_own_nobody_knows_what_a_new_dimension_was(tmp_path, twelve):
@@ -162,10 +193,14 @@ def onward(root, eight):
     return agents(root, "onward", 12, warm_start="eight")
 
 
-def test_agents_are_not_trained_again_and_the_search_is_as_at_once(root, eight, onward):
+def test_agents_are_not_trained_again(eight, onward):
     for arm in ("method", "random"):
         assert onward.trials(arm)[:8] == eight.trials(arm), "seconds and all"
     assert len(onward.trials("random")) == 12
+
+
+@pytest.mark.slow
+def test_the_search_of_agents_is_as_at_once(root, onward):
     at_once = agents(root, "at-once", 12)
     assert content(onward.trials(None, "search")) == content(at_once.trials(None, "search"))
     assert content(onward.trials(None, "finalists")) == content(at_once.trials(None, "finalists"))
