@@ -1,13 +1,18 @@
 """POET on CartPole with poles of 0.05 to 10 in length and mass: tasks and PPO agents evolve together, against agents that do not.
 
-    python benchmarks/poet.py [--json] [--seeds 5] [--rounds 40] [--pairs 6] [--steps 8192]
+    python benchmarks/poet.py [--json] [--seeds 5] [--rounds 40] [--pairs 6] [--steps 8192] [--mutation 0.5]
 
 Three arms at equal env steps, POET's evaluations included: `poet`, pairs of a task and an agent that begin with the usual CartPole;
 `fixed`, as many agents, each on a random task of its own; `uniform`, one agent on random tasks all over the box. What counts is the
 10 x 10 grid of tasks: each is served by the agent that did best in it in one set of episodes, and scored in another, as return / 500;
-reported are the mean and the worst tenth (CVaR), with 95 % bootstrap intervals over seeds. Thresholds are on this scale (children from a
-score of 0.5; a child's parent scores from 0.1 to 0.9 in it), and nothing was tuned. An agent that moves to another task goes on in it in
-the midst of its episodes.
+reported are the mean and the worst tenth (CVaR), with 95 % bootstrap intervals over seeds. Thresholds are on this scale: children from a
+score of 0.5; a child's parent scores from 0.1 to 0.9 in it. Mutations go half a side far, for the agent of the usual CartPole masters all
+that is near it: with 0.15 of a side next to no child is hard enough to join. An agent that moves to another task goes on in it in the
+midst of its episodes.
+
+Measured, with --seeds 3 --rounds 24 (0.6 to 1.3 million env steps an arm): POET loses. Mean .617 [.610, .630] against .922 [.884, .951] of
+fixed and .910 [.895, .937] of uniform; CVaR .045, .369 and .311. CartPole needs no stepping stones, and POET spends its first rounds on one
+task. With --mutation 0.15: mean .434 against .927 and .866.
 """
 
 from __future__ import annotations
@@ -98,9 +103,8 @@ def padded(points: Any, count: int) -> np.ndarray:
 
 def coevolved(agents: Agents, seed: int, options: argparse.Namespace) -> tuple[Any, int, dict[str, int]]:
     """Return POET's agents, env steps, and what became of its tasks."""
-    poet = Poet(
-        FIRST, reproduce_at=0.5, least=0.1, most=0.9, pairs=agents.count, children=CHILDREN, mutation=0.15, seed=seed
-    )
+    thresholds = {"reproduce_at": 0.5, "least": 0.1, "most": 0.9}
+    poet = Poet(FIRST, **thresholds, pairs=agents.count, children=CHILDREN, mutation=options.mutation, seed=seed)
     pairs, states, work, joined = poet.init(), agents.init(seed), 0, 0
     size = agents.count + CHILDREN
 
@@ -151,6 +155,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     for name, default in {"seeds": 5, "rounds": 40, "pairs": 6, "steps": 8192}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--mutation", type=float, default=0.5, help="greatest change of a task, in sides of the box")
     options = parser.parse_args()
     many, one, began = Agents(options.pairs), Agents(2, "uniform"), time.process_time()
     rows = [one_seed(seed, options, many, one) for seed in range(options.seeds)]
