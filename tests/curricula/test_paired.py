@@ -93,6 +93,7 @@ def test_until_it_is_warm_levels_are_random_and_it_learns_to_draw_such():
     assert len(np.unique(np.asarray(own[:, :25]) > 0.5, axis=0)) > 100
 
 
+@pytest.mark.slow
 def test_probabilities_of_a_coordinate_add_up_and_do_not_look_ahead(adversary):
     _, state = trained(adversary, gap, rounds=40)
     network = jax.tree.map(jnp.asarray, state.network)
