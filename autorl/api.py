@@ -279,12 +279,6 @@ class Study:
 
         return curriculum_of(self.specification, self.lessons(trial), environment)
 
-    def gallery(self, trial: Trial, environment: int = 0) -> list[dict[str, Any]]:
-        """Return levels that ``trial`` learned from, drawn as text (`autorl.analysis.gallery`); empty where tasks are no levels."""
-        from autorl.analysis.gallery import gallery_of
-
-        return gallery_of(self.specification, self.lessons(trial), environment)
-
     def plain_specification(self) -> dict[str, Any]:
         """Return the resolved specification as plain JSON data."""
         return to_mapping(self.specification)

@@ -98,7 +98,8 @@ def curriculum_table(found: Json, reports_success: bool) -> Table:
             (values[part, 0] * episodes[part, 0]).sum() / total if total else None for values in (returns, successes)
         ]
         taken = length * len(episodes[part])
-        learned = 1.0 - sum(found["unlearned_by_interval"][part]) / taken
+        # a rollout counts where it began, so an interval may hold more steps than its share
+        learned = max(0.0, 1.0 - sum(found["unlearned_by_interval"][part]) / taken)
         rows.append(
             (
                 count(found["until"][min(first + step, len(episodes)) - 1]),

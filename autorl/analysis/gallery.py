@@ -80,6 +80,8 @@ def gallery_figure(rows: Sequence[Json], name: str) -> Figure:
                     fontsize=7, color=MUTED,
                 )  # fmt: skip
         axes[r * COLUMNS].set_title(row["title"], loc="left", fontsize=8.5)
+        if not row["levels"]:
+            axes[r * COLUMNS].text(0.0, 0.5, "no episode was learned from", fontsize=7, color=MUTED)
     title(figure, f"{name}: levels learned from, drawn at random over the training")
     return figure
 

@@ -46,7 +46,10 @@ def show(
             "add 'teacher' to the experiment, or name another arm with --arm"
         )
     if json:
-        shown = {name: {**own, "levels": opened.gallery(chosen, i)} for i, name, own in found}
+        from autorl.analysis.gallery import gallery_of
+
+        lessons = opened.lessons(chosen)
+        shown = {n: {**own, "levels": gallery_of(opened.specification, lessons, i)} for i, n, own in found}
         print_json({"trial": [arm, chosen.phase, chosen.number], "environments": shown})
         return
     for i, name, own in found:
@@ -70,7 +73,7 @@ def _trial(study: Study, arm: str, number: int | None) -> Trial:
 def _print(study: Study, arm: str, trial: Trial, index: int, environment: str, found: Json) -> None:
     from autorl.analysis import tables
     from autorl.analysis.curriculum import curriculum_figure, curriculum_table
-    from autorl.analysis.gallery import gallery_figure
+    from autorl.analysis.gallery import gallery_figure, gallery_of
     from autorl.environments.check import reports_success
     from autorl.environments.registry import make_environment
 
@@ -79,7 +82,7 @@ def _print(study: Study, arm: str, trial: Trial, index: int, environment: str, f
     stem = "-".join((arm.replace(":", "-"), trial.phase, str(trial.number), str(index)))
     name, figures = f"{environment}, {arm}", study.folder.figures
     typer.echo(f"Figure: {_write(curriculum_figure(found, name), figures / f'curriculum-{stem}.png')}")
-    levels = study.gallery(trial, index)
+    levels = gallery_of(study.specification, study.lessons(trial), index)
     if levels:
         typer.echo(f"Levels: {_write(gallery_figure(levels, name), figures / f'levels-{stem}.png')}")
 

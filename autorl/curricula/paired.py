@@ -15,6 +15,8 @@ from autorl.declarations import hyperparameters, static, traced
 
 GRADIENT_NORM = 0.5
 """To which gradients are clipped, as those of the agents."""
+IMITATION_RATE = 0.05
+"""Step size of Adam while the policy learns to draw such tasks as there are without a curriculum."""
 
 
 @hyperparameters
@@ -25,7 +27,11 @@ class PairedParameters:
     entropy: Array = traced(0.05, "Weight of the entropy of a coordinate.", low=0.0, high=10.0)
     clip_eps: Array = traced(0.2, "Half-width of the range of the probability ratio.", low=0.0, high=10.0)
     epochs: Array = traced(5, "Passes over the tasks of an update.", low=1, high=1000)
-    warm_up: Array = traced(10, "Updates in which tasks are random, and the policy learns to draw such ones.", low=0)
+    warm_up: Array = traced(
+        10,
+        "Updates in which tasks are random, and the policy learns to draw such ones, if tasks are no points of a box.",
+        low=0,
+    )
     bins: int = static(8, "Equal parts of a coordinate's range, of which the policy chooses one.", low=2, high=1000)
     hidden_size: int = static(32, "Width of the hidden layer.", low=1, high=4096)
 
@@ -90,7 +96,7 @@ class Paired(Teacher[PairedState]):
             return points.at[:, index].set(value), None
 
         built = jax.lax.scan(place, jnp.zeros((n, d)), (jnp.arange(d), jax.random.split(own, d)))[0]
-        warm = state.updates < params.warm_up
+        warm = self._warming(params, state)
         return learned_from(jnp.where(warm, self.space.draw(drawing, n), built))
 
     def _update(
@@ -101,7 +107,8 @@ class Paired(Teacher[PairedState]):
         centred = (regret - (weight * regret).sum() / count) * weight
         advantage = centred / (jnp.sqrt((centred**2).sum() / count) + 1e-8)
         before, _ = _log_probabilities(state.network, points, params.bins)
-        warm = state.updates < params.warm_up
+        warm = self._warming(params, state)
+        rate = jnp.where(warm, IMITATION_RATE, params.learning_rate)
 
         def loss(network: dict[str, Array]) -> Array:
             now, entropy = _log_probabilities(network, points, params.bins)
@@ -115,11 +122,15 @@ class Paired(Teacher[PairedState]):
         def epoch(_: Array, carry: tuple[dict[str, Array], Any]) -> tuple[dict[str, Array], Any]:
             network, adam = carry
             steps, adam = _optimiser().update(jax.grad(loss)(network), adam)
-            return jax.tree.map(lambda old, step: old - params.learning_rate * step, network, steps), adam
+            return jax.tree.map(lambda old, step: old - rate * step, network, steps), adam
 
         network, adam = jax.lax.fori_loop(0, params.epochs, epoch, (state.network, state.adam))
         after = PairedState(network, adam, state.updates + 1)
         return jax.tree.map(lambda new, old: jnp.where(valid.any(), new, old), after, state)
+
+    def _warming(self, params: PairedParameters, state: PairedState) -> Array:
+        """Return whether tasks are random still; in a box, the untrained policy draws just as random ones."""
+        return (state.updates < params.warm_up) & jnp.bool_(self.space.sampler is not None)
 
 
 def _optimiser() -> optax.GradientTransformation:

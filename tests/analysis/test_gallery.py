@@ -64,3 +64,5 @@ def test_the_figure_has_a_place_for_every_level():
     figure = gallery_figure(gallery_rows(FOUND, lambda one: TEXT, 1000), "maze")
     assert len(figure.axes) == 7 * 6
     assert sum(bool(axis.images) for axis in figure.axes) == 5 * 6 + 2
+    empty = gallery_figure([{"title": "to step 1", "levels": []}], "maze")
+    assert [text.get_text() for axis in empty.axes for text in axis.texts] == ["no episode was learned from"]

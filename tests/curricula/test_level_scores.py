@@ -101,11 +101,11 @@ def test_a_success_rate_is_about_the_last_ten_episodes(told):
 
 def test_what_a_graph_scores_high_is_replayed(told):
     batch = [(0.1, 0.9, 1, 0.2), (0.2, 0.5, 1, 0.9), (0.3, 0.1, 0, 0.5)]
-    favourites = {}
+    favourites, propose = {}, jax.jit(PLR.propose, static_argnums=3)
     for register, factor in (("return", 1.0), ("return", -1.0), ("value", 1.0)):
         state, scores = told(register, batch, factor=factor)
         own = PLR.parameters({"capacity": 8, "fill": 0.1, "staleness": 0.0, "replay_probability": 1.0})
-        replayed = PLR.propose(own, state, jax.random.key(1), 200).tasks[:, 0]
+        replayed = propose(own, state, jax.random.key(1), 200).tasks[:, 0]
         levels, counts = np.unique(np.round(np.asarray(replayed), 3), return_counts=True)
         favourites[register, factor] = levels[counts.argmax()]
         assert max(scores, key=scores.get) == favourites[register, factor]

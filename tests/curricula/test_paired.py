@@ -9,6 +9,7 @@ from autorl.curricula.paired import _log_probabilities
 from autorl.curricula.protocol import Feedback
 from autorl.curricula.tasks import TaskSpace
 from autorl.curricula.teachers import make_teacher
+from autorl.environments.maze.points import MazePoints
 
 ROUND = 16
 
@@ -76,21 +77,23 @@ def test_what_told_nothing_changes_nothing(adversary):
 
 
 @pytest.mark.slow
-def test_until_it_is_warm_tasks_are_those_without_a_curriculum_and_it_learns_to_draw_such():
-    low = TaskSpace((0.0,) * 2, (1.0,) * 2, lambda key: jax.random.uniform(key, (2,)) * jnp.array([0.25, 1.0]))
-    teacher = make_teacher("paired", low)
-    parameters = teacher.parameters({"warm_up": 60, "learning_rate": 1e-2})
+def test_until_it_is_warm_levels_are_random_and_it_learns_to_draw_such():
+    points = MazePoints(5, 4)
+    teacher = make_teacher("paired", TaskSpace((0.0,) * 28, (1.0,) * 28, points.sample, points.edit))
+    parameters = teacher.parameters()
     propose = jax.jit(lambda state, key: teacher.propose(parameters, state, key, ROUND).tasks)
     update, state = jax.jit(teacher.update), teacher.init(jax.random.key(0), parameters)
-    assert float(propose(state, jax.random.key(1))[:, 0].max()) < 0.25
-    for number in range(60):
+    walls = lambda tasks: float((tasks[:, :25] > 0.5).sum(axis=1).mean())  # noqa: E731
+    for number in range(10):
         tasks = propose(state, jax.random.key(number))
+        assert walls(tasks) == 4.0
         state = update(parameters, state, tasks, Feedback(jnp.zeros(ROUND), antagonist_returns=jnp.ones(ROUND)))
     own = jnp.concatenate([propose(state, jax.random.key(number)) for number in range(100, 110)])
-    assert float((own[:, 0] < 0.25).mean()) > 0.8
-    assert float((own[:, 1] < 0.25).mean()) < 0.5
+    assert 2.5 < walls(own) < 6.0, "about as many, where an untrained policy would build 12.5"
+    assert len(np.unique(np.asarray(own[:, :25]) > 0.5, axis=0)) > 100
 
 
+@pytest.mark.slow
 def test_probabilities_of_a_coordinate_add_up_and_do_not_look_ahead(adversary):
     _, state = trained(adversary, gap, rounds=40)
     network = jax.tree.map(jnp.asarray, state.network)

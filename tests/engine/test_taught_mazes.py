@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import autorl
+from autorl.analysis.gallery import gallery_of
 from autorl.cli.app import app
 from autorl.studies.specification import load
 
@@ -44,7 +45,7 @@ def test_the_command_line_draws_a_gallery_of_levels(study):
         assert str(path) in shown.output
         assert path.read_bytes().startswith(b"\x89PNG")
         (trial,) = study.trials(arm, "test")
-        gallery = study.gallery(trial)
+        gallery = gallery_of(study.specification, study.lessons(trial), 0)
         assert len(gallery) == rows, "five parts of the training; of a teacher that holds levels, two rows of these"
         assert all(sorted(set(one["text"]) & set("G>v<^#.\n")) for row in gallery for one in row["levels"])
         assert 1 <= max(len(row["levels"]) for row in gallery) <= 6
