@@ -61,7 +61,7 @@ class Episodes(NamedTuple):
         successes: float32 [N].
         ended: bool [N]; whether the step ended an episode.
         train: bool [N]; whether the step is learned from.
-        points: float32 [N, D]; the tasks, needed where levels are kept.
+        points: float32 [N, D]; the tasks, of which levels are kept; None: none is.
     """
 
     features: Array
@@ -112,9 +112,8 @@ def _sampled(levels: Levels, told: Episodes, learned: Array, interval: Array, pa
 
     A sample of the greatest of independent priorities is uniform over all that drew one (reservoir sampling).
     """
-    if levels.points.shape[-1] == 0:
+    if levels.points.shape[-1] == 0 or told.points is None:
         return levels
-    assert told.points is not None
     key = jax.random.fold_in(jax.random.key(0), lax.bitcast_convert_type(part.astype(jnp.float32), jnp.int32))
     # above 0, which says that there is none
     drawn = jnp.where(learned, jax.random.uniform(key, learned.shape, minval=1e-6), 0.0)
