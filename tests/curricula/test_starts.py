@@ -1,110 +1,24 @@
-"""Where episodes start: cells, stages and guides against plain Python, and in a corridor whose every way is known."""
+"""Where episodes start: cells and stages against plain Python, and in a corridor whose every way is known."""
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from corridor import CORRIDOR, COUNT, END, ONWARDS, STEPS, course, walked
 
-from autorl.curricula.courses import any_course
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.go_explore import GoExplore
 from autorl.curricula.starts.protocol import Episodes, GuidedStarter
 from autorl.curricula.starts.roll_in import RollIn
 from autorl.curricula.teachers import STARTERS
-from autorl.environments.protocol import Discrete, Reached, Step
-from autorl.environments.task_box import TaskBox, TaskDimension
-from autorl.environments.task_points import task_points
+from autorl.environments.protocol import Reached
 from autorl.errors import UsageError
 from autorl.inner.dqn import DQN
 from autorl.inner.ppo import PPO
 from autorl.inner.starting import StartCourse, Visits
-from autorl.inner.teaching import Course, start_lessons, taught_step, told
-
-END = 12
-
-
-class Place(NamedTuple):
-    """In the corridor, with a key, as environments may have one in their state."""
-
-    position: Any
-    time: Any
-    key: Any
-
-
-@dataclass(frozen=True)
-class Corridor:
-    """Action 1 goes on, action 0 back to the start; each step costs 0.1, and the end, 12 steps away, pays 1. An episode takes 20 steps."""
-
-    name: str = "test:corridor"
-    observation_shape: tuple[int, ...] = (1,)
-    action_space: Discrete = Discrete(2)  # noqa: RUF009
-    max_episode_steps: int = 20
-
-    @property
-    def task_space(self):
-        return TaskBox((TaskDimension("toll", 0.0, 1.0, 0.1),))
-
-    def default_task(self):
-        return {"toll": np.float32(0.1)}
-
-    def reset(self, key, task):
-        return jnp.zeros(1), Place(jnp.int32(0), jnp.int32(0), jax.random.key_data(key))
-
-    def step(self, key, state, action, task):
-        position = jnp.where(action == 1, state.position + 1, 0)
-        after = Place(position, state.time + 1, state.key)
-        ended = position >= END
-        pay = ended.astype(jnp.float32) - task["toll"]
-        truncated = (after.time >= self.max_episode_steps) & ~ended
-        return Step(position.astype(jnp.float32)[None], after, pay, ended, truncated, {})
-
-
-CORRIDOR = Corridor()
-POINTS = task_points(CORRIDOR)
-STEPS, COUNT = 16, 4
-
-
-def course(name, **parameters):
-    return any_course({"name": name, "parameters": parameters}, CORRIDOR, POINTS, None)
-
-
-@jax.jit
-def begun(course):
-    lessons, observation, states = start_lessons(course, CORRIDOR, CORRIDOR.default_task(), jax.random.key(0), COUNT)
-    return lessons, observation, states, jnp.zeros(COUNT)
-
-
-@jax.jit
-def rollout(course, now, key):
-    """Walk at random: on with probability 0.7."""
-
-    def advance(now, key):
-        lessons, _, states, totals = now
-        actions = jax.random.bernoulli(jax.random.fold_in(key, 0), 0.7, (COUNT,)).astype(jnp.int32)
-        step, observation, states, lessons, played = taught_step(
-            course, CORRIDOR, jax.random.split(key, COUNT), states, actions, CORRIDOR.default_task(), lessons
-        )
-        totals, done = totals + step.reward, step.terminated | step.truncated
-        return (lessons, observation, states, jnp.where(done, 0.0, totals)), (
-            played, done, totals, observation, states,
-        )  # fmt: skip
-
-    (lessons, observation, states, totals), seen = jax.lax.scan(advance, now, jax.random.split(key, STEPS))
-    played, done, returns, *after = seen
-    zero = jnp.zeros((STEPS, COUNT))
-    lessons = told(course, lessons, played, done, returns, zero, zero, jnp.float32(0.0))
-    return (lessons, observation, states, totals), (played, done, *after)
-
-
-def walked(course, times):
-    now, seen = begun(course), None
-    for i in range(times):
-        now, seen = rollout(course, now, jax.random.key(i))
-    return now, seen
+from autorl.inner.teaching import Course
 
 
 @pytest.fixture(scope="module")
@@ -307,88 +221,6 @@ def test_cutting_a_training_changes_no_bit(algorithm, name):
     assert not whole.progress.diverged
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(cut), strict=True):
         np.testing.assert_array_equal(raw(a), raw(b))
-
-
-def onwards(observation, key):
-    """Go on, whatever is seen."""
-    return jnp.int32(1)
-
-
-ONWARDS = f"{__name__}:onwards"
-
-
-def test_a_guide_is_played_to_its_end():
-    guide = course("jump_start", guide=ONWARDS, trajectories=2).guide
-    assert guide.alive.tolist() == [END, END]
-    np.testing.assert_allclose(guide.returns, [1 - 0.1 * END] * 2, rtol=1e-4)
-    places = np.flatnonzero(guide.archive.filled)
-    assert places.tolist() == [*range(END), *range(20, 20 + END)]
-    assert guide.archive.reached.state.position[places].tolist() == [*range(END)] * 2
-    assert guide.archive.lengths[places].tolist() == [*range(END)] * 2
-    np.testing.assert_allclose(guide.archive.scores[places], -0.1 * np.array([*range(END)] * 2), atol=1e-5)
-
-
-@pytest.mark.slow
-def test_the_guide_does_less_while_the_agent_keeps_up():
-    jump = course("jump_start", guide=ONWARDS, trajectories=2, stages=4, episodes=2, tolerance=0.3)
-    state, update = jump.init(jax.random.key(0)), jax.jit(jump.update)
-    assert float(state.best) == pytest.approx(-0.2, abs=1e-5), "the guide's own"
-    lengths = lambda: np.asarray(jump.propose(state, jax.random.key(1), 6)[0][:, 2])  # noqa: E731
-    points = lambda: jump.propose(state, jax.random.key(1), 2)[0]  # noqa: E731
-
-    def told(*scores):
-        whole = points()
-        return update(state, whole, {"returns": jnp.asarray(scores, jnp.float32) - whole[:, 3]})
-
-    for steps in (9, 6):
-        np.testing.assert_array_equal(lengths(), steps)
-        state = told(-0.4, -0.7)
-        np.testing.assert_array_equal(lengths(), steps, "a mean of -0.55 is too little")
-        state = told(-0.2, np.nan)
-        np.testing.assert_array_equal(lengths(), steps - 3, "with -0.7 before it, a mean of -0.45")
-    state = told(0.4, 0.6)
-    assert float(state.best) == pytest.approx(0.5)
-    starts = np.asarray(jump.propose(state, jax.random.key(1), 6)[0])
-    assert not starts[:, [0, 2, 3]].any(), "the last stage is without a guide"
-    assert int(told(0.5, 0.5).stage) == 3
-
-
-@pytest.mark.slow
-def test_snapshots_of_rare_kinds_are_as_likely_as_others_and_fade():
-    snapshots = course("snapshots", guide=f"{__name__}:loitering", trajectories=4, classes=2, restored=1.0, fade=100)
-    state = snapshots.init(jax.random.key(0))
-    where = np.asarray(state.archive.reached.state.position)
-    held = np.asarray(state.archive.filled)
-    assert (where[held] == 0).mean() > 0.5, "else no kind is rare"
-    weights = np.asarray(state.weights)
-    assert weights[~held].sum() == 0
-    np.testing.assert_allclose(weights.sum(), 2.0, rtol=1e-5)
-    groups = {round(float(w), 6): set(where[held & (np.abs(weights - w) < 1e-6)].tolist()) for w in set(weights[held])}
-    (near, far) = sorted(groups.values(), key=min)
-    assert max(near) < min(far), "two kinds: near the start, and far from it"
-    propose = jax.jit(snapshots.propose, static_argnums=2)
-    assert propose(state, jax.random.key(1), 400)[0][:, 0].all()
-    later = snapshots.update(state, propose(state, jax.random.key(1), 60)[0], {"returns": jnp.zeros(60)})
-    assert float(propose(later, jax.random.key(2), 400)[0][:, 0].mean()) == pytest.approx(0.4, abs=0.08)
-
-
-def loitering(observation, key):
-    """Stay at the start for a while, in half of all steps."""
-    return jnp.where(observation[0] > 0, 1, jax.random.bernoulli(key, 0.1).astype(jnp.int32))
-
-
-@pytest.mark.parametrize(
-    ("guide", "message"),
-    [
-        ("", "teacher 'jump_start': guide: expected 'module:attribute'"),
-        ("no_such_module:policy", "guide: no module named 'no_such_module'"),
-        (f"{__name__}:END", "guide: expected a function"),
-        (f"{__name__}:ended", "guide: it cannot act in 'test:corridor'"),
-    ],
-)
-def test_a_guide_that_cannot_guide_is_refused(guide, message):
-    with pytest.raises(UsageError, match=message):
-        course("jump_start", guide=guide, trajectories=1)
 
 
 @pytest.mark.parametrize(

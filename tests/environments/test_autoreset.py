@@ -15,6 +15,7 @@ from autorl.environments.probes import TwoStep
 from autorl.environments.registry import make_environment
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("name", ["gymnax:CartPole-v1", "probe:observation_action_reward"])
 @pytest.mark.parametrize("task_axis", [None, 0])
 def test_batched_equals_one_by_one(name: str, task_axis: int | None) -> None:

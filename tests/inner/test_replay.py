@@ -120,7 +120,7 @@ def test_sampling_frequencies(enabled):
     got = buffer.reprioritise(got, jnp.arange(20), errors, priority)
     words = jax.random.bits(jax.random.key(1), (1000, 32), jnp.uint32)
     drawn = jax.jit(jax.vmap(lambda w: buffer.sample(got, w, priority)))(words)
-    probability = np.abs(np.asarray(errors)) + 1e-3 if enabled else np.ones(20)
+    probability = np.abs(np.asarray(errors, np.float64)) + 1e-3 if enabled else np.ones(20)
     probability = probability / probability.sum()
     counts = np.bincount(np.asarray(drawn.indices).reshape(-1), minlength=CAPACITY)
     assert not counts[20:].any()

@@ -50,6 +50,7 @@ def remarks(text):
 
 
 SAC = {
+    "teacher": None,
     "learning_rate": 3e-4, "gamma": 0.97, "adam_eps": 1e-7, "train_freq": 2, "gradient_steps": 4, "learning_starts": 50,
     "alpha_auto": True, "alpha": 0.2, "target_entropy": -0.5, "reward_scale": 2.0, "use_target_network": True,
     "target_update_interval": 3, "tau": 0.02, "normalize_observations": False, "buffer_size": 4000, "buffer_prio_sampling": False,

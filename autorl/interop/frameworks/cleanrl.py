@@ -178,6 +178,7 @@ DQN: Final = Algorithm(
         Row(("buffer_prio_sampling", "buffer_alpha", "buffer_beta", "buffer_epsilon"), remark=_priority_remark),
         Row(("buffer_capacity",)),  # memory set aside for the buffer; what it holds is buffer_size
         objective_row(LIBRARY),
+        teacher_row(LIBRARY),
     ),
     (
         "the loss is the squared TD error there, half of it here (to Adam nearly the same)",
@@ -242,6 +243,7 @@ SAC: Final = Algorithm(
         Row(("normalize_observations",), remark=unless("normalize_observations", False, "the script does not")),
         Row(("buffer_prio_sampling", "buffer_alpha", "buffer_beta", "buffer_epsilon"), remark=_priority_remark),
         Row(("buffer_capacity",)),  # memory set aside for the buffer; what it holds is buffer_size
+        teacher_row(LIBRARY),
     ),
     (
         "the critics' loss is the squared TD error there, half of it here (to Adam nearly the same)",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from autorl.interop.frameworks.configuration import Configuration
-from autorl.interop.frameworks.mapping import Algorithm, Row, whole_iterations
+from autorl.interop.frameworks.mapping import Algorithm, Row, teacher_row, whole_iterations
 from autorl.interop.frameworks.sb3_tables import (
     AROUND,
+    LIBRARY,
     NETWORK_ROWS,
     REPLAY_ROWS,
     layers,
@@ -93,6 +94,7 @@ SAC: Final = Algorithm(
         Row(("reward_scale",), remark=reward_remark),
         Row(("buffer_prio_sampling", "buffer_alpha", "buffer_beta", "buffer_epsilon"), remark=priority_remark),
         Row(("buffer_capacity",)),  # memory set aside for the buffer; what it holds is buffer_size
+        teacher_row(LIBRARY),
     ),
     (
         "targets are updated after an update's critics there, between acting and learning here",

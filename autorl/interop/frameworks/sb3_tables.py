@@ -227,6 +227,7 @@ DQN: Final = Algorithm(
         ),
         Row(("buffer_capacity",)),  # memory set aside for the buffer; what it holds is buffer_size
         objective_row(LIBRARY),
+        teacher_row(LIBRARY),
     ),
     (
         "the loss is Huber's there, half the squared TD error here: the same up to errors of 1",

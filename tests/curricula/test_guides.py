@@ -1,0 +1,87 @@
+"""Teachers of starts that follow a guide: jump-start and snapshots, in a corridor whose every way is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from corridor import END, ONWARDS, course
+
+from autorl.errors import UsageError
+
+
+def test_a_guide_is_played_to_its_end():
+    guide = course("jump_start", guide=ONWARDS, trajectories=2).guide
+    assert guide.alive.tolist() == [END, END]
+    np.testing.assert_allclose(guide.returns, [1 - 0.1 * END] * 2, rtol=1e-4)
+    places = np.flatnonzero(guide.archive.filled)
+    assert places.tolist() == [*range(END), *range(20, 20 + END)]
+    assert guide.archive.reached.state.position[places].tolist() == [*range(END)] * 2
+    assert guide.archive.lengths[places].tolist() == [*range(END)] * 2
+    np.testing.assert_allclose(guide.archive.scores[places], -0.1 * np.array([*range(END)] * 2), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_guide_does_less_while_the_agent_keeps_up():
+    jump = course("jump_start", guide=ONWARDS, trajectories=2, stages=4, episodes=2, tolerance=0.3)
+    state, update = jump.init(jax.random.key(0)), jax.jit(jump.update)
+    assert float(state.best) == pytest.approx(-0.2, abs=1e-5), "the guide's own"
+    lengths = lambda: np.asarray(jump.propose(state, jax.random.key(1), 6)[0][:, 2])  # noqa: E731
+    points = lambda: jump.propose(state, jax.random.key(1), 2)[0]  # noqa: E731
+
+    def told(*scores):
+        whole = points()
+        return update(state, whole, {"returns": jnp.asarray(scores, jnp.float32) - whole[:, 3]})
+
+    for steps in (9, 6):
+        np.testing.assert_array_equal(lengths(), steps)
+        state = told(-0.4, -0.7)
+        np.testing.assert_array_equal(lengths(), steps, "a mean of -0.55 is too little")
+        state = told(-0.2, np.nan)
+        np.testing.assert_array_equal(lengths(), steps - 3, "with -0.7 before it, a mean of -0.45")
+    state = told(0.4, 0.6)
+    assert float(state.best) == pytest.approx(0.5)
+    starts = np.asarray(jump.propose(state, jax.random.key(1), 6)[0])
+    assert not starts[:, [0, 2, 3]].any(), "the last stage is without a guide"
+    assert int(told(0.5, 0.5).stage) == 3
+
+
+@pytest.mark.slow
+def test_snapshots_of_rare_kinds_are_as_likely_as_others_and_fade():
+    snapshots = course("snapshots", guide=f"{__name__}:loitering", trajectories=4, classes=2, restored=1.0, fade=100)
+    state = snapshots.init(jax.random.key(0))
+    where = np.asarray(state.archive.reached.state.position)
+    held = np.asarray(state.archive.filled)
+    assert (where[held] == 0).mean() > 0.5, "else no kind is rare"
+    weights = np.asarray(state.weights)
+    assert weights[~held].sum() == 0
+    np.testing.assert_allclose(weights.sum(), 2.0, rtol=1e-5)
+    groups = {round(float(w), 6): set(where[held & (np.abs(weights - w) < 1e-6)].tolist()) for w in set(weights[held])}
+    (near, far) = sorted(groups.values(), key=min)
+    assert max(near) < min(far), "two kinds: near the start, and far from it"
+    propose = jax.jit(snapshots.propose, static_argnums=2)
+    assert propose(state, jax.random.key(1), 400)[0][:, 0].all()
+    later = snapshots.update(state, propose(state, jax.random.key(1), 60)[0], {"returns": jnp.zeros(60)})
+    assert float(propose(later, jax.random.key(2), 400)[0][:, 0].mean()) == pytest.approx(0.4, abs=0.08)
+
+
+def loitering(observation, key):
+    """Stay at the start for a while, in half of all steps."""
+    return jnp.where(observation[0] > 0, 1, jax.random.bernoulli(key, 0.1).astype(jnp.int32))
+
+
+def thoughtless(mistaken):
+    """Take one argument where a policy is given two."""
+
+
+@pytest.mark.parametrize(
+    ("guide", "message"),
+    [
+        ("", "teacher 'jump_start': guide: expected 'module:attribute'"),
+        ("no_such_module:policy", "guide: no module named 'no_such_module'"),
+        ("corridor:END", "guide: expected a function"),
+        (f"{__name__}:thoughtless", "guide: it cannot act in 'test:corridor'"),
+    ],
+)
+def test_a_guide_that_cannot_guide_is_refused(guide, message):
+    with pytest.raises(UsageError, match=message):
+        course("jump_start", guide=guide, trajectories=1)
