@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_starts import CORRIDOR, POINTS
+from corridor import CORRIDOR, POINTS
 
 from autorl.curricula.control import EPISODES, TASKS, control
 from autorl.curricula.course import make_course

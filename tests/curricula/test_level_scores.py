@@ -33,7 +33,8 @@ def drawn(n=64):
 
 def test_registers_are_those_of_the_language():
     assert set(CHANNEL_OF) == set(REGISTERS)
-    assert set(CHANNEL_OF.values()) == set(Feedback._fields)
+    # what a policy that acts at random gets is measured for filters of tasks alone
+    assert set(CHANNEL_OF.values()) == set(Feedback._fields) - {"control_returns"}
     assert set(SCORE_GRAPHS) == set(SCORES)
 
 
