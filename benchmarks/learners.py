@@ -1,7 +1,7 @@
 """Which search method finds the best configuration of a learner? Whole studies, many study seeds, equal work, test seeds apart.
 
     python benchmarks/learners.py --estimate
-    python benchmarks/learners.py                               every method on the three reported problems, 10 study seeds, 32 trainings
+    python benchmarks/learners.py                               every method on the three reported problems, 10 study seeds, 33 trainings
     python benchmarks/learners.py --problems cartpole_dqn --methods auto random3 --study-seeds 20 --trainings 96
     python benchmarks/learners.py --only-print [--json]
 
@@ -259,6 +259,11 @@ def checked(arguments: argparse.Namespace) -> argparse.Namespace:
         value = getattr(arguments, name)
         if value is not None and value < low:
             raise UsageError(f"--{name.replace('_', '-')} {value}: expected a whole number of at least {low}.")
+    if arguments.trainings % RANDOM_SEEDS:
+        raise UsageError(
+            f"--trainings {arguments.trainings}: expected a multiple of {RANDOM_SEEDS}, the seeds of a configuration of random search, "
+            "or its work is not equal."
+        )
     if arguments.choose and set(arguments.problems or ()) & set(REPORTED):
         raise UsageError(
             f"--choose: not on {', '.join(REPORTED)}, which are for reporting. Remedy: leave out --problems."
@@ -281,7 +286,9 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, help=f"by default {', '.join(REPORTED)}")
     parser.add_argument("--methods", nargs="+", choices=METHODS, help=f"by default {', '.join(COMPARED)}")
-    parser.add_argument("--trainings", type=int, default=32, help="whole trainings granted to a search")
+    parser.add_argument(
+        "--trainings", type=int, default=33, help=f"whole trainings granted to a search, a multiple of {RANDOM_SEEDS}"
+    )
     parser.add_argument("--env-steps", type=int, help="environment steps of a training; by default the problem's own")
     parser.add_argument("--study-seeds", type=int, default=10, help="studies of each method and problem")
     parser.add_argument("--first-seed", type=int, help=f"the first of them, by default {FIRST_SEED}")

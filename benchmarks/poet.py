@@ -69,28 +69,31 @@ class Agents:
         until = np.asarray(states.progress.env_steps) + np.where(here, steps, 0)
         return self._train(states, tasks_at(POINTS, ENVIRONMENT.default_task(), points), until.astype(np.int32))
 
-    def scores(self, states: Any, points: np.ndarray, active: int, seed: int) -> tuple[np.ndarray, int]:
-        """Return scores [active, N] in the tasks at ``points`` [N, 2], and env steps."""
-        tasks = tasks_at(POINTS, ENVIRONMENT.default_task(), points)
-        returns, steps = self._scores(states, tasks, jnp.arange(self.count) < active, seed)
-        return np.asarray(returns)[:active] / LONGEST, int(np.asarray(steps).sum())
+    def scores(self, states: Any, points: np.ndarray, active: int, seed: int, size: int = 0) -> tuple[np.ndarray, int]:
+        """Return scores [active, N] in the tasks at ``points`` [N, 2], and env steps; ``size`` tasks at least share a program.
+
+        What fills up to ``size`` is not work of the method. A step pays 1, so returns are steps.
+        """
+        tasks = tasks_at(POINTS, ENVIRONMENT.default_task(), padded(points, max(size, len(points))))
+        returns = np.asarray(self._scores(states, tasks, jnp.arange(self.count) < active, seed))[:active, : len(points)]
+        return returns / LONGEST, round(float(returns.sum()) * EPISODES)
 
     def _trained(self, states: Any, tasks: Any, until: Any) -> Any:
         one = lambda x: self.learner.train(x[0], self.hp, x[1], x[2], jnp.int32(HORIZON))  # noqa: E731
         return jax.lax.map(one, (states, tasks, until))
 
-    def _scored(self, states: Any, tasks: Any, here: Any, seed: Any) -> tuple[Any, Any]:
+    def _scored(self, states: Any, tasks: Any, here: Any, seed: Any) -> Any:
         count = len(jax.tree.leaves(tasks)[0])
 
-        def one(given: tuple[Any, Any]) -> tuple[Any, Any]:
+        def one(given: tuple[Any, Any]) -> Any:
             state, active = given
 
-            def run() -> tuple[Any, Any]:
+            def run() -> Any:
                 key = jax.random.key(seed)
                 found = self.learner.evaluate(state, self.hp, TaskSet(tasks), key, count * EPISODES)
-                return found.returns.reshape(EPISODES, count).mean(axis=0), found.env_steps
+                return found.returns.reshape(EPISODES, count).mean(axis=0)
 
-            return jax.lax.cond(active, run, lambda: (jnp.zeros(count), jnp.int32(0)))
+            return jax.lax.cond(active, run, lambda: jnp.zeros(count))
 
         return jax.lax.map(one, (states, here))
 
@@ -110,23 +113,31 @@ def coevolved(agents: Agents, seed: int, options: argparse.Namespace) -> tuple[A
 
     def moved(sources: tuple[int, ...]) -> Any:
         rows = np.array([*sources, *[0] * (agents.count - len(sources))])
-        return jax.tree.map(lambda leaf: leaf[rows], states)
+        found = jax.tree.map(lambda leaf: leaf[rows], states)
+        # agents of one origin must not draw the same noise
+        return found._replace(key=jax.vmap(jax.random.fold_in)(found.key, jnp.arange(agents.count)))
+
+    def score(points: Any, active: int, event: int) -> tuple[np.ndarray, int]:
+        return agents.scores(
+            states, np.asarray(points, np.float32).reshape(-1, 2), active, 3 * pairs.rounds + event, size
+        )
 
     for _ in range(options.rounds):
         active = len(pairs.tasks)
         states = agents.train(states, padded(pairs.tasks, agents.count), active, options.steps)
         pairs, work = poet.trained(pairs), work + active * options.steps
-        scores, steps = agents.scores(states, padded(pairs.tasks, size), active, 2 * pairs.rounds)
+        scores, steps = score(pairs.tasks, active, 0)
         work += steps
         tried = poet.children_of(pairs, np.diag(scores))
         if tried.tasks:
-            found, steps = agents.scores(states, padded(tried.tasks, size), active, 2 * pairs.rounds + 1)
-            change = poet.admit(pairs, tried, found[:, : len(tried.tasks)])
+            found, steps = score(tried.tasks, active, 1)
+            change = poet.admit(pairs, tried, found)
             work, joined = work + steps, joined + len(change.pairs.archive) - len(pairs.archive)
             pairs, states = change.pairs, moved(change.sources)
-        else:
-            change = poet.transfer(pairs, scores[:, :active])
-            pairs, states = change.pairs, moved(change.sources)
+            scores, steps = score(pairs.tasks, len(pairs.tasks), 2)
+            work += steps
+        change = poet.transfer(pairs, scores)
+        pairs, states = change.pairs, moved(change.sources)
     return states, work, {"tasks": joined + 1, "moves": pairs.moves, "pairs": len(pairs.tasks)}
 
 
@@ -143,11 +154,16 @@ def one_seed(seed: int, options: argparse.Namespace, many: Agents, one: Agents) 
     found: dict[str, Any] = {"poet": judged(many, states, told["pairs"]) | told, "env_steps": work}
     places = np.random.default_rng(seed).random((many.count, 2), np.float32)
     states = many.train(many.init(seed), places, many.count, work // many.count)
-    found["fixed"] = judged(many, states, many.count)
+    found["fixed"] = judged(many, states, many.count) | {"env_steps": _trained_for(states, many.count)}
     # two lanes, of which one learns: with one alone the program would be another one
     states = one.train(one.init(seed), padded([FIRST], one.count), 1, work)
-    found["uniform"] = judged(one, states, 1)
+    found["uniform"] = judged(one, states, 1) | {"env_steps": _trained_for(states, 1)}
     return found
+
+
+def _trained_for(states: Any, active: int) -> int:
+    """Return the env steps of the ``active`` first agents together."""
+    return int(np.asarray(states.progress.env_steps)[:active].sum())
 
 
 def main() -> None:

@@ -20,6 +20,20 @@ def taken_over(specification: Mapping[str, Any]) -> Json | None:
     return {"study": started["study"], **taken, "sentences": _sentences(started["study"], taken, specification)}
 
 
+def uncounted_work(specification: Mapping[str, Any]) -> str:
+    """Return what the search knows from trainings that are not counted as its work, in words; empty if that is nothing."""
+    started = (specification.get("search") or {}).get("warm_start") or {}
+    taken = started.get("taken") or {}
+    if taken.get("configurations"):
+        return "the search began with the best of an earlier one, whose work is not counted"
+    if taken and str(started["study"]).endswith(".jsonl"):
+        return "the search was told of trainings whose work is not known"
+    if taken.get("left_out_env_steps"):
+        steps = count(taken["left_out_env_steps"])
+        return f"the search went on with an earlier one, {steps} environment steps of which are not counted, as they were left out"
+    return ""
+
+
 def _sentences(study: str, taken: Mapping[str, Any], specification: Mapping[str, Any]) -> list[str]:
     learns = specification.get("learner") is not None
     name = study if study.endswith(".jsonl") else f"study {study}"

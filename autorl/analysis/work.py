@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autorl.analysis.scores import PHASES, count, environments, is_random_search, method_name, policy_name
+from autorl.analysis.warm_start import uncounted_work
 from autorl.studies.trial import Json, Ledger, Trial, in_order
 
 _TOLERANCE = 0.01
@@ -71,6 +72,13 @@ def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Jso
     method = method_name(specification)
     if not ours or not others:
         return {"equal": None, "method": ours, "random": others, "sentence": _alone(specification)}
+    uncounted = uncounted_work(specification)
+    if uncounted:
+        sentence = (
+            f"NOT equal work: {uncounted}. Besides, {method} was granted {count(ours)} environment steps of search, random search "
+            f"{count(others)}."
+        )
+        return {"equal": False, "method": ours, "random": others, "sentence": sentence}
     equal = abs(ours - others) <= _TOLERANCE * max(ours, others)
     if policy_name(specification) is not None and ours <= others:
         equal = True

@@ -19,4 +19,6 @@ def test_all_arms_are_judged_at_equal_work(monkeypatch: pytest.MonkeyPatch, caps
         assert 0.0 < own["cvar"][0] <= own["mean"][0] <= 1.0
     (row,) = told["seeds"]
     assert row["env_steps"] > 4 * 2048
+    for arm in ("fixed", "uniform"):  # whole rollouts of each agent, so a little less
+        assert 0.8 * row["env_steps"] < row[arm]["env_steps"] <= row["env_steps"]
     assert 1 <= row["poet"]["pairs"] <= 2

@@ -45,6 +45,17 @@ def test_the_guide_does_less_while_the_agent_keeps_up():
     assert int(told(0.5, 0.5).stage) == 3
 
 
+def test_episodes_of_a_stage_that_is_over_count_for_no_other():
+    jump = course("jump_start", guide=ONWARDS, trajectories=2, stages=4, episodes=2, tolerance=0.3)
+    state, update = jump.init(jax.random.key(0)), jax.jit(jump.update)
+    played = jump.propose(state, jax.random.key(1), 2)[0]
+    good = {"returns": 2.0 - played[:, 3]}
+    for _ in range(3):  # a rollout's episodes are told in several parts
+        state = update(state, played, good)
+    assert int(state.stage) == 1
+    assert int(update(state, jump.propose(state, jax.random.key(2), 2)[0], {"returns": jnp.full(2, 3.0)}).stage) == 2
+
+
 @pytest.mark.slow
 def test_snapshots_of_rare_kinds_are_as_likely_as_others_and_fade():
     snapshots = course("snapshots", guide=f"{__name__}:loitering", trajectories=4, classes=2, restored=1.0, fade=100)
@@ -69,6 +80,11 @@ def loitering(observation, key):
     return jnp.where(observation[0] > 0, 1, jax.random.bernoulli(key, 0.1).astype(jnp.int32))
 
 
+def strange(observation, key):
+    """Take an action that there is not."""
+    return jnp.int32(7)
+
+
 def thoughtless(mistaken):
     """Take one argument where a policy is given two."""
 
@@ -80,6 +96,7 @@ def thoughtless(mistaken):
         ("no_such_module:policy", "guide: no module named 'no_such_module'"),
         ("corridor:END", "guide: expected a function"),
         (f"{__name__}:thoughtless", "guide: it cannot act in 'test:corridor'"),
+        (f"{__name__}:strange", "guide: expected an integer from 0 to 1, an action of 'test:corridor', got 7"),
     ],
 )
 def test_a_guide_that_cannot_guide_is_refused(guide, message):

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from corridor import CORRIDOR, COUNT, END, ONWARDS, STEPS, course, walked
 
+from autorl.curricula.courses import any_course
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.go_explore import GoExplore
 from autorl.curricula.starts.protocol import Episodes, GuidedStarter
 from autorl.curricula.starts.roll_in import RollIn
 from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Reached
+from autorl.environments.registry import make_environment
+from autorl.environments.task_points import task_points
 from autorl.errors import UsageError
 from autorl.inner.dqn import DQN
 from autorl.inner.ppo import PPO
@@ -186,6 +189,14 @@ def test_the_task_of_a_stage_is_played():
     assert int(lessons.teacher.stage) > 0
     assert bool((played.points[..., 0] > 0.5).any())
     assert rolled.features == 3
+
+
+def test_levels_are_not_rolled_in():
+    maze = make_environment("maze:9x9")
+    with pytest.raises(
+        UsageError, match=r"'roll_in': .* the tasks of 'maze:9x9' are levels. Remedy: a teacher of levels"
+    ):
+        any_course({"name": "roll_in", "parameters": {}}, maze, task_points(maze), None)
 
 
 def test_what_a_starter_is_given_is_checked():

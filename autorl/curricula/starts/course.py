@@ -16,10 +16,11 @@ from autorl.curricula.starts.guide import Guide, guide_policy, guided
 from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starter, Starts
 from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Environment, Reached, Task
-from autorl.environments.task_points import TaskPoints
+from autorl.environments.task_points import BoxPoints, TaskPoints
+from autorl.errors import UsageError
 
-_HEAD = 4
-"""Numbers of a point before its task's: whether it is from the archive, where there, and length and score up to there."""
+_HEAD = 5
+"""Numbers of a point before its task's: whether it is from the archive, where there, length and score up to there; the starter's round."""
 
 
 class Seen(Protocol):
@@ -89,7 +90,8 @@ class StartsCourse:
         at = state.archive.at(starts.places)
         restored = starts.restored & at.filled
         numbers = (restored, starts.places, jnp.where(restored, at.lengths, 0), jnp.where(restored, at.scores, 0.0))
-        head = jnp.stack([x.astype(jnp.float32) for x in numbers], axis=1)
+        rounds = jnp.broadcast_to(self.teacher.round(state), (n,))
+        head = jnp.stack([x.astype(jnp.float32) for x in (*numbers, rounds)], axis=1)
         return jnp.concatenate([head, starts.tasks], axis=1), jnp.ones(n, jnp.bool_)
 
     def start(self, state: Any, points: Array, tasks: Task, reset: Reached) -> Reached:
@@ -106,7 +108,7 @@ class StartsCourse:
         """Return the state after N steps."""
         lengths, scores = _before(visits.points)
         # an episode that paid no number tells nothing
-        alive = ~visits.done & jnp.isfinite(visits.returns)
+        alive = ~visits.done & jnp.isfinite(visits.returns) & self._of_now(state, visits.points)
         scores = jnp.where(alive, scores + visits.returns, 0.0)
         return self.teacher.watch(
             self.parameters, state, Archive(visits.reached, lengths + visits.steps, scores, alive)
@@ -116,9 +118,13 @@ class StartsCourse:
         """Return the state after n episodes."""
         lengths, before = _before(points)
         scores = (before + episodes["returns"] - self.low) / self.width
-        valid = jnp.isfinite(scores)
+        valid = jnp.isfinite(scores) & self._of_now(state, points)
         told = Episodes(_starts(points).restored, lengths, jnp.where(valid, scores, 0.0), valid)
         return self.teacher.update(self.parameters, state, told)
+
+    def _of_now(self, state: Any, points: Array) -> Array:
+        """Return whether the episodes at ``points`` [n, D] were proposed in the starter's round of now, bool [n]."""
+        return jnp.round(points[:, 4]).astype(jnp.int32) == self.teacher.round(state)
 
     def task(self, default: Task, point: Array) -> Task:
         """Return ``default`` with what the starter sets."""
@@ -163,9 +169,14 @@ def make_starts_course(
         default: The task that a guide acts in; the environment's own if None.
 
     Raises:
-        UsageError: No such starter, wrong parameters, or a guide that cannot act there.
+        UsageError: No such starter, wrong parameters, a guide that cannot act there, or tasks that the starter cannot vary.
     """
     starter = starter_for(choice["name"], environment, points)
+    if starter.sets_tasks and points is not None and not isinstance(points, BoxPoints):
+        raise UsageError(
+            f"teacher {starter.name!r}: it goes from one task to another by their numbers, and a state of one is gone on from in the next; "
+            f"the tasks of {environment.name!r} are levels. Remedy: a teacher of levels, such as plr, or an environment of numbered tasks."
+        )
     low, high = score_range or (0.0, 1.0)
     parameters = starter.parameters(choice.get("parameters") or {})
     varied = points if starter.sets_tasks else None

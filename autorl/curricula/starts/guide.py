@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from autorl.curricula.frozen_task import FrozenTask
 from autorl.curricula.starts.archive import Archive
-from autorl.environments.protocol import Environment, Reached, Task
+from autorl.environments.protocol import Discrete, Environment, Reached, Task
 from autorl.errors import UsageError
 from autorl.registry import load_attribute
 
@@ -77,28 +78,48 @@ def _guided(environment: Any, policy: Policy, count: int, frozen: FrozenTask) ->
             f"guide: the states of {environment.name!r} hold random keys, which cannot be given beforehand"
         )
 
-    def advance(now: tuple[Reached, Array, Array, Array], time: Array) -> tuple[Any, Archive]:
+    def advance(now: tuple[Reached, Array, Array, Array], time: Array) -> tuple[Any, tuple[Archive, Array]]:
         reached, alive, total, key = now
         act_key, step_key = jax.random.split(jax.random.fold_in(key, time))
         action = jnp.asarray(policy(reached.observation, act_key))
         step = environment.step(step_key, reached.state, action, task)
         entry = Archive(reached, time, total, alive)
         after = alive & ~(step.terminated | step.truncated)
-        return (Reached(step.observation, step.state), after, total + jnp.where(alive, step.reward, 0.0), key), entry
+        return (Reached(step.observation, step.state), after, total + jnp.where(alive, step.reward, 0.0), key), (
+            entry,
+            action,
+        )
 
-    def episode(key: Array) -> tuple[Archive, Array]:
+    def episode(key: Array) -> tuple[Archive, Array, Array]:
         start = Reached(*environment.reset(key, task))
         now = (start, jnp.bool_(True), jnp.float32(0.0), jax.random.fold_in(key, 1))
-        (_, _, total, _), entries = jax.lax.scan(advance, now, jnp.arange(length))
-        return entries, total
+        (_, _, total, _), (entries, actions) = jax.lax.scan(advance, now, jnp.arange(length))
+        return entries, actions, total
 
     try:
-        entries, returns = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), count))
-    except (TypeError, ValueError) as error:
+        entries, actions, returns = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), count))
+    except Exception as error:  # the guide is the user's function and may raise anything
         raise UsageError(f"guide: it cannot act in {environment.name!r}: {error}") from error
+    _refuse_strange(np.asarray(actions), environment)
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), entries)
     made = Guide(flat, entries.filled.sum(axis=1, dtype=jnp.int32), returns)
     return jax.tree.map(np.asarray, made)
+
+
+def _refuse_strange(actions: NDArray[Any], environment: Environment) -> None:
+    """Raise `UsageError` unless ``actions`` [M, T, ...] are of the environment's."""
+    space, shape = environment.action_space, actions.shape[2:]
+    if isinstance(space, Discrete):
+        wanted, fits = f"an integer from 0 to {space.n - 1}", shape == () and np.issubdtype(actions.dtype, np.integer)
+        wrong = actions[(actions < 0) | (actions >= space.n)] if fits else actions.reshape(-1)
+    else:
+        wanted, fits = f"numbers of shape {space.shape}", shape == space.shape
+        wrong = actions[~np.isfinite(actions)] if fits else actions.reshape(-1)
+    if not fits or wrong.size:
+        raise UsageError(
+            f"guide: expected {wanted}, an action of {environment.name!r}, got {wrong[0]!s} of shape {shape} and type {actions.dtype}. "
+            "Remedy: return one action for one observation."
+        )
 
 
 def _states(environment: Environment, task: Task) -> Any:

@@ -63,6 +63,10 @@ class JumpStart(GuidedStarter[JumpStartState]):
         none = jnp.full(params.episodes, jnp.nan, jnp.float32)
         return JumpStartState(guide.archive, guide.alive, jnp.mean(scores), none, jnp.int32(0))
 
+    def round(self, state: JumpStartState) -> Array:
+        """Return the stage."""
+        return state.stage
+
     def propose(self, params: JumpStartParameters, state: JumpStartState, key: Array, n: int) -> Starts:
         """Return episodes that start after h steps of the guide; in the last stage afresh."""
         count = len(state.alive)

@@ -100,6 +100,10 @@ class Starter(ABC, Generic[State]):
         """Return the channels of feedback that it reads."""
         return frozenset({"returns"})
 
+    def round(self, state: State) -> Array:
+        """Return the round in which episodes are proposed now, int32: what began in another one is neither watched nor counted."""
+        return jnp.int32(0)
+
     @abstractmethod
     def init(self, params: Any, make: MakeArchive, seed: Array) -> State:
         """Return the first state; ``seed`` is uint32 [2], see `autorl.curricula.protocol.stream`."""

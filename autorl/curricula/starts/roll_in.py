@@ -79,6 +79,10 @@ class RollIn(Starter[RollInState]):
         scores = jnp.full(params.episodes, jnp.nan, jnp.float32)
         return RollInState(make(params.capacity), make(params.capacity), none, scores, none, none, seed, none)
 
+    def round(self, state: RollInState) -> Array:
+        """Return the stage."""
+        return state.stage
+
     def propose(self, params: RollInParameters, state: RollInState, key: Array, n: int) -> Starts:
         """Return episodes of the stage's task, some from the last stage's states."""
         keys = jax.random.split(key)
@@ -109,10 +113,11 @@ class RollIn(Starter[RollInState]):
         after = state._replace(scores=scores, fresh=state.fresh + count)
         # the mean is nan, and nothing is above it, until there were enough episodes
         over = (jnp.mean(scores) >= params.threshold) | (after.fresh >= params.patience)
-        return jax.lax.cond(over & (count > 0), lambda: _next_stage(params, after), lambda: after)
+        over &= (count > 0) & (state.stage < params.stages - 1)
+        return jax.lax.cond(over, lambda: _next_stage(after), lambda: after)
 
 
-def _next_stage(params: RollInParameters, state: RollInState) -> RollInState:
+def _next_stage(state: RollInState) -> RollInState:
     nothing = state.growing._replace(filled=jnp.zeros_like(state.growing.filled))
     return state._replace(
         archive=state.growing,
@@ -120,5 +125,5 @@ def _next_stage(params: RollInParameters, state: RollInState) -> RollInState:
         next=jnp.int32(0),
         scores=jnp.full_like(state.scores, jnp.nan),
         fresh=jnp.int32(0),
-        stage=jnp.minimum(state.stage + 1, params.stages - 1),
+        stage=state.stage + 1,
     )
