@@ -50,7 +50,9 @@ def read_trials(path: Path) -> list[Trial]:
         _trial(line, number, f"{path.name}, line {number + 1}") for number, line in enumerate(lines) if line.strip()
     ]
     if not found:
-        raise UsageError(f"{path.name}: no trial in it")
+        raise UsageError(
+            f'{path.name}: no trial in it. Remedy: one line for each, {{"candidate": {{...}}, "score": 1.0}}'
+        )
     return found
 
 
@@ -58,7 +60,9 @@ def _trial(line: str, number: int, where: str) -> Trial:
     try:
         data: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where}: no JSON: {error}") from error
+        raise UsageError(
+            f"{where}: no JSON: {error}. Remedy: one JSON object a line, or leave the line out."
+        ) from error
     if not isinstance(data, dict) or not isinstance(data.get("candidate"), dict):
         raise UsageError(f'{where}: expected {{"candidate": {{...}}, "score": ..., "status": ...}}, got {line[:80]!r}')
     score, status = data.get("score"), data.get("status", "completed")
@@ -66,7 +70,9 @@ def _trial(line: str, number: int, where: str) -> Trial:
         raise UsageError(f"{where}: status: expected one of {', '.join(STATUSES)}, got {status!r}")
     completed = status == "completed"
     if completed and not is_number(score):
-        raise UsageError(f"{where}: score: expected a finite number, as it completed, got {score!r}")
+        raise UsageError(
+            f'{where}: score: expected a finite number, as it completed, got {score!r}. Remedy: "status": "failed" if it did not.'
+        )
     kept = float(score) if completed and score is not None else None
     return Trial(
         arm="method",

@@ -64,7 +64,10 @@ def from_configurations(specification: Specification, source: Source) -> tuple[S
     space = load_space(search.space)
     best = sorted((t for t in found if t.score is not None), key=lambda t: (-(t.score or 0.0), t.number))
     if not best:
-        raise UsageError(f"{FIELD}: no trial of {source.name!r} has completed, so there is nothing to train again.")
+        raise UsageError(
+            f"{FIELD}: no trial of {source.name!r} has completed, so there is nothing to train again. "
+            "Remedy: leave search.warm_start out, or name a study whose trials completed."
+        )
     given = {space.fingerprint(space.from_json(s)) for s in search.start if not isinstance(s, str)}
     different: dict[str, Mapping[str, Any]] = {}
     for trial in best:
@@ -125,7 +128,9 @@ def translated(
             left_out[str(error)].append(trial)
     if not found:
         why = "; ".join(left_out) or "none has ended"
-        raise UsageError(f"{FIELD}: no trial of {name!r} can be taken over: {why}.")
+        raise UsageError(
+            f"{FIELD}: no trial of {name!r} can be taken over: {why}. Remedy: a space that holds some of its candidates."
+        )
     return found, left_out
 
 

@@ -170,7 +170,9 @@ def _same_method(new: Specification, earlier: Earlier) -> bool:
 
 def _refuse_searchless(earlier: Earlier) -> None:
     if earlier.specification.search is None:
-        raise UsageError(f"{FIELD}: study {earlier.name!r} searched nothing, so there is nothing to go on with.")
+        raise UsageError(
+            f"{FIELD}: study {earlier.name!r} searched nothing, so there is nothing to go on with. Remedy: name a study with a search."
+        )
 
 
 def _compared(specification: Specification) -> dict[str, Any]:

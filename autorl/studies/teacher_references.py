@@ -142,7 +142,7 @@ def _lessons(
         return [
             Finding(
                 ("learner", "algorithm"),
-                f"{algorithm} cannot learn under a teacher yet; ppo, dqn and sac can",
+                f"{algorithm} cannot learn under a teacher yet; ppo, paired_ppo, dqn and sac can",
                 algorithm,
             )
         ]

@@ -11,7 +11,7 @@ from autorl.api import specify
 from autorl.engine.auto import self_contained
 from autorl.errors import UsageError
 
-WORK = {"trainings": 32, "env_steps": 50_000, "test_seeds": 10}
+WORK = {"trainings": 33, "env_steps": 50_000, "test_seeds": 10}
 
 
 def line(method, seed, *test, problem="cartpole_dqn", **changes):
@@ -103,7 +103,7 @@ def test_failed_trainings_and_missing_incumbents_count_as_the_worst():
 
 def test_what_is_missing_is_run_and_kept(tmp_path, monkeypatch, capsys):
     record = tmp_path / "record.jsonl"
-    record.write_text(json.dumps(line("auto", 100_000, 5.0)) + '\n{"trainings": 32, "env')
+    record.write_text(json.dumps(line("auto", 100_000, 5.0)) + '\n{"trainings": 33, "env')
     asked = []
 
     class Done:
@@ -118,7 +118,7 @@ def test_what_is_missing_is_run_and_kept(tmp_path, monkeypatch, capsys):
     record.write_text(record.read_text() + "\n")
     call(monkeypatch, *given, "--study-seeds", 2, "--json")
     assert [(a[1], a[4]) for a in asked] == [("random3", 100_000), ("auto", 100_001), ("random3", 100_001)]
-    assert asked[0] == ["cartpole_dqn", "random3", 32, 50_000, 100_000, 10]
+    assert asked[0] == ["cartpole_dqn", "random3", 33, 50_000, 100_000, 10]
     found = json.loads(capsys.readouterr().out)["cartpole_dqn"]
     assert (found["auto"]["score"], found["auto"]["difference"]) == (3.0, 2.0)
     call(monkeypatch, *given, "--study-seeds", 2)
