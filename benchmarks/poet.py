@@ -10,9 +10,9 @@ score of 0.5; a child's parent scores from 0.1 to 0.9 in it. Mutations go half a
 that is near it: with 0.15 of a side next to no child is hard enough to join. An agent that moves to another task goes on in it in the
 midst of its episodes.
 
-Measured, with --seeds 3 --rounds 24: POET loses. Mean .571 [.497, .635] against .933 [.931, .935] of fixed and .855 [.756, .920] of uniform;
-CVaR .045, .431 and .333. CartPole needs no stepping stones, and POET spends its first rounds on one task. The mutation was set to 0.5 after a
-look at 0.15, which was worse still (.434, when POET was also charged for tasks that only filled up a batch).
+Measured, with --seeds 3 --rounds 24: POET loses. Mean .571 [.497, .635] against .933 [.931, .935] of fixed and .855 [.756, .920] of
+uniform; CVaR .045, .431 and .333. CartPole needs no stepping stones, and POET spends its first rounds on one task. The mutation was set
+to 0.5 after a look at 0.15, which was worse still (.434, when POET was also charged for tasks that only filled up a batch).
 """
 
 from __future__ import annotations

@@ -131,6 +131,7 @@ def test_what_is_missing_is_run_and_kept(tmp_path, monkeypatch, capsys):
     ("arguments", "expected"),
     [
         (["--trainings", 5], "--trainings 5: expected a whole number of at least 6"),
+        (["--trainings", 32], "--trainings 32: expected a multiple of 3"),
         (["--study-seeds", 0], "--study-seeds 0"),
         (["--choose", "--problems", "pendulum_ppo"], "which are for reporting"),
         (["--choose", "--first-seed", 99_999], "study seeds from 100000 on are for reporting"),
