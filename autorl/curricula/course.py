@@ -26,7 +26,7 @@ from autorl.errors import UsageError
 
 @dataclass(frozen=True)
 class TaughtCourse:
-    """A teacher in the tasks of an environment (`autorl.inner.teaching.Course`).
+    """A teacher in the tasks of an environment (`autorl.inner.course.Course`).
 
     Returns are told as scores: 0 and 1 at the ends of the environment's score range, themselves where it has none. Values are told on the
     same scale, and value losses in units of the range.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
+from autorl.inner.course import Course
 from autorl.inner.protocol import hyperparameters, objective_field, static, teacher_field, traced
-from autorl.inner.teaching import Course
 from autorl.objectives.protocol import Objective
 
 

@@ -15,11 +15,11 @@ from jax import Array, lax
 from autorl.errors import UsageError
 from autorl.inner import replay as buffer
 from autorl.inner.branching import update_if
+from autorl.inner.course import Course
 from autorl.inner.normalisation import Moments, merge
 from autorl.inner.protocol import Progress, make_hyperparameters
 from autorl.inner.replay import Prioritisation, Replay
 from autorl.inner.rollout import RETURN_DECAY
-from autorl.inner.teaching import Course
 
 ACT, LEARN = 0, 1
 """Streams of random words: one block for each step, one for each update."""

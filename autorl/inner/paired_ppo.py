@@ -19,6 +19,7 @@ from jax import Array, lax
 from autorl.environments.autoreset import batched_reset
 from autorl.environments.protocol import Task
 from autorl.errors import UsageError
+from autorl.inner.course import Course
 from autorl.inner.diary import Diary, Episodes, empty_diary, written
 from autorl.inner.normalisation import Moments, merge
 from autorl.inner.optimiser import Adam
@@ -26,7 +27,7 @@ from autorl.inner.ppo import PPO, Batch, PPOHyperparameters, PPOState
 from autorl.inner.protocol import Evaluation, Progress, all_finite
 from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return
-from autorl.inner.teaching import Course, Slots, levels_kept
+from autorl.inner.teaching import Slots, levels_kept
 from autorl.inner.threefry import unrolled
 
 AGENTS = 2

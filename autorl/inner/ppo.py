@@ -22,6 +22,7 @@ from jax import Array, lax
 
 from autorl.environments.protocol import Environment, Task
 from autorl.errors import UsageError
+from autorl.inner.course import Course
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.gae import advantages, next_values
 from autorl.inner.networks import ActorCritic, action_outputs, flatten_observations
@@ -43,7 +44,7 @@ from autorl.inner.protocol import (
 from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return, collect, start_actors
 from autorl.inner.shuffle import permutation
-from autorl.inner.teaching import Course, Slots, told
+from autorl.inner.teaching import Slots, told
 from autorl.inner.threefry import unrolled
 from autorl.objectives.protocol import Objective
 

@@ -25,8 +25,8 @@ from autorl.declarations import (
 )
 from autorl.environments.protocol import Environment, Task
 from autorl.errors import UsageError
+from autorl.inner.course import Course
 from autorl.inner.objective_choice import choose
-from autorl.inner.teaching import Course
 
 __all__ = [
     "Evaluation",

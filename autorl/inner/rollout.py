@@ -11,8 +11,9 @@ from jax import Array, lax
 
 from autorl.environments.autoreset import batched_reset, batched_step_or_reset
 from autorl.environments.protocol import Environment, State, Step, Task
+from autorl.inner.course import Course
 from autorl.inner.networks import flatten_observations
-from autorl.inner.teaching import Course, Lessons, Played, Slots, slotted_step, start_lessons, taught_step
+from autorl.inner.teaching import Lessons, Played, Slots, slotted_step, start_lessons, taught_step
 
 RETURN_DECAY = 0.95
 """Weight of the past, for each episode, in the average of training returns."""

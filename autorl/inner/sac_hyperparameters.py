@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jax import Array
 
+from autorl.inner.course import Course
 from autorl.inner.protocol import hyperparameters, static, teacher_field, traced
-from autorl.inner.teaching import Course
 
 LEAST_ALPHA = 1e-6
 """A temperature that is tuned starts here at least: its logarithm is what is learned."""

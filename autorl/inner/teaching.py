@@ -8,7 +8,7 @@ All of it is part of a learner's training state, so a segment, a frozen member o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,45 +17,13 @@ from jax import Array, lax
 from autorl.environments.autoreset import batched_reset, batched_step_or_reset, reset_where
 from autorl.environments.protocol import Environment, Reached, State, Step, Task
 from autorl.inner.branching import update_if
+from autorl.inner.course import Course, StartCourse, Visits
 from autorl.inner.diary import Diary, Episodes, empty_diary, looked_at, written
-from autorl.inner.starting import StartCourse, Visits
 
 PROPOSED = 4
 """Tasks of a proposal, for each environment: as many as rarely end within a rollout."""
 _PROPOSE = 0x50524F50
 """Folded into a step's key for a proposal; large, as the constant of resets is."""
-
-
-@runtime_checkable
-class Course(Protocol):
-    """A teacher with its parameters, in the task space of an environment: a pytree, its parameters leaves. Tasks are points of [0, 1]^D."""
-
-    @property
-    def dimensions(self) -> int:
-        """Numbers of a task, D."""
-
-    @property
-    def features(self) -> int:
-        """Numbers that the diary keeps of a task, F."""
-
-    def init(self, key: Array) -> Any:
-        """Return the teacher's first state."""
-
-    def propose(self, state: Any, key: Array, n: int) -> tuple[Array, Array]:
-        """Return n points, float32 [n, D], and whether to learn from each, bool [n]."""
-
-    def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
-        """Return the state after n episodes; those with a return that is not finite say nothing.
-
-        ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses, and antagonist_returns
-        where there is a second agent.
-        """
-
-    def task(self, default: Task, point: Array) -> Task:
-        """Return ``default`` with what the teacher sets, at ``point`` [D]."""
-
-    def described(self, points: Array) -> Array:
-        """Return points [n, D] as the diary describes them, float32 [n, F] within [0, 1]."""
 
 
 class Desk(NamedTuple):

@@ -142,13 +142,7 @@ class Record:
         for trial in trials:
             if trial.status is not Status.RUNNING or trial.told is not None:
                 raise StudyError(f"{label(*_key(trial))} is {trial.status.value}; only a running trial can be added")
-        rows = [to_row(trial) for trial in trials]
-        with self._transaction("add trials to") as connection:
-            for trial, row in zip(trials, rows, strict=True):
-                try:
-                    connection.execute(_INSERT, row)
-                except sqlite3.IntegrityError as error:
-                    raise StudyError(f"{label(*_key(trial))} is in the record already") from error
+        self._insert(trials, "add trials to", "is in the record already")
 
     def take_over(self, trials: Sequence[Trial]) -> None:
         """Store told trials of another study, whole rows, before there is any other of their arms; all in one transaction.
@@ -159,13 +153,16 @@ class Record:
         for trial in trials:
             if trial.told is None:
                 raise StudyError(f"{label(*_key(trial))} was never told; only told trials can be taken over")
+        self._insert(trials, "take trials over into", "is in the record already, or its place is")
+
+    def _insert(self, trials: Sequence[Trial], doing: str, why_not: str) -> None:
         rows = [to_row(trial) for trial in trials]
-        with self._transaction("take trials over into") as connection:
+        with self._transaction(doing) as connection:
             for trial, row in zip(trials, rows, strict=True):
                 try:
                     connection.execute(_INSERT, row)
                 except sqlite3.IntegrityError as error:
-                    raise StudyError(f"{label(*_key(trial))} is in the record already, or its place is") from error
+                    raise StudyError(f"{label(*_key(trial))} {why_not}") from error
 
     def finish(self, trials: Sequence[Trial], told: bool = False) -> None:
         """Store the outcomes of running trials (whole rows), all in one transaction.

@@ -18,10 +18,9 @@ from autorl.environments.protocol import Reached
 from autorl.environments.registry import make_environment
 from autorl.environments.task_points import task_points
 from autorl.errors import UsageError
+from autorl.inner.course import Course, StartCourse, Visits
 from autorl.inner.dqn import DQN
 from autorl.inner.ppo import PPO
-from autorl.inner.starting import StartCourse, Visits
-from autorl.inner.teaching import Course
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ import pytest
 
 from autorl.environments.protocol import Discrete, Step
 from autorl.errors import UsageError
+from autorl.inner.course import Course
 from autorl.inner.paired_ppo import AGENTS, PairedPPO, _heard
 from autorl.inner.ppo import PPO
 from autorl.inner.rollout import Trajectory
-from autorl.inner.teaching import Course, Played
+from autorl.inner.teaching import Played
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from autorl.curricula.course import make_course
 from autorl.environments.protocol import Discrete, Step
 from autorl.environments.task_box import TaskBox, TaskDimension
 from autorl.environments.task_points import task_points
+from autorl.inner.course import Course
 from autorl.inner.diary import BINS, INTERVALS, SAMPLES, Episodes, empty_diary, written
 from autorl.inner.evaluation import TaskSet, evaluate_policy
 from autorl.inner.normalisation import initial_moments, merge
 from autorl.inner.ppo import PPO
 from autorl.inner.ppo_loss import Samples, ppo_loss
-from autorl.inner.teaching import PROPOSED, Course, start_lessons, taught_step, told
+from autorl.inner.teaching import PROPOSED, start_lessons, taught_step, told
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _HEAD = 5
 
 
 class Seen(Protocol):
-    """Steps that were watched: `autorl.inner.starting.Visits`."""
+    """Steps that were watched: `autorl.inner.course.Visits`."""
 
     points: Array
     reached: Reached
@@ -35,7 +35,7 @@ class Seen(Protocol):
 
 @dataclass(frozen=True)
 class StartsCourse:
-    """A starter in an environment (`autorl.inner.starting.StartCourse`). A restored state keeps its clock, so its time limit too.
+    """A starter in an environment (`autorl.inner.course.StartCourse`). A restored state keeps its clock, so its time limit too.
 
     Attributes:
         parameters: The starter's, a pytree.
