@@ -22,6 +22,8 @@ from autorl.outer.protocol import Status
 
 SEGMENT_SECONDS = 2.0
 """Target length of one call into the program: Ctrl-C and progress wait at most about this long. Changes no bit."""
+CALLS_WORTH = 4
+"""A call lasts at least so many times what it costs in itself, or most of the time would go there."""
 FIRST_SHARE = 1 / 32
 """Part of a segment that the first call of a program trains, to learn its speed."""
 
@@ -141,7 +143,7 @@ class Chunk:
         target = np.array([self._segment(i, index).until for i in range(len(self.jobs))], np.int64)
         before = self._progress(states, "env_steps").astype(np.int64)
         hp, work = self._hp(index), int(np.maximum(target - before, 0).sum())
-        done = 0.0
+        states, done = self._with_call_measured(states, hp), 0.0
         while done < 1.0:
             self._stop_cleanly(saver, index, outcomes, states)
             done = min(1.0, done + self._share(work))
@@ -152,7 +154,8 @@ class Chunk:
             trained = int((self._progress(states, "env_steps") - seen).sum())
             seconds = time.perf_counter() - began - (self.program.compile_seconds - compiled)
             if trained:
-                self.program.speed = trained / max(seconds, 1e-6)
+                # what a call costs varies: never more than most of a call is taken off
+                self.program.speed = trained / max(seconds - self._call_seconds, seconds / 10, 1e-6)
             stepped(trained)
         self._stop_cleanly(saver, index, outcomes, states)
         return states
@@ -163,7 +166,25 @@ class Chunk:
             return 1.0
         if not self.program.speed:
             return FIRST_SHARE
-        return min(1.0, self.program.speed * SEGMENT_SECONDS / work)
+        return min(1.0, self.program.speed * max(SEGMENT_SECONDS, CALLS_WORTH * self._call_seconds) / work)
+
+    @property
+    def _call_seconds(self) -> float:
+        return self.program.call_seconds or 0.0
+
+    def _with_call_measured(self, states: Tree, hp: Tree) -> Tree:
+        """Return ``states`` as they are; once for a program, a call that trains nothing is timed.
+
+        Without it, a dear call would make training look slow, so the next call be shorter and training look slower still.
+        """
+        if self.program.call_seconds is None:
+            reached = self._lanes(self._progress(states, "env_steps").astype(np.int64), np.int32)
+            began, compiled = time.perf_counter(), self.program.compile_seconds
+            states = self.program.train(states, hp, self._tasks, reached, self._horizon)
+            self._progress(states, "env_steps")  # waits for it
+            seconds = time.perf_counter() - began - (self.program.compile_seconds - compiled)
+            self.program.call_seconds = max(seconds, 0.0)
+        return states
 
     def _spread(self, held: Sequence[Tree], hp: Tree) -> Tree:
         """Return one host state a job as the program's states; empty lanes repeat the first."""

@@ -48,7 +48,8 @@ class PopulationProgram:
         static: The static hyperparameters, by name.
         traces: How often each function was traced; the retrace guard holds it at one.
         compile_seconds: Wall seconds spent tracing and compiling so far.
-        speed: Env steps a second of the last call to `train`; 0 before any. Only for choosing the length of calls.
+        speed: Env steps a second of the last call to `train`, beyond what a call costs; 0 before any. Only for choosing the length of calls.
+        call_seconds: What a call to `train` costs that trains nothing (states of gigabytes are copied); None before it was measured.
     """
 
     learner: Learner
@@ -60,6 +61,7 @@ class PopulationProgram:
     traces: dict[str, int] = field(default_factory=dict)
     compile_seconds: float = 0.0
     speed: float = 0.0
+    call_seconds: float | None = None
     _compiled: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """The promises of the population: a lane's bits are its own, programs are reused, failures are results."""
 
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -74,6 +76,21 @@ def test_lane_counts_change_no_bit(monkeypatch):
     for a, b in zip(*held, strict=True):
         assert numbers(a) == numbers(b)
         assert same_state(a.state, b.state)
+
+
+def test_a_call_that_costs_much_is_not_made_ever_shorter(monkeypatch):
+    train, calls = PopulationProgram.train, []
+
+    def dear(self, *arguments):
+        calls.append(int(arguments[3].max()))
+        time.sleep(0.05)  # as where gigabytes of replay are copied
+        return train(self, *arguments)
+
+    monkeypatch.setattr(PopulationProgram, "train", dear)
+    monkeypatch.setattr(chunk_module, "SEGMENT_SECONDS", 0.01)
+    assert make_trainer().run([job(0)])[0].status is Status.COMPLETED
+    assert calls[0] == 0, "the first one trains nothing: what a call costs is measured"
+    assert calls[-3:] == [128, 512, 1024], "once the speed is known, both segments are trained at a stroke"
 
 
 @pytest.mark.bits
