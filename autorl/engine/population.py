@@ -48,7 +48,7 @@ class PopulationProgram:
         static: The static hyperparameters, by name.
         traces: How often each function was traced; the retrace guard holds it at one.
         compile_seconds: Wall seconds spent tracing and compiling so far.
-        speed: Env steps a second of the last call to `train`, beyond what a call costs; 0 before any. Only for choosing the length of calls.
+        speed: Env steps a second of the last call to `train`, beyond what a call costs; 0 before any. For choosing the length of calls.
         call_seconds: What a call to `train` costs that trains nothing (states of gigabytes are copied); None before it was measured.
     """
 
