@@ -22,13 +22,15 @@ def selection_bias(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     Keys of an arm: ``search`` (the winner's score in the search, the mean over its search seeds), ``tuning`` (interquartile mean on
     the finalists' seeds; None if there was one finalist only), ``test``, ``tuning_minus_test`` with its bootstrap ``interval``,
     ``search_minus_test``, ``search_seeds``, ``tuning_seeds``, ``sentence``. Failed trainings count as the worst score of both sides.
-    Empty where the test is in other environments than the search: then the difference is not one of seeds.
+    Where the test is in other environments than the search, a difference to it is not one of seeds: then an arm has ``search``,
+    ``tuning``, ``search_minus_tuning`` (fresh seeds of the search's environments; the finalists were chosen by the former),
+    ``search_seeds``, ``tuning_seeds`` and ``sentence``.
     """
-    if environments(specification, "search") != environments(specification, "test"):
-        return {}
+    elsewhere = environments(specification, "search") != environments(specification, "test")
+    of = _arm_elsewhere if elsewhere else _arm
     found = {}
     for arm in ARMS:
-        own = _arm(arm, trials, specification)
+        own = of(arm, trials, specification)
         if own is not None:
             found[arm] = own
     return found
@@ -39,13 +41,39 @@ def sentences(bias: Json) -> list[str]:
     return [str(own["sentence"]) for own in bias.values()]
 
 
-def _arm(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json | None:
-    tested = by_arm(trials, "test").get(arm)
-    if not tested or tested[0].source is None:
-        return None
-    source = tested[0].source
+def _winner(arm: Arm, trials: Sequence[Trial]) -> tuple[list[Trial], Trial | None, Trial | None]:
+    """Return the winner's test, its trial of the search and that of the finalists, as far as there are any."""
+    tested = list(by_arm(trials, "test").get(arm, ()))
+    source = tested[0].source if tested else None
+    if source is None:
+        return [], None, None
     searched = next((t for t in trials if (t.arm, t.phase, t.number) == (arm, "search", source)), None)
-    finalist = next((t for t in by_arm(trials, "finalists").get(arm, ()) if t.source == source), None)
+    return tested, searched, next((t for t in by_arm(trials, "finalists").get(arm, ()) if t.source == source), None)
+
+
+def _arm_elsewhere(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json | None:
+    """Return search score minus tuning score: both in the environments of the search, the test is not."""
+    _, searched, finalist = _winner(arm, trials)
+    if searched is None or finalist is None or searched.score is None:
+        return None
+    filled = fill_failures({"tuning": score_table([finalist], specification)})
+    if filled is None:
+        return None
+    tuning = iqm(filled["tuning"])
+    seeds = len(searched.seeds), len(finalist.seeds)
+    own: Json = {"search": searched.score, "tuning": tuning, "search_minus_tuning": searched.score - tuning}
+    sentence = (
+        f"Selection bias of {arm_name(arm, method_name(specification))}: in the environments of the search its winner scored "
+        f"{number(searched.score)} on {plural(seeds[0], 'search seed')} and {number(tuning)} on {plural(seeds[1], 'tuning seed')} "
+        f"(search minus tuning {_signed(searched.score - tuning, abs(tuning))}); the test is in other environments."
+    )
+    return {**own, "search_seeds": seeds[0], "tuning_seeds": seeds[1], "sentence": sentence}
+
+
+def _arm(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json | None:
+    tested, searched, finalist = _winner(arm, trials)
+    if not tested:
+        return None
     tables = {"test": score_table(tested, specification)}
     if finalist is not None:
         tables["tuning"] = score_table([finalist], specification)

@@ -15,6 +15,9 @@ from autorl.outer.protocol import Status
 
 SPECIFICATION = sy.specification()
 STUDY = sy.study(count=20)
+ELSEWHERE = sy.specification(
+    environment=[{"id": "gymnax:CartPole-v1"}, {"id": "gymnax:Acrobot-v1", "role": "held_out"}]
+)
 
 
 def trial(arm, phase, **fields):
@@ -71,10 +74,22 @@ def test_there_is_none_where_there_is_nothing_to_compare():
     assert selection_bias([], SPECIFICATION) == {}
     assert selection_bias([t for t in STUDY if t.phase != "test"], SPECIFICATION) == {}
     assert selection_bias([trial("default", "test")], SPECIFICATION) == {}
-    other = [{"id": "gymnax:CartPole-v1"}, {"id": "gymnax:Acrobot-v1", "role": "held_out"}]
-    assert selection_bias(STUDY, sy.specification(environment=other)) == {}, (
-        "a test elsewhere differs by more than seeds"
-    )
+    few = [t for t in STUDY if t.phase != "finalists"]
+    assert selection_bias(few, ELSEWHERE) == {}, "a test elsewhere differs by more than seeds"
+
+
+@pytest.mark.parametrize("arm", ["method", "random"])
+def test_where_the_test_is_elsewhere_search_and_tuning_seeds_are_compared(arm):
+    own = selection_bias(STUDY, ELSEWHERE)[arm]
+    finalist = trial(arm, "finalists", source=trial(arm, "test").source)
+    searched = trial(arm, "search", number=finalist.source)
+    tuning = stats.trim_mean(finalist.scores[0], 0.25)
+    assert (own["search"], own["tuning"]) == pytest.approx((searched.score, tuning))
+    assert own["search_minus_tuning"] == pytest.approx(searched.score - tuning)
+    assert (own["search_seeds"], own["tuning_seeds"]) == (1, 5)
+    assert "test" not in own
+    assert own["sentence"].endswith("the test is in other environments.")
+    assert own["sentence"] in render_result(summarise(STUDY, ELSEWHERE))
 
 
 def test_failures_are_counted_by_kind():

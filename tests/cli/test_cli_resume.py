@@ -71,3 +71,20 @@ def test_a_study_of_ones_own_objective_is_not_run(tmp_path):
     done = program("resume", "own", "--root", tmp_path, cwd=tmp_path)
     assert done.code == 2
     assert "only study.ask() and study.tell() can drive it" in done.err
+
+
+def test_a_study_resumed_is_recorded_beside_its_experiment_but_beside_no_other(finished):
+    own = finished.parent.parent / "tuned.yaml"
+    done = call("resume", finished, "--record", own, "--quiet")
+    assert done.code == 0, done.err
+    recorded = own.with_name("tuned.result.json")
+    outcome = json.loads(recorded.read_text())
+    recorded.unlink()
+    assert outcome["result"] == json.loads(json.dumps(autorl.load(finished).result))
+    assert outcome["specification"] == autorl.load(finished).plain_specification()
+    other = write(finished.parent.parent, "other", experiment(description="A small one.", evaluation={"episodes": 7}))
+    refused = call("resume", finished, "--record", other)
+    other.unlink()
+    assert (refused.code, refused.out) == (2, "")
+    assert "different evaluation, name" in refused.err
+    assert not other.with_name("other.result.json").exists()
