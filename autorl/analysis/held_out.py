@@ -33,8 +33,8 @@ def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mappi
     ``success`` and ``returns`` are ``{mean, iqm, cvar}`` over tasks, each the mean over trainings; of success, a training without a last
     evaluation counts 0 in every task. ``intervals`` are bootstrap intervals of the same three, over trainings: of success, or of returns
     where there is no success. Success is what the environment reports, or else the score within [0, 1], if there is a score range.
-    ``teacher_env_steps`` are those of a training that served the teacher alone, as nothing was learned from them: the mean over trainings;
-    None without a teacher.
+    ``teacher_env_steps`` are those of a training that served the teacher alone, as nothing was learned from them, with those that its guide
+    or control policy took before: the mean over trainings; None without a teacher.
 
     Args:
         lessons: Of each arm, as the record keeps them.
@@ -78,7 +78,10 @@ def _intervals(rows: Array) -> Json:
 
 
 def _teacher_steps(lessons: Sequence[Json]) -> float | None:
-    taught = [sum(one["diary"]["unlearned"]) for one in lessons if one["diary"] is not None]
+    # records made before they were counted say nothing of the steps before the training
+    taught = [
+        sum(one["diary"]["unlearned"]) + one.get("teacher_env_steps", 0) for one in lessons if one["diary"] is not None
+    ]
     return float(np.mean(taught)) if taught else None
 
 
@@ -111,6 +114,7 @@ def held_out_table(result: Json) -> Table:
     note = (
         f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks. "
         "In brackets 95 % bootstrap intervals over seeds. "
-        "Teacher's steps: those of a training's env steps in which the agent acted for the teacher and learned nothing."
+        "Teacher's steps: those of a training's env steps in which the agent acted for the teacher and learned nothing, "
+        "or a guide or a control policy acted before it."
     )
     return Table("Held-out tasks", columns, tuple(rows), frozenset(), note)

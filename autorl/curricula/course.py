@@ -60,6 +60,11 @@ class TaughtCourse:
         return len(self.points.features)
 
     @property
+    def env_steps_before(self) -> int:
+        """Env steps taken for it before the training: those of the control policy."""
+        return 0 if self.control is None else int(self.control.env_steps)
+
+    @property
     def of_levels(self) -> bool:
         """Whether tasks are levels that can be drawn."""
         return hasattr(self.points, "text")
@@ -134,5 +139,6 @@ def make_course(
         )
     known = None
     if "control_returns" in teacher.needs(parameters):
-        known = control(environment, points, environment.default_task() if default is None else default)
+        task = environment.default_task() if default is None else default
+        known = control(environment, points, task, parameters.control_tasks, parameters.control_episodes)
     return TaughtCourse(parameters, np.float32(low), np.float32(high - low), teacher, points, reports, known)

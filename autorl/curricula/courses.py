@@ -12,6 +12,7 @@ from autorl.curricula.starts.protocol import Starter
 from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Environment, Task
 from autorl.environments.task_points import TaskPoints, task_points
+from autorl.errors import UsageError
 
 
 def any_teacher(name: str, environment: Environment, points: TaskPoints | None) -> Teacher[Any] | Starter[Any]:
@@ -49,3 +50,19 @@ def any_course(
         return make_starts_course(choice, environment, points, score_range, default)
     known = task_points(environment) if points is None else points
     return make_course(choice, environment, known, score_range, default)
+
+
+def agent_steps(course: TaughtCourse | StartsCourse, horizon: int) -> int:
+    """Return the env steps that a training of ``horizon`` leaves to the agent: all but those taken for the teacher before it.
+
+    Raises:
+        UsageError: None is left.
+    """
+    before = course.env_steps_before
+    if before >= horizon:
+        fewer = "trajectories" if isinstance(course, StartsCourse) else "control_tasks or control_episodes"
+        raise UsageError(
+            f"teacher {course.teacher.name!r}: it takes {before} env steps before the training, which are part of its budget of {horizon}. "
+            f"Remedy: a larger budget.env_steps, or fewer {fewer} of the teacher."
+        )
+    return horizon - before

@@ -32,6 +32,10 @@ class DynamicTasksParameters:
     visits: Array = traced(4, "Episodes by which a task is judged.", low=1, high=1000)
     candidates: int = static(16, "Tasks on trial at once.", low=1, high=100_000)
     taken: int = static(64, "Tasks taken, the newest.", low=1, high=100_000)
+    control_tasks: int = static(
+        64, "Random tasks in which the control policy acts before the training; others count as the nearest.", low=1
+    )
+    control_episodes: int = static(4, "Its episodes in each of them.", low=1)
 
 
 class DynamicTasksState(NamedTuple):
@@ -64,9 +68,10 @@ class DynamicTasksState(NamedTuple):
 class DynamicTasks(Teacher[DynamicTasksState]):
     """A task is taken if the agent rarely solves it, often beats a control policy in it, and that does badly in it.
 
-    The control policy acts at random. Of the other proposals, any task taken is as likely as another; before there is one, tasks are random
-    and learned from. The thresholds are data, so that population-based training evolves them (``search_spaces/curriculum_dynamic_tasks``).
-    Different from the original: a task is a point of a space, not a game and a world, and there is one generation, without distillation.
+    The control policy acts at random, before the training, whose budget its env steps are taken off. Of the other proposals, any task
+    taken is as likely as another; before there is one, tasks are random and learned from. The thresholds are data, so that
+    population-based training evolves them (``search_spaces/curriculum_dynamic_tasks``). Different from the original: a task is a point
+    of a space, not a game and a world, and there is one generation, without distillation.
     """
 
     name: ClassVar[str] = "dynamic_tasks"

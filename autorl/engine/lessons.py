@@ -74,6 +74,7 @@ def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Tas
 def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
     """Return what the record keeps of one training: its held-out tasks, its diary, and levels where tasks are levels.
 
+    ``teacher_env_steps`` are those that the teacher took before the training; records made before they were counted have none.
     ``levels`` is ``{"played": one list for each interval, "scored": list, "replayed": list}`` of ``{"point": [D], ...}``: some of those
     learned from, drawn at random; and of those that the teacher holds at the end those of the highest scores, and the most replayed.
     """
@@ -86,6 +87,7 @@ def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
         "seed": seed,
         "tasks": list(outcome.tasks),
         "successes": list(outcome.successes),
+        "teacher_env_steps": outcome.teacher_env_steps,
         "diary": None if diary is None else {name: np.asarray(getattr(diary, name)).tolist() for name in counts},
         "levels": _levels(outcome),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from autorl.curricula.courses import agent_steps
 from autorl.engine.chunk import Chunk, Saver
 from autorl.engine.lanes import Job, Outcome, static_groups
 from autorl.engine.lessons import CourseMaker
@@ -86,10 +87,12 @@ class Trainer:
         return found
 
     def hyperparameters(self, environment: int, values: Mapping[str, Any]) -> Any:
-        """Return the learner's hyperparameters for plain ``values``."""
+        """Return the learner's hyperparameters for plain ``values``; raise `UsageError` as it does, and as `agent_steps`."""
+        horizon = self.horizons[environment]
         if TEACHER in values:
-            values = {**values, TEACHER: self.courses[environment].course(values[TEACHER])}
-        return type(self.learners[environment]).prepare(values, self.horizons[environment], self.upper_bounds)
+            course = self.courses[environment].course(values[TEACHER])
+            values, horizon = {**values, TEACHER: course}, agent_steps(course, horizon)
+        return type(self.learners[environment]).prepare(values, horizon, self.upper_bounds)
 
     def state_like(self, environment: int, values: Mapping[str, Any]) -> Tree:
         """Return the shapes of one trained state (no lane axis)."""

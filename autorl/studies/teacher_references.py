@@ -133,7 +133,7 @@ def _lessons(
     points: TaskPoints | None,
 ) -> list[Finding]:
     """Return why teachers, of the study or of a sample of its space, cannot teach the learner in ``environment``."""
-    from autorl.curricula.courses import any_course
+    from autorl.curricula.courses import agent_steps, any_course
     from autorl.spaces.plain_values import plain_values
 
     algorithm = s.learner.algorithm if s.learner is not None else "the learner"
@@ -165,6 +165,8 @@ def _lessons(
         assert teacher is not None  # every choice of a searched teacher names one
         try:
             course = any_course(teacher, environment, points, choice.score_range)
+            if s.intact("budget") and "env_steps" in s.budget.model_fields_set:
+                agent_steps(course, choice.env_steps or s.budget.env_steps)
         except UsageError as error:
             return [Finding(path, str(error), shown)]
         missing = sorted(

@@ -40,6 +40,8 @@ def test_steps_that_served_the_teacher_alone_are_beside_what_came_of_them():
     assert (found["method"]["teacher_env_steps"], found["default"]["teacher_env_steps"]) == (85.0, None)
     table = held_out_table({"held_out": found, "method": None})
     assert [row[-1] for row in table.rows] == ["85", "-"]
+    guided = [{**one, "teacher_env_steps": 40} for one in looked]
+    assert held_out_summary({"method": guided}, {"environment": "e"})["method"]["teacher_env_steps"] == 125.0
 
 
 def test_a_curriculum_is_read_from_diaries():
@@ -69,4 +71,9 @@ def test_a_curriculum_is_read_from_diaries():
     assert table.rows[1][2:] == ("-", "-", "-", "100%")
     assert "50 of them not learned from" in table.note
     assert len(curriculum_figure(found, "study").axes) == 4, "two maps, each with its colours"
+    guided = [{**lesson([], diary=diary), "teacher_env_steps": 200} for _ in range(2)]
+    later = curriculum(guided, [("width", 0.0, 16.0)], 1000)
+    assert (later["before"], later["env_steps"], later["until"][:2]) == (400, 2000, [240, 280])
+    assert curriculum_table(later, reports_success=True).rows[0][-1] == "69%", "50 of 160"
+    assert "400 taken by a guide" in curriculum_table(later, reports_success=True).note
     assert curriculum([lesson([1.0])], [("width", 0.0, 1.0)], 1000) == {}

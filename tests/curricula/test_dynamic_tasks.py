@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from corridor import CORRIDOR, POINTS
 
-from autorl.curricula.control import EPISODES, TASKS, control
+from autorl.curricula.control import control
 from autorl.curricula.course import make_course
 from autorl.errors import UsageError
 
@@ -65,14 +65,14 @@ def test_until_a_task_is_taken_all_are_learned_from(pupil: Any) -> None:
 @pytest.mark.slow
 def test_the_control_policy_acts_at_random_in_every_task() -> None:
     course = make_course({"name": "dynamic_tasks"}, CORRIDOR, POINTS, (-20.0, 0.0))
-    known = course.control
-    assert known is control(CORRIDOR, POINTS, CORRIDOR.default_task()), "worked out once"
-    assert known.points.shape == (TASKS, 1)
+    known, (tasks, episodes) = course.control, (64, 4)
+    assert known is control(CORRIDOR, POINTS, CORRIDOR.default_task(), tasks, episodes), "worked out once"
+    assert known.points.shape == (tasks, 1)
     assert known.points.std() > 0.25
     # twelve steps on in a row happen in one walk of some hundred: the rest pay twenty tolls
     lost = known.points[:, 0] * 20
     assert np.median(np.abs(known.returns + lost)) < 0.05
-    assert (known.returns + lost > 0.5 / EPISODES).mean() < 0.1
+    assert (known.returns + lost > 0.5 / episodes).mean() < 0.1
     at = np.array([[0.2], [0.9]], np.float32)
     np.testing.assert_allclose(known.at(at), -20 * at[:, 0], atol=0.5)
     assert make_course({"name": "uniform"}, CORRIDOR, POINTS, None).control is None

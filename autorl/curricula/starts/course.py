@@ -61,6 +61,11 @@ class StartsCourse:
         return _HEAD + self.teacher.dimensions
 
     @property
+    def env_steps_before(self) -> int:
+        """Env steps taken for it before the training: those of the guide. States are restored without any."""
+        return 0 if self.guide is None else int(np.sum(self.guide.alive))
+
+    @property
     def described_as(self) -> tuple[tuple[str, float, float], ...]:
         """Name, least and greatest value of the features."""
         own = (

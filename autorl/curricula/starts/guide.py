@@ -27,7 +27,7 @@ class Guide(NamedTuple):
 
     Attributes:
         archive: [M * L]; the state after t steps of episode m stands at m * L + t; filled while the episode goes on.
-        alive: int32 [M]; how many states of each episode are filled.
+        alive: int32 [M]; how many states of each episode are filled: as many as it took env steps.
         returns: float32 [M]; of whole episodes.
     """
 

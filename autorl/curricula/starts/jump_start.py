@@ -50,8 +50,8 @@ class JumpStartState(NamedTuple):
 class JumpStart(GuidedStarter[JumpStartState]):
     """Episodes start where a guide is after h steps; h shrinks in stages while scores of whole episodes, its part included, keep up.
 
-    As environment states are data, the guide does not act anew: its episodes are played once, before the training, and are not on the
-    study's ledger. A guide's episode shorter than h is gone on from in its last state.
+    As environment states are data, the guide does not act anew: its episodes are played once, before the training, and their env steps
+    are taken off the training's budget. A guide's episode shorter than h is gone on from in its last state.
     """
 
     name: ClassVar[str] = "jump_start"

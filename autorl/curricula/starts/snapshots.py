@@ -49,7 +49,7 @@ class Snapshots(GuidedStarter[SnapshotsState]):
     """Episodes start in states of a guide's trajectories: any class of states is as likely as another, and any state within it.
 
     Kept of S3RL: snapshots and their classification. Left out: cutting short the agent's own trajectories. The guide's episodes are played
-    once, before the training, and are not on the study's ledger.
+    once, before the training, and their env steps are taken off the training's budget.
     """
 
     name: ClassVar[str] = "snapshots"
