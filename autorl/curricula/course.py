@@ -78,6 +78,15 @@ class TaughtCourse:
         proposal: Proposal = self.teacher.propose(self.parameters, state, key, n)
         return proposal.tasks, proposal.train
 
+    @property
+    def hears_starts(self) -> bool:
+        """Whether `begun` is to be called."""
+        return self.teacher.hears_starts
+
+    def begun(self, state: Any, points: Array, which: Array) -> Any:
+        """Return the state after episodes at those of ``points`` [n, D] began that ``which`` [n] says."""
+        return self.teacher.begun(self.parameters, state, points, which)
+
     def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
         """Return the state after n episodes."""
         scores = (episodes["returns"] - self.low) / self.width

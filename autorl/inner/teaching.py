@@ -115,6 +115,7 @@ def start_lessons(
         next_train=train,
         used=jnp.int32(count),
     )
+    teacher = _begun(course, teacher, desk.points, jnp.ones(count, jnp.bool_))
     tasks = _tasks(course, task, desk.points)
     observation, state = batched_reset(environment, jax.random.split(reset_key, count), tasks, task_axis=0)
     if isinstance(course, StartCourse):
@@ -150,7 +151,8 @@ def taught_step(
         observations, next_states = _started(course, lessons.teacher, after.points, task, done, reset)
         played = played._replace(reached=Reached(steps.observation, steps.state))
     after = after._replace(success=jnp.where(done, 0.0, success))
-    return steps, observations, next_states, lessons._replace(desk=after), played
+    teacher = _begun(course, lessons.teacher, after.points, done)
+    return steps, observations, next_states, lessons._replace(teacher=teacher, desk=after), played
 
 
 def _started(course: StartCourse, teacher: Any, points: Array, task: Task, done: Array, reset: Reached) -> Reached:
@@ -161,6 +163,13 @@ def _started(course: StartCourse, teacher: Any, points: Array, task: Task, done:
         return jax.tree.map(lambda a, b: jax.vmap(jnp.where)(done, a, b), new, reset)
 
     return lax.cond(jnp.any(done), start, lambda: reset)
+
+
+def _begun(course: Course, teacher: Any, points: Array, which: Array) -> Any:
+    """Return the teacher after it heard which of B episodes at ``points`` [B, D] began, if it listens."""
+    if not getattr(course, "hears_starts", False):
+        return teacher
+    return update_if(jnp.any(which), lambda now: course.begun(now, points, which), teacher)  # type: ignore[attr-defined]
 
 
 def levels_kept(course: Course) -> int:
