@@ -232,13 +232,12 @@ class Chunk:
         """Keep the mean return and success of each held-out task: episode i plays the i-th, modulo their number."""
         count = len(jax.tree.leaves(self.exams[0])[0])
 
-        def by_task(values: Any, job: int) -> tuple[float, ...]:
-            own = np.asarray(values)[self.where[job]].astype(np.float64)
-            return tuple(float(x) for x in own.reshape(-1, count).mean(axis=0))
-
         for i in active:
-            outcomes[i].tasks = by_task(result.returns, i)
-            outcomes[i].successes = () if result.successes is None else by_task(result.successes, i)
+            lane = self.where[i]
+            outcomes[i].tasks, outcomes[i].task_halves = by_task(np.asarray(result.returns)[lane], count)
+            if result.successes is not None:
+                found = by_task(np.asarray(result.successes)[lane], count)
+                outcomes[i].successes, outcomes[i].success_halves = found
 
     def finish(self, states: Tree, outcomes: list[Outcome], keep: bool) -> None:
         """Give every job its status and score."""
@@ -280,6 +279,21 @@ class Chunk:
 
     def _progress(self, states: Tree, name: str) -> np.ndarray:
         return np.asarray(getattr(states.progress, name))[self.where]
+
+
+def by_task(values: np.ndarray, count: int) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    """Return the means of ``values`` [episodes] in each of ``count`` tasks: over all attempts, and over each half of them if there are two.
+
+    Episode i is an attempt at task i modulo ``count``. Of an odd number of attempts the first half is the smaller one.
+    """
+    attempts = values.astype(np.float64).reshape(-1, count)
+    halves = np.split(attempts, [len(attempts) // 2]) if len(attempts) > 1 else []
+    return _means(attempts), tuple(map(_means, halves))
+
+
+def _means(attempts: np.ndarray) -> tuple[float, ...]:
+    """Return the mean of each column of ``attempts`` [A, N]."""
+    return tuple(float(x) for x in attempts.mean(axis=0))
 
 
 def _found(states: Tree, kind: type) -> Any:

@@ -100,4 +100,6 @@ def outcome_from(entry: dict[str, Any]) -> Outcome:
     """Return the outcome that was saved as ``entry``, without its state."""
     values = {**entry, "status": Status(entry["status"])}
     several = {name: tuple(values[name]) for name in ("env_steps", "returns", "tasks", "successes")}
-    return Outcome(**{**values, **several})
+    # not in what older versions saved
+    halves = {name: tuple(map(tuple, values.get(name, ()))) for name in ("task_halves", "success_halves")}
+    return Outcome(**{**values, **several, **halves})

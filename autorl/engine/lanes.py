@@ -50,9 +50,10 @@ class Outcome:
     """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed.
 
     ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
-    successes are reported; ``teacher_env_steps`` are those of a whole training that were taken for its teacher before the agent's first;
-    ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`), in terms of ``features`` (name, least and greatest value)
-    where those are not the tasks', and ``shelf`` which levels its teacher holds, if it is one that replays levels
+    successes are reported; ``task_halves`` and ``success_halves`` are the same over the first and over the second half of the attempts at
+    each task, empty where there is one attempt. ``teacher_env_steps`` are those of a whole training that were taken for its teacher before
+    the agent's first; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`), in terms of ``features`` (name, least
+    and greatest value) where those are not the tasks', and ``shelf`` which levels its teacher holds, if it is one that replays levels
     (`autorl.curricula.level_buffer.LevelBuffer`).
     """
 
@@ -69,6 +70,8 @@ class Outcome:
     state: Tree = None
     tasks: tuple[float, ...] = ()
     successes: tuple[float, ...] = ()
+    task_halves: tuple[tuple[float, ...], ...] = ()
+    success_halves: tuple[tuple[float, ...], ...] = ()
     teacher_env_steps: int = 0
     diary: Diary | None = None
     features: tuple[tuple[str, float, float], ...] | None = None

@@ -74,7 +74,8 @@ def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Tas
 def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
     """Return what the record keeps of one training: its held-out tasks, its diary, and levels where tasks are levels.
 
-    ``teacher_env_steps`` are those that the teacher took before the training; records made before they were counted have none.
+    ``teacher_env_steps`` are those that the teacher took before the training; ``task_halves`` and ``success_halves`` are ``tasks`` and
+    ``successes`` by halves of the attempts. Records of older versions have none of these.
     ``levels`` is ``{"played": one list for each interval, "scored": list, "replayed": list}`` of ``{"point": [D], ...}``: some of those
     learned from, drawn at random; and of those that the teacher holds at the end those of the highest scores, and the most replayed.
     """
@@ -87,6 +88,8 @@ def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
         "seed": seed,
         "tasks": list(outcome.tasks),
         "successes": list(outcome.successes),
+        "task_halves": [list(half) for half in outcome.task_halves],
+        "success_halves": [list(half) for half in outcome.success_halves],
         "teacher_env_steps": outcome.teacher_env_steps,
         "diary": None if diary is None else {name: np.asarray(getattr(diary, name)).tolist() for name in counts},
         "levels": _levels(outcome),
