@@ -11,9 +11,10 @@ import jax
 import numpy as np
 
 from autorl.curricula.level_buffer import LevelBuffer
-from autorl.engine.lanes import Job, Outcome, Segment, final_score, lane, segments, spread, stack
+from autorl.engine.lanes import Agent, Job, Keep, Outcome, Segment, final_score, lane, segments, spread, stack
 from autorl.engine.population import PopulationProgram, Tree
 from autorl.errors import AutoRLError
+from autorl.inner.acting import ActingLearner
 from autorl.inner.course import steps_before
 from autorl.inner.diary import Diary
 from autorl.inner.evaluation import TaskSet
@@ -79,8 +80,8 @@ class Chunk:
         self._marked = time.perf_counter()
         self._compiled = self.program.compile_seconds
 
-    def train(self, saver: Saver, stepped: Callable[[int], None], keep: bool) -> list[Outcome]:
-        """Train every segment that is not done yet; return the outcomes, with the trained states if ``keep``."""
+    def train(self, saver: Saver, stepped: Callable[[int], None], keep: Keep) -> list[Outcome]:
+        """Train every segment that is not done yet; return the outcomes, with what is to be kept."""
         states, outcomes, first = self.start(saver)
         if first == 0:
             stepped(int(sum(n for n, job in zip(self._before, self.jobs, strict=True) if job.parent_state is None)))
@@ -239,11 +240,12 @@ class Chunk:
                 found = by_task(np.asarray(result.successes)[lane], count)
                 outcomes[i].successes, outcomes[i].success_halves = found
 
-    def finish(self, states: Tree, outcomes: list[Outcome], keep: bool) -> None:
+    def finish(self, states: Tree, outcomes: list[Outcome], keep: Keep) -> None:
         """Give every job its status and score."""
         diverged = self._progress(states, "diverged")
         steps, updates = self._steps(states), self._progress(states, "updates")
-        host = self.program.to_host(states) if keep else None
+        host = self.program.to_host(states) if keep.states else None
+        agents = self._agents(states) if keep.agents else None
         told, shelf = _found(states, Diary), _found(states, LevelBuffer)
         for i, outcome in enumerate(outcomes):
             outcome.train_env_steps += int(steps[i])
@@ -266,8 +268,20 @@ class Chunk:
             outcome.diary = None if told is None else lane(told, int(self.where[i]))
             outcome.features = getattr(getattr(self.hps[i][0], "teacher", None), "described_as", None)
             outcome.shelf = None if shelf is None else lane(shelf, int(self.where[i]))
+            if agents is not None and outcome.status is Status.COMPLETED:
+                outcome.agent = agents[i]
             if host is not None:
                 outcome.state = lane(host, int(self.where[i]))
+
+    def _agents(self, states: Tree) -> list[Agent] | None:
+        """Return what each job's agent acts by; None if the learner does not say so."""
+        learner = self.program.learner
+        if not isinstance(learner, ActingLearner):
+            return None
+        parts = jax.tree.map(np.asarray, learner.acting(states))
+        last = [hp[-1] for hp in self.hps]
+        values = [{name: _plain(getattr(hp, name)) for name in learner.acts_by} for hp in last]
+        return [Agent(lane(parts, int(w)), own) for w, own in zip(self.where, values, strict=True)]
 
     def _steps(self, states: Tree) -> np.ndarray:
         """Return the env steps of each job so far, the teacher's before it included, int64 [jobs]."""
@@ -279,6 +293,11 @@ class Chunk:
 
     def _progress(self, states: Tree, name: str) -> np.ndarray:
         return np.asarray(getattr(states.progress, name))[self.where]
+
+
+def _plain(value: Any) -> Any:
+    """Return a scalar of a hyperparameter as plain data."""
+    return value if isinstance(value, str) else np.asarray(value).item()
 
 
 def by_task(values: np.ndarray, count: int) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:

@@ -57,7 +57,10 @@ class InflightSaver(Saver):
         if not force and time.monotonic() - self._last < max(SAVE_SECONDS, SAVE_SHARE * self._took):
             return
         began = time.monotonic()
-        entries = [{**dataclasses.asdict(dataclasses.replace(o, state=None, diary=None, shelf=None))} for o in outcomes]
+        entries = [
+            {**dataclasses.asdict(dataclasses.replace(o, state=None, diary=None, shelf=None, agent=None))}
+            for o in outcomes
+        ]
         meta = {"identity": self._identity, "segment": segment, "outcomes": entries}
         # a state for each job, not for each lane: another machine may have other lanes
         arrays = {k: v for i, state in enumerate(states()) for k, v in flatten(state, f"job-{i}-").items()}

@@ -19,6 +19,7 @@ from autorl.environments.task_points import TaskPoints, grid_points, has_tasks, 
 from autorl.environments.tasks import make_task
 from autorl.inner.diary import SAMPLES
 from autorl.inner.evaluation import TaskSet
+from autorl.studies.kept_policy import guide_of
 from autorl.studies.specification import EnvironmentChoice
 from autorl.studies.trial import Json
 
@@ -53,7 +54,7 @@ class CourseMaker:
     def course(self, teacher: Mapping[str, Any]) -> TaughtCourse | StartsCourse:
         """Return the course of ``teacher``, ``{"name": ..., "parameters": {...}}``; raise `UsageError` as `any_course` does."""
         points = self.points if has_tasks(self.environment) else None
-        return any_course(teacher, self.environment, points, self.score_range, self.task)
+        return any_course(teacher, self.environment, points, self.score_range, self.task, guide_of)
 
 
 def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Task | TaskSet:

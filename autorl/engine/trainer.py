@@ -12,7 +12,7 @@ import numpy as np
 
 from autorl.curricula.courses import agent_steps
 from autorl.engine.chunk import Chunk, Saver
-from autorl.engine.lanes import Job, Outcome, static_groups
+from autorl.engine.lanes import Job, Keep, Outcome, static_groups
 from autorl.engine.lessons import CourseMaker
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
@@ -105,6 +105,7 @@ class Trainer:
         jobs: Sequence[Job],
         *,
         keep_states: bool = False,
+        keep_agents: bool = False,
         stepped: Callable[[int], None] = lambda n: None,
         done: Callable[[Sequence[int], Sequence[Outcome]], None] = lambda i, o: None,
         saver: Callable[[Sequence[Job]], Saver] = lambda jobs: Saver(),
@@ -114,6 +115,7 @@ class Trainer:
         Args:
             jobs: What to train; order changes nothing but the order of the outcomes.
             keep_states: Whether outcomes carry the trained state (on the host), to continue from.
+            keep_agents: Whether they carry what the trained agent acts by.
             stepped: Told the env steps trained since its last call.
             done: Told indices and outcomes whenever a chunk of jobs has finished.
             saver: Makes the keeper of one chunk in flight.
@@ -138,7 +140,7 @@ class Trainer:
             for chunk in self._chunks(group, jobs, plans):
                 population = [jobs[i] for i in chunk]
                 hps = [plans[i] for i in chunk]
-                results = self._guarded(population, hps, keep_states, stepped, saver(population))
+                results = self._guarded(population, hps, Keep(keep_states, keep_agents), stepped, saver(population))
                 for index, outcome in zip(chunk, results, strict=True):
                     outcomes[index] = outcome
                 done(chunk, results)
@@ -184,7 +186,7 @@ class Trainer:
         return lanes // 2 >= 2 * len(self.devices)
 
     def _guarded(
-        self, jobs: Sequence[Job], hps: Sequence[Any], keep: bool, stepped: Callable[[int], None], saver: Saver
+        self, jobs: Sequence[Job], hps: Sequence[Any], keep: Keep, stepped: Callable[[int], None], saver: Saver
     ) -> list[Outcome]:
         """Train one population; a failure of the program itself is a result of its members, not the end of the study."""
         program = self._program(jobs[0].environment, hps[0][0], len(jobs))
@@ -207,7 +209,7 @@ class Trainer:
         program: PopulationProgram,
         jobs: Sequence[Job],
         hps: Sequence[Any],
-        keep: bool,
+        keep: Keep,
         stepped: Callable[[int], None],
         saver: Saver,
     ) -> list[Outcome]:

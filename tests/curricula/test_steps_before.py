@@ -83,6 +83,7 @@ class Counting(Corridor):
         return super().step(key, state, action, task)
 
 
+@pytest.mark.slow
 def test_starting_where_the_guide_was_takes_no_step_beyond_those_of_the_agent():
     environment = Counting()
     guided = any_course(GUIDED, environment, None, None)

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from autorl.curricula.starts.archive import Archive
-from autorl.curricula.starts.guide import Guide, guide_policy, guided
+from autorl.curricula.starts.guide import Guide, Guides, guided, guides_of_modules
 from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starter, Starts
 from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Environment, Reached, ResumableEnvironment, Task
@@ -177,6 +177,7 @@ def make_starts_course(
     points: TaskPoints | None,
     score_range: tuple[float, float] | None,
     default: Task | None = None,
+    guides: Guides = guides_of_modules,
 ) -> StartsCourse:
     """Return the course of the starter that ``choice`` (``{name, parameters}``) names, in ``environment``.
 
@@ -186,6 +187,7 @@ def make_starts_course(
         points: How its tasks are written; None where they do not vary.
         score_range: Returns that count as 0 and 1; themselves without one.
         default: The task that a guide acts in; the environment's own if None.
+        guides: Finds the guide that the parameters name.
 
     Raises:
         UsageError: No such starter, wrong parameters, a guide that cannot act there, or tasks that the starter cannot vary.
@@ -201,7 +203,7 @@ def make_starts_course(
     varied = points if starter.sets_tasks else None
     guide, task = None, environment.default_task() if default is None else default
     if isinstance(starter, GuidedStarter):
-        guide = guided(environment, guide_policy(parameters.guide), parameters.trajectories, task)
+        guide = guided(environment, guides(parameters.guide, environment), parameters.trajectories, task)
     scale = np.float32(low), np.float32(high - low)
     return StartsCourse(parameters, *scale, guide, task, starter, varied, environment)
 

@@ -11,7 +11,7 @@ from jax import Array
 
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.guide import Guide
-from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starts, afresh
+from autorl.curricula.starts.protocol import GUIDE, Episodes, GuidedStarter, Starts, afresh
 from autorl.declarations import hyperparameters, static, traced
 
 
@@ -19,7 +19,7 @@ from autorl.declarations import hyperparameters, static, traced
 class JumpStartParameters:
     """Of a jump-start."""
 
-    guide: str = static("", "The guide, module:attribute: a function from (observation, random key) to an action.")
+    guide: str = static("", GUIDE)
     trajectories: int = static(16, "Episodes of the guide, of which one is gone on from.", low=1, high=10_000)
     stages: Array = traced(10, "Of the guide's part, which is 0 in the last one.", low=2, high=10_000)
     tolerance: Array = traced(

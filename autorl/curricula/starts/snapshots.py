@@ -12,7 +12,7 @@ from jax import Array
 from autorl.curricula.protocol import choose, stream
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.guide import Guide
-from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starts, afresh
+from autorl.curricula.starts.protocol import GUIDE, Episodes, GuidedStarter, Starts, afresh
 from autorl.declarations import hyperparameters, static, traced
 
 TURNS = 20
@@ -23,7 +23,7 @@ TURNS = 20
 class SnapshotsParameters:
     """Of snapshots."""
 
-    guide: str = static("", "The guide, module:attribute: a function from (observation, random key) to an action.")
+    guide: str = static("", GUIDE)
     trajectories: int = static(16, "Episodes of the guide.", low=1, high=10_000)
     classes: int = static(8, "Kinds of states, by k-means of their observations.", low=1, high=10_000)
     restored: Array = traced(0.75, "Share of episodes that start in a snapshot at first.", low=0.0, high=1.0)
