@@ -76,5 +76,11 @@ class StartCourse(Course, Protocol):
     def start(self, state: Any, points: Array, tasks: Task, reset: Reached) -> Reached:
         """Return where B episodes at ``points`` [B, D] start, of ``tasks`` [B, ...]; ``reset`` is where they would without a teacher."""
 
+    def limits(self, points: Array) -> Array | None:
+        """Return after how many steps from their start episodes at ``points`` [B, D] are truncated, int32 [B]; None: none is.
+
+        Time limits of the environment hold as well.
+        """
+
     def watch(self, state: Any, visits: Visits) -> Any:
         """Return the state after N steps were seen; called before `update` is told of the episodes among them that ended."""

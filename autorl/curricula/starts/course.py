@@ -112,6 +112,11 @@ class StartsCourse:
         chosen: Reached = jax.tree.map(lambda a, b: jax.vmap(jnp.where)(starts.restored, a, b), kept, reset)
         return chosen
 
+    def limits(self, points: Array) -> Array | None:
+        """Return after how many steps from their start episodes at ``points`` [B, D] are truncated, int32 [B]; None: none is."""
+        limit = self.teacher.limit(self.parameters)
+        return None if limit is None else jnp.where(_starts(points).restored, limit, jnp.iinfo(jnp.int32).max)
+
     def _resumed(self, kept: Reached, tasks: Task) -> tuple[Reached, Array]:
         """Return what n places [n, ...] are in as many ``tasks`` [n, ...], and whether they can be gone on from, bool [n]."""
         if isinstance(self.environment, ResumableEnvironment):

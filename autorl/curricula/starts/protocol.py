@@ -104,6 +104,10 @@ class Starter(ABC, Generic[State]):
         """Return the round in which episodes are proposed now, int32: what began in another one is neither watched nor counted."""
         return jnp.int32(0)
 
+    def limit(self, params: Any) -> Array | None:
+        """Return after how many steps an episode that goes on from the archive is truncated, int32; None: only by the environment."""
+        return None
+
     @abstractmethod
     def init(self, params: Any, make: MakeArchive, seed: Array) -> State:
         """Return the first state; ``seed`` is uint32 [2], see `autorl.curricula.protocol.stream`."""
