@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from corridor import CORRIDOR, POINTS
+from unequal import UNEQUAL, taught
 
 from autorl.curricula.control import control
 from autorl.curricula.course import make_course
-from autorl.environments.protocol import Discrete, Step
-from autorl.environments.task_box import TaskBox, TaskDimension
 from autorl.environments.task_points import task_points
 from autorl.errors import UsageError
-from autorl.inner.teaching import start_lessons, taught_step, told
 
 
 def play(one: Any, scores: Any, controls: Any, rounds: int = 60) -> tuple[Any, list[Any]]:
@@ -91,80 +85,17 @@ def test_a_pool_smaller_than_a_round_is_refused() -> None:
         make_course({"name": "dynamic_tasks", "parameters": {"taken": 4}}, CORRIDOR, POINTS, None)
 
 
-LENGTH, LUCK = 12, 0.8
-
-
-class Dice(NamedTuple):
-    """Whether the episode is to fail, and its clock."""
-
-    fails: Any
-    time: Any
-
-
-@dataclass(frozen=True)
-class Unequal:
-    """Four episodes in five are solved, after 12 steps; the others fail at the first."""
-
-    name: str = "test:unequal"
-    observation_shape: tuple[int, ...] = (1,)
-    action_space: Discrete = Discrete(2)  # noqa: RUF009
-    max_episode_steps: int = LENGTH
-
-    @property
-    def task_space(self) -> TaskBox:
-        return TaskBox((TaskDimension("colour", 0.0, 1.0, 0.5),))
-
-    def default_task(self) -> Any:
-        return {"colour": np.float32(0.5)}
-
-    def reset(self, key: Any, task: Any) -> Any:
-        return jnp.zeros(1), Dice(jax.random.uniform(key) > LUCK, jnp.int32(0))
-
-    def step(self, key: Any, state: Dice, action: Any, task: Any) -> Step:
-        time = state.time + 1
-        ended = state.fails | (time >= LENGTH)
-        pay = (ended & ~state.fails).astype(jnp.float32)
-        return Step(jnp.zeros(1), Dice(state.fails, time), pay, ended, jnp.bool_(False), {})
-
-
 def test_a_task_is_judged_by_episodes_that_began_not_by_those_that_ended_first() -> None:
     """Of eight episodes at most half are solved in 5.6 % of the tasks: so many are taken. Most of the first eight to end are failures."""
-    environment = Unequal()
-    count, visits = 32, 8
+    visits = 8
     parameters = {
         **{"visits": visits, "most_solved": 0.5, "least_better": 0.0, "control": 2.0, "margin": 0.0, "tried": 0.9},
         **{"candidates": 2, "control_tasks": 1, "control_episodes": 1},
     }
-    course = make_course(
-        {"name": "dynamic_tasks", "parameters": parameters}, environment, task_points(environment), None
-    )
-    task, still = environment.default_task(), jnp.zeros(count, jnp.int32)
-
-    def advance(course: Any, now: Any, key: Any) -> Any:
-        lessons, _, states, totals = now
-        keys = jax.random.split(key, count)
-        step, observation, states, lessons, played = taught_step(
-            course, environment, keys, states, still, task, lessons
-        )
-        totals, done = totals + step.reward, step.terminated | step.truncated
-        return (lessons, observation, states, jnp.where(done, 0.0, totals)), (played, done, totals)
-
-    @jax.jit
-    def taught(course: Any) -> Any:
-        def rollout(now: Any, key: Any) -> Any:
-            keys = jax.random.split(key, 2)
-            (lessons, *rest), (played, done, returns) = jax.lax.scan(partial(advance, course), now, keys)
-            none = jnp.zeros_like(returns)
-            after = told(course, lessons, played, done, returns, none, none, jnp.float32(0.0))
-            return (after, *rest), jnp.sum(done & ~played.train)
-
-        first = (*start_lessons(course, environment, task, jax.random.key(0), count), jnp.zeros(count))
-        now, ended = jax.lax.scan(rollout, first, jax.random.split(jax.random.key(1), 1200))
-        return now[0].teacher, ended.sum()
-
-    state, ended = taught(course)
-    judged = (int(ended) - int(state.visits.sum())) / visits
+    choice = {"name": "dynamic_tasks", "parameters": parameters}
+    states, ended = taught(make_course(choice, UNEQUAL, task_points(UNEQUAL), None), 1200)
+    judged = (int(ended.sum()) - int(states.visits[-1].sum())) / visits
     assert judged > 250, "else chance decides"
-    assert int(state.accepted) / judged < 0.1, "three standard errors above 5.6 %"
-    assert (np.asarray(state.visits) <= np.asarray(state.begun)).all()
-    assert np.asarray(state.begun).max() <= visits
+    assert int(states.accepted[-1]) / judged < 0.1, "three standard errors above 5.6 %"
+    assert (np.asarray(states.visits) <= np.asarray(states.begun)).all()
+    assert np.asarray(states.begun).max() <= visits
