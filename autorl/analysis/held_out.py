@@ -59,6 +59,18 @@ class Exam(NamedTuple):
         return cvar(self.means) if self.halves is None else cvar_ranked_apart(*self.halves)
 
 
+def lessons_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
+    """Return what lessons add to a result: ``held_out``, as `held_out_summary`, and ``teacher_env_steps`` of each arm with a teacher.
+
+    Those are the env steps of a test training that served its teacher alone, the mean over trainings; arguments as `held_out_summary`.
+    """
+    steps = {arm: _teacher_steps(own) for arm, own in lessons.items()}
+    return {
+        "held_out": held_out_summary(lessons, specification),
+        "teacher_env_steps": {arm: one for arm, one in steps.items() if one is not None},
+    }
+
+
 def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
     """Return, of each arm, ``{tasks, seeds, success, returns, ranked_apart, intervals, teacher_env_steps}``; empty without held-out tasks.
 
