@@ -105,6 +105,7 @@ def test_a_guide_that_cannot_guide_is_refused(guide, message):
         course("jump_start", guide=guide, trajectories=1)
 
 
+@pytest.mark.slow
 def test_episodes_from_snapshots_are_truncated_and_others_are_not():
     cut = course("snapshots", guide=ONWARDS, trajectories=2, classes=1, restored=0.5, fade=10**6, truncate=3)
     now, ages = begun(cut), {True: [], False: []}

@@ -45,7 +45,8 @@ def test_where_nothing_is_said_to_begin_tasks_enter_as_they_end():
     assert (trials.visits.tolist(), int(trials.used)) == ([2, 1, 0], 2)
 
 
-@pytest.mark.parametrize("name", ["goal_gan", pytest.param("sfl", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["goal_gan", "sfl"])
 def test_success_rates_are_not_those_of_the_episodes_that_end_first(name):
     """Four of five episodes are solved. Of eight, five or more are in 94 % of the tasks, seven in 34 % and four, half of them, in 5 %."""
     own = {
