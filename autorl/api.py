@@ -258,12 +258,14 @@ class Study:
     @property
     def result(self) -> dict[str, Any]:
         """The result: scores on test seeds with intervals, beside the baselines; what is missing if the study is not finished."""
-        from autorl.analysis.held_out import held_out_summary
+        from autorl.analysis.held_out import lessons_summary
         from autorl.analysis.result import summarise
 
         specification, trials = self.plain_specification(), self.trials(None, None)
-        tested = {t.arm: self.lessons(t) for t in trials if t.phase == "test"}
-        return {**summarise(trials, specification), "held_out": held_out_summary(tested, specification)}
+        return {**summarise(trials, specification), **lessons_summary(self._tested(trials), specification)}
+
+    def _tested(self, trials: Sequence[Trial]) -> dict[Arm, list[dict[str, Any]]]:
+        return {t.arm: self.lessons(t) for t in trials if t.phase == "test"}
 
     def lessons(self, trial: Trial) -> list[dict[str, Any]]:
         """Return what became of a trial's held-out tasks, and what its teacher had played, for each training; empty without either."""
@@ -292,9 +294,8 @@ class Study:
         about = manifest.read(self.folder.manifest)
         with Record.open(self.folder.record, readonly=True) as record:
             compiled = record.meta(COMPILED, [])
-        write_report(
-            self.folder.report, trials, self.plain_specification(), about, self.space, self.folder.figures, compiled
-        )
+        plain, tested = self.plain_specification(), self._tested(trials)
+        write_report(self.folder.report, trials, plain, about, self.space, self.folder.figures, compiled, tested)
         if self.space is not None:
             started = datetime.fromisoformat(about["started"])
             optuna_storage.write(self.folder.optuna, self.folder.name, trials, self.space, started=started)

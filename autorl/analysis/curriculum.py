@@ -28,7 +28,8 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
     """Return what the trainings of a trial in one environment played, seeds together, as JSON data.
 
     Keys: ``features``, ``until`` (env steps at the end of each of K intervals), ``episodes``, ``returns``, ``successes`` (arrays [K][F][N],
-    the last two means, None where nothing was played), ``env_steps``, ``unlearned`` (env steps that were not learned from), ``trainings``.
+    the last two means, None where nothing was played), ``env_steps``, ``unlearned`` (env steps that were not learned from), ``before``
+    (env steps of guides and control policies before the trainings, in ``env_steps`` too), ``trainings``.
 
     Args:
         lessons: Of the trial, as the record keeps them.
@@ -36,21 +37,25 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
         env_steps: Of one whole training.
         environment: Index of the environment.
     """
-    diaries = [one["diary"] for one in lessons if one["environment"] == environment and one["diary"] is not None]
+    own = [one for one in lessons if one["environment"] == environment and one["diary"] is not None]
+    diaries = [one["diary"] for one in own]
     if not diaries:
         return {}
     sums = {name: np.sum([np.asarray(d[name], np.float64) for d in diaries], axis=0) for name in diaries[0]}
     episodes = sums["episodes"]
     intervals = len(episodes)
+    before = sum(one.get("teacher_env_steps", 0) for one in own)
+    first = before / len(own)
     return {
         "features": [list(one) for one in features],
-        "until": [round(env_steps * (k + 1) / intervals) for k in range(intervals)],
+        "until": [round(first + (env_steps - first) * (k + 1) / intervals) for k in range(intervals)],
         "episodes": episodes.astype(int).tolist(),
         "returns": _means(sums["returns"], episodes),
         "successes": _means(sums["successes"], episodes),
         "env_steps": env_steps * len(diaries),
         "unlearned": int(sums["unlearned"].sum()),
         "unlearned_by_interval": sums["unlearned"].astype(int).tolist(),
+        "before": before,
         "trainings": len(diaries),
     }
 
@@ -87,7 +92,7 @@ def curriculum_table(found: Json, reports_success: bool) -> Table:
         Column("learned from"),
     )
     step = max(1, len(episodes) // _ROWS)
-    length = found["env_steps"] / len(episodes)
+    length = (found["env_steps"] - found["before"]) / len(episodes)
     rows = []
     for first in range(0, len(episodes), step):
         part = slice(first, first + step)
@@ -112,7 +117,8 @@ def curriculum_table(found: Json, reports_success: bool) -> Table:
         )
     note = (
         f"Tasks are means over the episodes that ended, of {found['trainings']} trainings together. The teacher's ledger: "
-        f"{count(found['env_steps'])} env steps, {count(found['unlearned'])} of them not learned from."
+        f"{count(found['env_steps'])} env steps, {count(found['unlearned'])} of them not learned from"
+        + (f", {count(found['before'])} taken by a guide or a control policy before." if found["before"] else ".")
     )
     return Table("Tasks over the training", columns, tuple(rows), frozenset(), note)
 
@@ -136,7 +142,7 @@ def curriculum_figure(found: Json, name: str) -> Figure:
     episodes, returns = np.asarray(found["episodes"], np.float64), np.asarray(found["returns"], np.float64)
     shown = features[:_ROWS]
     figure, axes = new_figure(0.6 + 1.9 * len(shown), len(shown), 2)
-    edges = np.concatenate([[0.0], until])
+    edges = np.concatenate([[found["before"] / found["trainings"]], until])
     for f, (feature, low, high) in enumerate(shown):
         heights = np.linspace(low, high, episodes.shape[2] + 1)
         shares = episodes[:, f] / np.maximum(episodes[:, f].sum(axis=1, keepdims=True), 1.0)

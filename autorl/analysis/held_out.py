@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ WORST = 0.1
 STATISTICS = ("mean", "iqm", "cvar")
 """Over the tasks of one training."""
 Array = NDArray[np.float64]
+_SAME = "chosen and scored on the same attempts, which makes it too low (evaluation.episodes of two or more a task mend that)"
 
 
 def cvar(values: Array, share: float = WORST) -> float:
@@ -27,14 +28,60 @@ def cvar(values: Array, share: float = WORST) -> float:
     return float(worst.mean())
 
 
+def cvar_ranked_apart(one: Array, other: Array, share: float = WORST) -> float:
+    """Return the conditional value at risk from two independent halves of the attempts at N tasks, [N] each.
+
+    The worst ``share`` of the tasks by one half is scored on the other half, both ways, and averaged. Were they scored on the attempts that
+    they were chosen by, it would count bad luck as difficulty: agents that do equally well in all tasks would have tasks in which they do
+    worse. So Rutherford et al. (2024, sampling for learnability) rank levels by evaluations of one seed and score them anew with another.
+    What is estimated is the mean success in the tasks that come out worst in half the attempts: with few attempts these are not yet all of
+    the truly worst, so it is rather too high than too low.
+    """
+    count = max(1, math.ceil(share * len(one)))
+    worst = [np.argsort(half, kind="stable")[:count] for half in (one, other)]
+    return float((np.mean(other[worst[0]]) + np.mean(one[worst[1]])) / 2.0)
+
+
+class Exam(NamedTuple):
+    """What one training came to in N held-out tasks, [N] each.
+
+    Attributes:
+        means: Over all attempts at a task.
+        halves: Over each half of them, [2, N]; None where there was one attempt, or the record is of an older version.
+    """
+
+    means: Array
+    halves: Array | None
+
+    @property
+    def cvar(self) -> float:
+        """The conditional value at risk; without halves the worst tasks are chosen and scored on the same attempts."""
+        return cvar(self.means) if self.halves is None else cvar_ranked_apart(*self.halves)
+
+
+def lessons_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
+    """Return what lessons add to a result: ``held_out``, as `held_out_summary`, and ``teacher_env_steps`` of each arm with a teacher.
+
+    Those are the env steps of a test training that served its teacher alone, the mean over trainings; arguments as `held_out_summary`.
+    """
+    steps = {arm: _teacher_steps(own) for arm, own in lessons.items()}
+    return {
+        "held_out": held_out_summary(lessons, specification),
+        "teacher_env_steps": {arm: one for arm, one in steps.items() if one is not None},
+    }
+
+
 def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
-    """Return ``{arm: {tasks, seeds, success, returns, intervals, teacher_env_steps}}`` of the test trainings; empty without held-out tasks.
+    """Return, of each arm, ``{tasks, seeds, success, returns, ranked_apart, intervals, teacher_env_steps}``; empty without held-out tasks.
 
     ``success`` and ``returns`` are ``{mean, iqm, cvar}`` over tasks, each the mean over trainings; of success, a training without a last
-    evaluation counts 0 in every task. ``intervals`` are bootstrap intervals of the same three, over trainings: of success, or of returns
-    where there is no success. Success is what the environment reports, or else the score within [0, 1], if there is a score range.
-    ``teacher_env_steps`` are those of a training that served the teacher alone, as nothing was learned from them: the mean over trainings;
-    None without a teacher.
+    evaluation counts 0 in every task. Success is what the environment reports, or else the score within [0, 1], if there is a score range.
+    ``ranked_apart`` says whether the worst tasks of CVaR were chosen and scored on different attempts (`cvar_ranked_apart`). They are where
+    ``evaluation.episodes`` gives each task two or more: an evaluation plays all tasks once, then all once more and so on, and the earlier
+    half of these rounds is one half of the attempts. With one attempt a task both are the same, and CVaR is too low. ``intervals`` are
+    bootstrap intervals of the same three, over trainings: of success, or of returns where there is no success. ``teacher_env_steps`` are
+    those of a training that served the teacher alone, as nothing was learned from them, with those that its guide or control policy took
+    before: the mean over trainings; None without a teacher.
 
     Args:
         lessons: Of each arm, as the record keeps them.
@@ -49,23 +96,29 @@ def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mappi
         known = [_successes(one, environments[one["environment"]]) for one in done]
         success = None
         if all(values is not None for values in known):
-            failed = [np.zeros(1)] * (len(own) - len(done))
+            failed = [Exam(np.zeros(1), None)] * (len(own) - len(done))
             success = _by_training([*(values for values in known if values is not None), *failed])
-        returns = _by_training([np.asarray(one["tasks"]) for one in done])
+        returns = _by_training([_exam(one, "tasks", "task_halves") for one in done])
         found[arm] = {
             "tasks": max(len(one["tasks"]) for one in done),
             "seeds": len(own),
             "success": None if success is None else _means(success),
             "returns": _means(returns),
+            "ranked_apart": all(one.get("task_halves") for one in done),
             "intervals": _intervals(returns if success is None else success),
             "teacher_env_steps": _teacher_steps(own),
         }
     return found
 
 
-def _by_training(trainings: Sequence[Array]) -> Array:
+def _by_training(trainings: Sequence[Exam]) -> Array:
     """Return `STATISTICS` over the tasks of each of N trainings, [N, 3]."""
-    return np.array([(float(np.mean(v)), iqm(v), cvar(v)) for v in trainings])
+    return np.array([(float(np.mean(one.means)), iqm(one.means), one.cvar) for one in trainings])
+
+
+def _exam(lesson: Json, name: str, halves: str) -> Exam:
+    parts = lesson.get(halves)
+    return Exam(np.asarray(lesson[name], np.float64), np.asarray(parts, np.float64) if parts else None)
 
 
 def _means(rows: Array) -> Json:
@@ -78,17 +131,22 @@ def _intervals(rows: Array) -> Json:
 
 
 def _teacher_steps(lessons: Sequence[Json]) -> float | None:
-    taught = [sum(one["diary"]["unlearned"]) for one in lessons if one["diary"] is not None]
+    # records made before they were counted say nothing of the steps before the training
+    taught = [
+        sum(one["diary"]["unlearned"]) + one.get("teacher_env_steps", 0) for one in lessons if one["diary"] is not None
+    ]
     return float(np.mean(taught)) if taught else None
 
 
-def _successes(lesson: Json, environment: Mapping[str, Any]) -> Array | None:
+def _successes(lesson: Json, environment: Mapping[str, Any]) -> Exam | None:
     if lesson["successes"]:
-        return np.asarray(lesson["successes"], np.float64)
+        return _exam(lesson, "successes", "success_halves")
     if not environment.get("score_range"):
         return None
     low, high = environment["score_range"]
-    return np.clip((np.asarray(lesson["tasks"], np.float64) - low) / (high - low), 0.0, 1.0)
+    returns = _exam(lesson, "tasks", "task_halves")
+    score = lambda values: np.clip((values - low) / (high - low), 0.0, 1.0)  # noqa: E731
+    return Exam(score(returns.means), None if returns.halves is None else score(returns.halves))
 
 
 def _shown(own: Json, name: str) -> str:
@@ -106,11 +164,14 @@ def held_out_table(result: Json) -> Table:
         spent = own.get("teacher_env_steps")
         served = "-" if spent is None else count(round(spent))
         rows.append((arm_name(arm, result["method"]), word, *values, count(own["tasks"]), served))
+    apart = all(own.get("ranked_apart", False) for own in result["held_out"].values())
+    how = "chosen by one half of the attempts at them and scored on the other" if apart else _SAME
     names = ("mean", "IQM", f"CVaR {WORST:.0%}", "tasks", "teacher's steps")
     columns = (Column("arm", right=False), Column("of", right=False), *map(Column, names))
     note = (
-        f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks. "
+        f"Over held-out tasks, averaged over test seeds. CVaR {WORST:.0%}: mean of the worst {WORST:.0%} of the tasks, {how}. "
         "In brackets 95 % bootstrap intervals over seeds. "
-        "Teacher's steps: those of a training's env steps in which the agent acted for the teacher and learned nothing."
+        "Teacher's steps: those of a training's env steps in which the agent acted for the teacher and learned nothing, "
+        "or a guide or a control policy acted before it."
     )
     return Table("Held-out tasks", columns, tuple(rows), frozenset(), note)

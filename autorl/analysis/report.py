@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,6 +18,7 @@ from autorl.analysis.checklist import checklist, reproduction, space_table
 from autorl.analysis.figures import arm_scores, importance_bars, learning_curves, optimisation_history, slices
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.figures_space import contours, parallel_coordinates
+from autorl.analysis.held_out import held_out_table, lessons_summary
 from autorl.analysis.importance import importances
 from autorl.analysis.origins import origins_sentence
 from autorl.analysis.programs import programs_sentence
@@ -36,7 +38,7 @@ from autorl.analysis.tables import (
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.files import write_text_atomic
-from autorl.studies.trial import Json, Trial
+from autorl.studies.trial import Arm, Json, Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,6 +56,7 @@ def write_report(
     space: Space | None = None,
     figures: Path | None = None,
     compiled: Sequence[Json] = (),
+    lessons: Mapping[Arm, Sequence[Json]] = MappingProxyType({}),
 ) -> None:
     """Write the report to ``path``, atomically, and its figures as SVG files into the folder ``figures``. See `render`.
 
@@ -61,7 +64,7 @@ def write_report(
         StudyError: A file cannot be written.
     """
     drawn: dict[str, str] = {}
-    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn, compiled))
+    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn, compiled, lessons))
     if figures is not None:
         for name, svg in drawn.items():
             write_text_atomic(figures / f"{name}.svg", svg)
@@ -74,6 +77,7 @@ def render(
     space: Space | None = None,
     drawn: dict[str, str] | None = None,
     compiled: Sequence[Json] = (),
+    lessons: Mapping[Arm, Sequence[Json]] = MappingProxyType({}),
 ) -> str:
     """Return the report as one self-contained HTML document.
 
@@ -84,9 +88,10 @@ def render(
         space: The space searched, if anything was.
         drawn: Filled with the SVG text of every figure, by name.
         compiled: The programs that were compiled, as the record keeps them.
+        lessons: Of the test trainings of each arm, as the record keeps them.
     """
     drawn = {} if drawn is None else drawn
-    result = summarise(trials, specification)
+    result = {**summarise(trials, specification), **lessons_summary(lessons, specification)}
     searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
     body = [
         _header(result, specification),
@@ -158,6 +163,7 @@ def _result(
     caption = "Failed trainings count as the worst score of all arms." if failed else ""
     return [
         page.table(result_table(result)),
+        *([page.table(held_out_table(result))] if result["held_out"] else []),
         *(page.paragraph(sentence) for sentence in sentences(result["selection_bias"])),
         _figure(drawn, arm_scores(result), "test-scores"),
         _figure(drawn, learning_curves(trials, specification), "learning-curves", caption),

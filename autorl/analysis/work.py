@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.analysis.scores import PHASES, count, environments, is_random_search, method_name, policy_name
+from autorl.analysis.scores import PHASES, arm_name, count, environments, is_random_search, method_name, policy_name
 from autorl.analysis.warm_start import uncounted_work
 from autorl.studies.trial import Json, Ledger, Trial, in_order
 
@@ -93,6 +93,15 @@ def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Jso
     else:
         sentence = f"NOT equal work: {method} was granted {count(ours)} environment steps of search, random search {count(others)}."
     return {"equal": equal, "method": ours, "random": others, "sentence": sentence}
+
+
+def teacher_sentence(result: Json) -> str:
+    """Return what teachers took of a test training's env steps, in words; nothing where there is no teacher, or the record does not say."""
+    spent = result.get("teacher_env_steps") or {}
+    if not spent:
+        return ""
+    shares = ", ".join(f"{arm_name(arm, result['method'])} {count(round(steps))}" for arm, steps in spent.items())
+    return f"Of a test training's env steps, these served the teacher alone, a guide's and a control policy's before it included: {shares}."
 
 
 def _alone(specification: Mapping[str, Any]) -> str:

@@ -60,6 +60,11 @@ class TaughtCourse:
         return len(self.points.features)
 
     @property
+    def env_steps_before(self) -> int:
+        """Env steps taken for it before the training: those of the control policy."""
+        return 0 if self.control is None else int(self.control.env_steps)
+
+    @property
     def of_levels(self) -> bool:
         """Whether tasks are levels that can be drawn."""
         return hasattr(self.points, "text")
@@ -72,6 +77,15 @@ class TaughtCourse:
         """Return n points and whether to learn from each."""
         proposal: Proposal = self.teacher.propose(self.parameters, state, key, n)
         return proposal.tasks, proposal.train
+
+    @property
+    def hears_starts(self) -> bool:
+        """Whether `begun` is to be called."""
+        return self.teacher.hears_starts
+
+    def begun(self, state: Any, points: Array, which: Array) -> Any:
+        """Return the state after episodes at those of ``points`` [n, D] began that ``which`` [n] says."""
+        return self.teacher.begun(self.parameters, state, points, which)
 
     def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
         """Return the state after n episodes."""
@@ -134,5 +148,6 @@ def make_course(
         )
     known = None
     if "control_returns" in teacher.needs(parameters):
-        known = control(environment, points, environment.default_task() if default is None else default)
+        task = environment.default_task() if default is None else default
+        known = control(environment, points, task, parameters.control_tasks, parameters.control_episodes)
     return TaughtCourse(parameters, np.float32(low), np.float32(high - low), teacher, points, reports, known)

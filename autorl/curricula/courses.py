@@ -8,10 +8,12 @@ from typing import Any
 from autorl.curricula.course import TaughtCourse, make_course, teacher_for
 from autorl.curricula.protocol import Teacher
 from autorl.curricula.starts.course import StartsCourse, make_starts_course, starter_for
+from autorl.curricula.starts.guide import Guides, guides_of_modules
 from autorl.curricula.starts.protocol import Starter
 from autorl.curricula.teachers import STARTERS
 from autorl.environments.protocol import Environment, Task
 from autorl.environments.task_points import TaskPoints, task_points
+from autorl.errors import UsageError
 
 
 def any_teacher(name: str, environment: Environment, points: TaskPoints | None) -> Teacher[Any] | Starter[Any]:
@@ -32,6 +34,7 @@ def any_course(
     points: TaskPoints | None,
     score_range: tuple[float, float] | None,
     default: Task | None = None,
+    guides: Guides = guides_of_modules,
 ) -> TaughtCourse | StartsCourse:
     """Return the course that ``choice`` (``{name, parameters}``) names, in ``environment``.
 
@@ -41,11 +44,28 @@ def any_course(
         points: How its tasks are written; None where they do not vary.
         score_range: Returns that count as 0 and 1.
         default: What the points do not say of a task; the environment's own if None.
+        guides: Finds the guide that a teacher's parameters name.
 
     Raises:
         UsageError: As `any_teacher`; wrong parameters, or a need that cannot be met there.
     """
     if choice["name"] in STARTERS:
-        return make_starts_course(choice, environment, points, score_range, default)
+        return make_starts_course(choice, environment, points, score_range, default, guides)
     known = task_points(environment) if points is None else points
     return make_course(choice, environment, known, score_range, default)
+
+
+def agent_steps(course: TaughtCourse | StartsCourse, horizon: int) -> int:
+    """Return the env steps that a training of ``horizon`` leaves to the agent: all but those taken for the teacher before it.
+
+    Raises:
+        UsageError: None is left.
+    """
+    before = course.env_steps_before
+    if before >= horizon:
+        fewer = "trajectories" if isinstance(course, StartsCourse) else "control_tasks or control_episodes"
+        raise UsageError(
+            f"teacher {course.teacher.name!r}: it takes {before} env steps before the training, which are part of its budget of {horizon}. "
+            f"Remedy: a larger budget.env_steps, or fewer {fewer} of the teacher."
+        )
+    return horizon - before

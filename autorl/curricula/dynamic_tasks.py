@@ -32,6 +32,10 @@ class DynamicTasksParameters:
     visits: Array = traced(4, "Episodes by which a task is judged.", low=1, high=1000)
     candidates: int = static(16, "Tasks on trial at once.", low=1, high=100_000)
     taken: int = static(64, "Tasks taken, the newest.", low=1, high=100_000)
+    control_tasks: int = static(
+        64, "Random tasks in which the control policy acts before the training; others count as the nearest.", low=1
+    )
+    control_episodes: int = static(4, "Its episodes in each of them.", low=1)
 
 
 class DynamicTasksState(NamedTuple):
@@ -39,7 +43,8 @@ class DynamicTasksState(NamedTuple):
 
     Attributes:
         points: float32 [K, D]; on trial.
-        visits: int32 [K]; episodes of each.
+        begun: int32 [K]; episodes of each that began, as far as that was told.
+        visits: int32 [K]; those of them that ended.
         solved: int32 [K]; those of them that were solved.
         better: int32 [K]; those that beat the control policy.
         control: float32 [K]; sums of the control policy's scores.
@@ -50,6 +55,7 @@ class DynamicTasksState(NamedTuple):
     """
 
     points: Array
+    begun: Array
     visits: Array
     solved: Array
     better: Array
@@ -64,14 +70,20 @@ class DynamicTasksState(NamedTuple):
 class DynamicTasks(Teacher[DynamicTasksState]):
     """A task is taken if the agent rarely solves it, often beats a control policy in it, and that does badly in it.
 
-    The control policy acts at random. Of the other proposals, any task taken is as likely as another; before there is one, tasks are random
-    and learned from. The thresholds are data, so that population-based training evolves them (``search_spaces/curriculum_dynamic_tasks``).
-    Different from the original: a task is a point of a space, not a game and a world, and there is one generation, without distillation.
+    A task on trial is judged by the first ``visits`` episodes that are begun in it, when all of them have ended: a fixed number for each
+    task, as in the original's Monte Carlo estimates. The first that end would be the shortest ones, which are mostly failures or mostly
+    successes. While all tasks on trial wait for their last episodes, nothing is tried.
+
+    The control policy acts at random, before the training, whose budget its env steps are taken off. Of the other proposals, any task
+    taken is as likely as another; before there is one, tasks are random and learned from. The thresholds are data, so that
+    population-based training evolves them (``search_spaces/curriculum_dynamic_tasks``). Different from the original: a task is a point
+    of a space, not a game and a world, and there is one generation, without distillation.
     """
 
     name: ClassVar[str] = "dynamic_tasks"
     reference: ClassVar[str] = "Open-Ended Learning Team, 2021, Open-Ended Learning Leads to Generally Capable Agents"
     Parameters: ClassVar[type[Any]] = DynamicTasksParameters
+    hears_starts: ClassVar[bool] = True
 
     def needs(self, params: DynamicTasksParameters) -> frozenset[str]:
         """Return returns, and those of the control policy."""
@@ -85,23 +97,37 @@ class DynamicTasks(Teacher[DynamicTasksState]):
         none, zero = jnp.zeros(params.candidates, jnp.int32), jnp.int32(0)
         pool = jnp.zeros((params.taken, self.space.dimensions))
         first = self.space.draw(stream(seed, zero), params.candidates)
-        return DynamicTasksState(first, none, none, none, none.astype(jnp.float32), pool, zero, zero, seed)
+        return DynamicTasksState(first, none, none, none, none, none.astype(jnp.float32), pool, zero, zero, seed)
 
     def _propose(self, params: DynamicTasksParameters, state: DynamicTasksState, key: Array, n: int) -> Proposal:
         keys = jax.random.split(key, 3)
         tried = jax.random.uniform(keys[0], (n,)) < params.tried
-        # those of the fewest episodes first
-        turn = jnp.argsort(state.visits, stable=True)[(jnp.cumsum(tried) - 1) % params.candidates]
+        # those with the most episodes first, each as often as it lacks some
+        counted = jnp.maximum(state.begun, state.visits)
+        order = jnp.argsort(-counted, stable=True)
+        lacking = jnp.cumsum(jnp.maximum(params.visits - counted, 0)[order])
+        number = jnp.cumsum(tried) - 1
+        tried &= number < lacking[-1]
+        turn = order[jnp.minimum(jnp.searchsorted(lacking, number, side="right"), params.candidates - 1)]
         held = jnp.minimum(state.accepted, params.taken)
         place = jnp.minimum((jax.random.uniform(keys[1], (n,)) * held).astype(jnp.int32), jnp.maximum(held - 1, 0))
         learned = jnp.where(held > 0, state.pool[place], self.space.draw(keys[2], n))
         return Proposal(jnp.where(tried[:, None], state.points[turn], learned), ~tried)
 
+    def _begun(self, params: DynamicTasksParameters, state: DynamicTasksState, points: Array, which: Array) -> Any:
+        where = self._places(state, points, which)
+        return state._replace(begun=state.begun.at[where].add(1, mode="drop"))
+
+    def _places(self, state: DynamicTasksState, points: Array, which: Array) -> Array:
+        """Return which tasks on trial ``points`` [n, D] are, int32 [n]; K for the others and those that ``which`` [n] does not say."""
+        count = len(state.points)
+        place, known = find(points, state.points, jnp.ones(count, jnp.bool_))
+        return jnp.where(known & which, place, count)
+
     def _update(
         self, params: DynamicTasksParameters, state: DynamicTasksState, points: Array, channels: Channels, valid: Array
     ) -> DynamicTasksState:
-        place, known = find(points, state.points, jnp.ones(params.candidates, jnp.bool_))
-        where = jnp.where(known & valid, place, params.candidates)
+        where = self._places(state, points, valid)
         score, control = channels["returns"], channels["control_returns"]
         add = lambda sums, values: sums.at[where].add(values.astype(sums.dtype), mode="drop")  # noqa: E731
         told = state._replace(
@@ -116,7 +142,7 @@ class DynamicTasks(Teacher[DynamicTasksState]):
 
 def _judged(params: DynamicTasksParameters, state: DynamicTasksState, fresh: Array) -> DynamicTasksState:
     """Return the state with the tasks that had all their visits taken or dropped, and others, of ``fresh`` [K, D], in their place."""
-    over = state.visits >= params.visits
+    over = (state.visits >= params.visits) & (state.visits >= state.begun)
     count = jnp.maximum(state.visits, 1).astype(jnp.float32)
     passed = over & (state.solved / count <= params.most_solved) & (state.better / count >= params.least_better)
     passed &= state.control / count < params.control
@@ -125,6 +151,7 @@ def _judged(params: DynamicTasksParameters, state: DynamicTasksState, fresh: Arr
     again = lambda sums: jnp.where(over, jnp.zeros_like(sums), sums)  # noqa: E731
     return state._replace(
         points=jnp.where(over[:, None], fresh, state.points),
+        begun=again(state.begun),
         visits=again(state.visits),
         solved=again(state.solved),
         better=again(state.better),

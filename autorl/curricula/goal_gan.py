@@ -63,6 +63,7 @@ class GoalGan(Teacher[GoalGanState]):
     name: ClassVar[str] = "goal_gan"
     reference: ClassVar[str] = "Florensa et al., 2018, Automatic Goal Generation for Reinforcement Learning Agents"
     Parameters: ClassVar[type[Any]] = GoalGanParameters
+    hears_starts: ClassVar[bool] = True
 
     def needs(self, params: GoalGanParameters) -> frozenset[str]:
         """Return the channel of successes."""
@@ -89,6 +90,9 @@ class GoalGan(Teacher[GoalGanState]):
         again = (kind < params.uniform + params.old) & (state.old_count > 0)
         goals = jnp.where((kind < params.uniform) | (state.good_count == 0), uniform, jnp.where(again, olds, near))
         return learned_from(state.trials.next(params.rollouts, goals)[0])
+
+    def _begun(self, params: GoalGanParameters, state: GoalGanState, points: Array, which: Array) -> GoalGanState:
+        return state._replace(trials=state.trials.started(points, which))
 
     def _update(
         self, params: GoalGanParameters, state: GoalGanState, points: Array, channels: Channels, valid: Array
@@ -117,7 +121,7 @@ class GoalGan(Teacher[GoalGanState]):
         (olds, joined), _ = jax.lax.scan(join, (state.olds, state.old_count), (points, good))
         any_good = count > 0
         return GoalGanState(
-            Trials.empty(params.goals, self.space.dimensions),
+            state.trials.again,
             jnp.where(any_good, first, state.good),
             jnp.where(any_good, count, state.good_count),
             olds,

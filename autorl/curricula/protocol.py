@@ -82,6 +82,9 @@ class Teacher(ABC, Generic[State]):
     """Authors, year and title."""
     Parameters: ClassVar[type[Any]]
     """Its parameters, declared as hyperparameters are."""
+    hears_starts: ClassVar[bool] = False
+    """Whether it is to be told, by `begun`, which of the tasks that it proposed are begun: where they are played side by side, those whose
+    episodes end first are the short ones, which are not like the others."""
 
     def parameters(self, values: Mapping[str, Any] | None = None) -> Any:
         """Return ``Parameters`` with ``values``, the others at their defaults.
@@ -114,6 +117,12 @@ class Teacher(ABC, Generic[State]):
             raise UsageError(f"teacher {self.name!r}: n: expected at least 1 task, got {n!r}.")
         points, train = self._propose(params, state, key, n)
         return Proposal(self.space.from_unit(points), train)
+
+    def begun(self, params: Any, state: State, tasks: Array, which: Array) -> State:
+        """Return the state after those of n ``tasks`` [n, D] were begun that ``which`` [n] says. A caller that plays all that was proposed
+        before it asks for more need not tell.
+        """
+        return self._begun(params, state, self.space.to_unit(tasks), which)
 
     def update(self, params: Any, state: State, tasks: Any, feedback: Feedback) -> State:
         """Return the state after n episodes. Those with returns, or a needed channel, that are not finite are skipped.
@@ -156,6 +165,10 @@ class Teacher(ABC, Generic[State]):
     def _check(self, params: Any) -> None:
         """Raise `UsageError` where two parameters do not fit together."""
         return
+
+    def _begun(self, params: Any, state: State, points: Array, which: Array) -> State:
+        """Return the state after those of ``points`` [n, D] in [0, 1]^D were begun that ``which`` [n] says."""
+        return state
 
     @abstractmethod
     def _init(self, params: Any, seed: Array) -> State:

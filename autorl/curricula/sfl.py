@@ -55,6 +55,7 @@ class Sfl(Teacher[SflState]):
         "Rutherford et al., 2024, No Regrets: Investigating and Improving Regret Approximations for Curriculum Discovery"
     )
     Parameters: ClassVar[type[Any]] = SflParameters
+    hears_starts: ClassVar[bool] = True
 
     def needs(self, params: SflParameters) -> frozenset[str]:
         """Return the channel of successes."""
@@ -79,6 +80,10 @@ class Sfl(Teacher[SflState]):
         tasks = jnp.where(looked_at[:, None], evaluated, jnp.where(learnable[:, None], kept, random))
         return Proposal(tasks, ~looked_at)
 
+    def _begun(self, params: SflParameters, state: SflState, points: Array, which: Array) -> SflState:
+        trials = state.trials.started(points, which & _evaluating(params, state))
+        return state._replace(trials=trials)
+
     def _update(
         self, params: SflParameters, state: SflState, points: Array, channels: Channels, valid: Array
     ) -> SflState:
@@ -88,7 +93,7 @@ class Sfl(Teacher[SflState]):
             best = jax.lax.top_k(rate * (1.0 - rate), params.kept)[1]
             over = trials.over(params.visits)
             after = SflState(
-                Trials.empty(params.candidates, self.space.dimensions),
+                trials.again,
                 trials.points[best],
                 jnp.bool_(True),
                 jnp.int32(0),

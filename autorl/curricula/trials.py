@@ -13,23 +13,35 @@ from autorl.curricula.tasks import find, first_alike
 class Trials(NamedTuple):
     """A round. The first ``used`` places are filled.
 
+    Where it is told which episodes begin, a task is judged by the first ones that are begun in it, when all of them have ended, and tasks
+    are those that were begun first: the first episodes to end are the short ones, which are mostly failures or mostly successes.
+
     Attributes:
         points: float32 [C, D], the tasks.
         sums: float32 [C], of what their episodes came to.
-        visits: int32 [C].
+        visits: int32 [C], those that ended.
+        begun: int32 [C], those that began, as far as that was told.
         used: int32, places filled.
+        heard: bool, whether it was ever told what began.
     """
 
     points: Array
     sums: Array
     visits: Array
+    begun: Array
     used: Array
+    heard: Array
 
     @classmethod
     def empty(cls, capacity: int, dimensions: int) -> Trials:
         """Return a round before its first episode."""
-        none = jnp.zeros(capacity)
-        return cls(jnp.zeros((capacity, dimensions)), none, none.astype(jnp.int32), jnp.int32(0))
+        none, sums = jnp.zeros(capacity, jnp.int32), jnp.zeros(capacity)
+        return cls(jnp.zeros((capacity, dimensions)), sums, none, none, jnp.int32(0), jnp.bool_(False))
+
+    @property
+    def again(self) -> Trials:
+        """The next round, before its first episode."""
+        return Trials.empty(*self.points.shape)._replace(heard=self.heard)
 
     @property
     def means(self) -> Array:
@@ -38,10 +50,26 @@ class Trials(NamedTuple):
 
     def over(self, visits: Array) -> Array:
         """Return whether the round is full and each of its tasks had ``visits``, a bool scalar."""
-        return jnp.all(self.visits >= visits)
+        return jnp.all((self.visits >= visits) & (self.visits >= self.begun))
+
+    def started(self, points: Array, which: Array) -> Trials:
+        """Return the round after those of n episodes began that ``which`` [n] says; tasks take places as in `told`."""
+        place, after = self._placed(points, which)
+        return after._replace(begun=after.begun.at[place].add(1, mode="drop"), heard=jnp.bool_(True))
 
     def told(self, points: Array, values: Array, valid: Array) -> Trials:
-        """Return the round after n episodes; a task that is not yet in it takes a free place, and none if there is none."""
+        """Return the round after n episodes ended.
+
+        A task that is not yet in it takes a free place, and none if there is none; where it is told what begins, only then.
+        """
+        known = find(points, self.points, jnp.arange(len(self.visits)) < self.used)[1]
+        place, after = self._placed(points, valid & (known | ~self.heard))
+        return after._replace(
+            sums=after.sums.at[place].add(values, mode="drop"), visits=after.visits.at[place].add(1, mode="drop")
+        )
+
+    def _placed(self, points: Array, valid: Array) -> tuple[Array, Trials]:
+        """Return the places of the ``valid`` of n tasks, int32 [n] (C or more for the others), and the round with the new ones in it."""
         filled = jnp.arange(len(self.visits)) < self.used
         place, known = find(points, self.points, filled)
         first = first_alike(points, valid)
@@ -49,11 +77,9 @@ class Trials(NamedTuple):
         fresh = self.used + jnp.cumsum(new) - 1
         # beyond the last place nothing is written
         place = jnp.where(valid, jnp.where(known, place, fresh[first]), len(self.visits))
-        return Trials(
-            self.points.at[jnp.where(new, place, len(self.visits))].set(points, mode="drop"),
-            self.sums.at[place].add(values, mode="drop"),
-            self.visits.at[place].add(1, mode="drop"),
-            jnp.minimum(self.used + new.sum(dtype=jnp.int32), len(self.visits)),
+        return place, self._replace(
+            points=self.points.at[jnp.where(new, place, len(self.visits))].set(points, mode="drop"),
+            used=jnp.minimum(self.used + new.sum(dtype=jnp.int32), len(self.visits)),
         )
 
     def next(self, visits: Array, fresh: Array) -> tuple[Array, Array]:
@@ -68,7 +94,7 @@ class Trials(NamedTuple):
         """
         turn = jnp.arange(len(fresh))
         filled = jnp.arange(len(self.visits)) < self.used
-        short = jnp.cumsum(jnp.where(filled, jnp.maximum(visits - self.visits, 0), 0))
+        short = jnp.cumsum(jnp.where(filled, jnp.maximum(visits - jnp.maximum(self.visits, self.begun), 0), 0))
         owed = short[-1]
         pending = self.points[jnp.searchsorted(short, turn, side="right")]
         number = jnp.maximum(turn - owed, 0) // visits

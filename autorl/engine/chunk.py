@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from autorl.curricula.level_buffer import LevelBuffer
-from autorl.engine.lanes import Job, Outcome, Segment, final_score, lane, segments, spread, stack
+from autorl.engine.lanes import Agent, Job, Keep, Outcome, Segment, final_score, lane, segments, spread, stack
 from autorl.engine.population import PopulationProgram, Tree
 from autorl.errors import AutoRLError
+from autorl.inner.acting import ActingLearner
+from autorl.inner.course import steps_before
 from autorl.inner.diary import Diary
 from autorl.inner.evaluation import TaskSet
 from autorl.inner.protocol import Evaluation
@@ -45,6 +47,9 @@ class Saver:
 class Chunk:
     """As many jobs as a program has lanes, or fewer.
 
+    Learners count the agent's own env steps. Here, and everywhere beyond, those that a teacher took before the training (`steps_before`)
+    are counted with them: a job ends where both together reach its budget.
+
     Attributes:
         program: Compiled for the jobs' static signature.
         jobs: What to train.
@@ -69,13 +74,17 @@ class Chunk:
         self.plans: list[tuple[Segment, ...]] = [segments(job) for job in self.jobs]
         self._tasks = stack(self.tasks, self.where, lanes)
         self._exams = stack(self.exams, self.where, lanes) if self.exams else self._tasks
-        self._horizon = self._lanes(self.horizons, np.int32, 1)
+        self._before = np.array([steps_before(getattr(hp[0], "teacher", None)) for hp in self.hps], np.int64)
+        own = np.maximum(np.asarray(self.horizons, np.int64) - self._before, 1)
+        self._horizon = self._lanes(own, np.int32, 1)
         self._marked = time.perf_counter()
         self._compiled = self.program.compile_seconds
 
-    def train(self, saver: Saver, stepped: Callable[[int], None], keep: bool) -> list[Outcome]:
-        """Train every segment that is not done yet; return the outcomes, with the trained states if ``keep``."""
+    def train(self, saver: Saver, stepped: Callable[[int], None], keep: Keep) -> list[Outcome]:
+        """Train every segment that is not done yet; return the outcomes, with what is to be kept."""
         states, outcomes, first = self.start(saver)
+        if first == 0:
+            stepped(int(sum(n for n, job in zip(self._before, self.jobs, strict=True) if job.parent_state is None)))
         for index in range(first, max(len(plan) for plan in self.plans)):
             states = self.advance(states, index, stepped, saver, outcomes)
             self.evaluate(states, index, outcomes)
@@ -131,8 +140,9 @@ class Chunk:
                 for job, w in zip(self.jobs, self.where, strict=True)
             ]
             states = self._spread(fresh, hp)
-        steps, updates = self._progress(states, "env_steps"), self._progress(states, "updates")
         # counted from where the parent stopped, so that shared work is on the ledger once
+        new = np.array([job.parent_state is None for job in self.jobs])
+        steps, updates = np.where(new, 0, self._steps(states)), self._progress(states, "updates")
         outcomes = [Outcome(train_env_steps=-int(s), updates=-int(u)) for s, u in zip(steps, updates, strict=True)]
         return states, outcomes, 0
 
@@ -141,17 +151,17 @@ class Chunk:
     ) -> Tree:
         """Train one segment, in calls short enough for Ctrl-C and progress."""
         target = np.array([self._segment(i, index).until for i in range(len(self.jobs))], np.int64)
-        before = self._progress(states, "env_steps").astype(np.int64)
+        before = self._steps(states)
         hp, work = self._hp(index), int(np.maximum(target - before, 0).sum())
         states, done = self._with_call_measured(states, hp), 0.0
         while done < 1.0:
             self._stop_cleanly(saver, index, outcomes, states)
             done = min(1.0, done + self._share(work))
-            began, seen = time.perf_counter(), self._progress(states, "env_steps").astype(np.int64)
+            began, seen = time.perf_counter(), self._steps(states)
             compiled = self.program.compile_seconds
             reach = target if done == 1.0 else before + (np.maximum(target - before, 0) * done).astype(np.int64)
-            states = self.program.train(states, hp, self._tasks, self._lanes(reach, np.int32), self._horizon)
-            trained = int((self._progress(states, "env_steps") - seen).sum())
+            states = self.program.train(states, hp, self._tasks, self._until(reach), self._horizon)
+            trained = int((self._steps(states) - seen).sum())
             seconds = time.perf_counter() - began - (self.program.compile_seconds - compiled)
             if trained:
                 # what a call costs varies: never more than most of a call is taken off
@@ -178,10 +188,10 @@ class Chunk:
         Without it, a dear call would make training look slow, so the next call be shorter and training look slower still.
         """
         if self.program.call_seconds is None:
-            reached = self._lanes(self._progress(states, "env_steps").astype(np.int64), np.int32)
+            reached = self._until(self._steps(states))
             began, compiled = time.perf_counter(), self.program.compile_seconds
             states = self.program.train(states, hp, self._tasks, reached, self._horizon)
-            self._progress(states, "env_steps")  # waits for it
+            self._steps(states)  # waits for it
             seconds = time.perf_counter() - began - (self.program.compile_seconds - compiled)
             self.program.call_seconds = max(seconds, 0.0)
         return states
@@ -210,7 +220,7 @@ class Chunk:
             states, self._hp(index), self._exams, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
         )
         returns = np.asarray(result.returns)[self.where].mean(axis=1, dtype=np.float64)
-        used, steps = np.asarray(result.env_steps)[self.where], self._progress(states, "env_steps")
+        used, steps = np.asarray(result.env_steps)[self.where], self._steps(states)
         for i in np.flatnonzero(active):
             value = float(returns[i])
             outcomes[i].env_steps += (int(steps[i]),)
@@ -223,19 +233,19 @@ class Chunk:
         """Keep the mean return and success of each held-out task: episode i plays the i-th, modulo their number."""
         count = len(jax.tree.leaves(self.exams[0])[0])
 
-        def by_task(values: Any, job: int) -> tuple[float, ...]:
-            own = np.asarray(values)[self.where[job]].astype(np.float64)
-            return tuple(float(x) for x in own.reshape(-1, count).mean(axis=0))
-
         for i in active:
-            outcomes[i].tasks = by_task(result.returns, i)
-            outcomes[i].successes = () if result.successes is None else by_task(result.successes, i)
+            lane = self.where[i]
+            outcomes[i].tasks, outcomes[i].task_halves = by_task(np.asarray(result.returns)[lane], count)
+            if result.successes is not None:
+                found = by_task(np.asarray(result.successes)[lane], count)
+                outcomes[i].successes, outcomes[i].success_halves = found
 
-    def finish(self, states: Tree, outcomes: list[Outcome], keep: bool) -> None:
+    def finish(self, states: Tree, outcomes: list[Outcome], keep: Keep) -> None:
         """Give every job its status and score."""
         diverged = self._progress(states, "diverged")
-        steps, updates = self._progress(states, "env_steps"), self._progress(states, "updates")
-        host = self.program.to_host(states) if keep else None
+        steps, updates = self._steps(states), self._progress(states, "updates")
+        host = self.program.to_host(states) if keep.states else None
+        agents = self._agents(states) if keep.agents else None
         told, shelf = _found(states, Diary), _found(states, LevelBuffer)
         for i, outcome in enumerate(outcomes):
             outcome.train_env_steps += int(steps[i])
@@ -246,22 +256,63 @@ class Chunk:
                     Status.DIVERGED,
                     f"non-finite loss, parameter or return by env step {steps[i]}",
                 )
-            elif steps[i] == 0 and not self.jobs[i].goes_on:
+            elif steps[i] <= self._before[i] and not self.jobs[i].goes_on:
                 outcome.status = Status.INVALID
                 outcome.message = (
-                    f"one iteration takes more env steps than the {self.jobs[i].plan[-1].until} granted; "
+                    f"one iteration takes more env steps than the {self.jobs[i].plan[-1].until - self._before[i]} granted; "
                     "lower n_envs or n_steps, or raise budget.env_steps"
                 )
             else:
                 outcome.status, outcome.score = Status.COMPLETED, final
+            outcome.teacher_env_steps = int(self._before[i])
             outcome.diary = None if told is None else lane(told, int(self.where[i]))
             outcome.features = getattr(getattr(self.hps[i][0], "teacher", None), "described_as", None)
             outcome.shelf = None if shelf is None else lane(shelf, int(self.where[i]))
+            if agents is not None and outcome.status is Status.COMPLETED:
+                outcome.agent = agents[i]
             if host is not None:
                 outcome.state = lane(host, int(self.where[i]))
 
+    def _agents(self, states: Tree) -> list[Agent] | None:
+        """Return what each job's agent acts by; None if the learner does not say so."""
+        learner = self.program.learner
+        if not isinstance(learner, ActingLearner):
+            return None
+        parts = jax.tree.map(np.asarray, learner.acting(states))
+        last = [hp[-1] for hp in self.hps]
+        values = [{name: _plain(getattr(hp, name)) for name in learner.acts_by} for hp in last]
+        return [Agent(lane(parts, int(w)), own) for w, own in zip(self.where, values, strict=True)]
+
+    def _steps(self, states: Tree) -> np.ndarray:
+        """Return the env steps of each job so far, the teacher's before it included, int64 [jobs]."""
+        return self._progress(states, "env_steps").astype(np.int64) + self._before
+
+    def _until(self, reach: np.ndarray) -> np.ndarray:
+        """Return until where each lane trains so that its job gets to ``reach`` [jobs], int32 [lanes]."""
+        return self._lanes(np.maximum(reach - self._before, 0), np.int32)
+
     def _progress(self, states: Tree, name: str) -> np.ndarray:
         return np.asarray(getattr(states.progress, name))[self.where]
+
+
+def _plain(value: Any) -> Any:
+    """Return a scalar of a hyperparameter as plain data."""
+    return value if isinstance(value, str) else np.asarray(value).item()
+
+
+def by_task(values: np.ndarray, count: int) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    """Return the means of ``values`` [episodes] in each of ``count`` tasks: over all attempts, and over each half of them if there are two.
+
+    Episode i is an attempt at task i modulo ``count``. Of an odd number of attempts the first half is the smaller one.
+    """
+    attempts = values.astype(np.float64).reshape(-1, count)
+    halves = np.split(attempts, [len(attempts) // 2]) if len(attempts) > 1 else []
+    return _means(attempts), tuple(map(_means, halves))
+
+
+def _means(attempts: np.ndarray) -> tuple[float, ...]:
+    """Return the mean of each column of ``attempts`` [A, N]."""
+    return tuple(float(x) for x in attempts.mean(axis=0))
 
 
 def _found(states: Tree, kind: type) -> Any:

@@ -57,7 +57,10 @@ class InflightSaver(Saver):
         if not force and time.monotonic() - self._last < max(SAVE_SECONDS, SAVE_SHARE * self._took):
             return
         began = time.monotonic()
-        entries = [{**dataclasses.asdict(dataclasses.replace(o, state=None, diary=None, shelf=None))} for o in outcomes]
+        entries = [
+            {**dataclasses.asdict(dataclasses.replace(o, state=None, diary=None, shelf=None, agent=None))}
+            for o in outcomes
+        ]
         meta = {"identity": self._identity, "segment": segment, "outcomes": entries}
         # a state for each job, not for each lane: another machine may have other lanes
         arrays = {k: v for i, state in enumerate(states()) for k, v in flatten(state, f"job-{i}-").items()}
@@ -100,4 +103,6 @@ def outcome_from(entry: dict[str, Any]) -> Outcome:
     """Return the outcome that was saved as ``entry``, without its state."""
     values = {**entry, "status": Status(entry["status"])}
     several = {name: tuple(values[name]) for name in ("env_steps", "returns", "tasks", "successes")}
-    return Outcome(**{**values, **several})
+    # not in what older versions saved
+    halves = {name: tuple(map(tuple, values.get(name, ()))) for name in ("task_halves", "success_halves")}
+    return Outcome(**{**values, **several, **halves})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from autorl.inner.acting import Acting
 from autorl.inner.diary import Diary
 from autorl.outer.protocol import Status
 from autorl.studies.trial import Stage
@@ -45,14 +46,30 @@ class Job:
     goes_on: bool = False
 
 
+class Keep(NamedTuple):
+    """What outcomes carry beside numbers: the trained states, to go on from, and what the trained agents act by."""
+
+    states: bool = False
+    agents: bool = False
+
+
+class Agent(NamedTuple):
+    """What a trained agent acts by, as host arrays, and the hyperparameters that it depends on, as plain data."""
+
+    acting: Acting
+    values: Mapping[str, Any]
+
+
 @dataclass
 class Outcome:
     """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed.
 
     ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
-    successes are reported; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`), in terms of
-    ``features`` (name, least and greatest value) where those are not the tasks', and ``shelf`` which levels its teacher holds, if it is
-    one that replays levels (`autorl.curricula.level_buffer.LevelBuffer`).
+    successes are reported; ``task_halves`` and ``success_halves`` are the same over the first and over the second half of the attempts at
+    each task, empty where there is one attempt. ``teacher_env_steps`` are those of a whole training that were taken for its teacher before
+    the agent's first; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`), in terms of ``features`` (name, least
+    and greatest value) where those are not the tasks', and ``shelf`` which levels its teacher holds, if it is one that replays levels
+    (`autorl.curricula.level_buffer.LevelBuffer`). ``agent`` is what the trained agent acts by, where that is asked for and it has any.
     """
 
     status: Status = Status.RUNNING
@@ -68,9 +85,13 @@ class Outcome:
     state: Tree = None
     tasks: tuple[float, ...] = ()
     successes: tuple[float, ...] = ()
+    task_halves: tuple[tuple[float, ...], ...] = ()
+    success_halves: tuple[tuple[float, ...], ...] = ()
+    teacher_env_steps: int = 0
     diary: Diary | None = None
     features: tuple[tuple[str, float, float], ...] | None = None
     shelf: Any = None
+    agent: Agent | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from autorl.environments.task_points import TaskPoints, grid_points, has_tasks, 
 from autorl.environments.tasks import make_task
 from autorl.inner.diary import SAMPLES
 from autorl.inner.evaluation import TaskSet
+from autorl.studies.kept_policy import guide_of
 from autorl.studies.specification import EnvironmentChoice
 from autorl.studies.trial import Json
 
@@ -53,7 +54,7 @@ class CourseMaker:
     def course(self, teacher: Mapping[str, Any]) -> TaughtCourse | StartsCourse:
         """Return the course of ``teacher``, ``{"name": ..., "parameters": {...}}``; raise `UsageError` as `any_course` does."""
         points = self.points if has_tasks(self.environment) else None
-        return any_course(teacher, self.environment, points, self.score_range, self.task)
+        return any_course(teacher, self.environment, points, self.score_range, self.task, guide_of)
 
 
 def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Task | TaskSet:
@@ -74,6 +75,8 @@ def exam(choice: EnvironmentChoice, environment: Environment, task: Task) -> Tas
 def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
     """Return what the record keeps of one training: its held-out tasks, its diary, and levels where tasks are levels.
 
+    ``teacher_env_steps`` are those that the teacher took before the training; ``task_halves`` and ``success_halves`` are ``tasks`` and
+    ``successes`` by halves of the attempts. Records of older versions have none of these.
     ``levels`` is ``{"played": one list for each interval, "scored": list, "replayed": list}`` of ``{"point": [D], ...}``: some of those
     learned from, drawn at random; and of those that the teacher holds at the end those of the highest scores, and the most replayed.
     """
@@ -86,6 +89,9 @@ def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
         "seed": seed,
         "tasks": list(outcome.tasks),
         "successes": list(outcome.successes),
+        "task_halves": [list(half) for half in outcome.task_halves],
+        "success_halves": [list(half) for half in outcome.success_halves],
+        "teacher_env_steps": outcome.teacher_env_steps,
         "diary": None if diary is None else {name: np.asarray(getattr(diary, name)).tolist() for name in counts},
         "levels": _levels(outcome),
     }

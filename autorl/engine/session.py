@@ -23,6 +23,7 @@ from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import NO_TEACHER, OBJECTIVE, leaves, plain_values, with_teacher
 from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
+from autorl.studies.kept_policy import Trained, keep
 from autorl.studies.record import Record
 from autorl.studies.seeds import seeds_of
 from autorl.studies.specification import EnvironmentChoice, Specification
@@ -204,6 +205,23 @@ class Session:
             self.record.set_meta(
                 key, [lesson_of(o, where[i // seeds], trial.seeds[i % seeds]) for i, o in enumerate(outcomes)]
             )
+
+    def keep_policies(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
+        """Keep what the method's best test training in each environment acts by, if these are its test trainings."""
+        if (trial.arm, trial.phase) != ("method", "test"):
+            return
+        assert self.specification.learner is not None
+        where, seeds, best = self.acts_in("test"), len(trial.seeds), dict[int, Trained]()
+        for i, outcome in enumerate(outcomes):
+            environment, score = where[i // seeds], outcome.score
+            if outcome.agent is None or score is None:
+                continue
+            if environment not in best or score > best[environment].score:
+                made, algorithm = self.trainer.learners[environment].environment, self.specification.learner.algorithm
+                acting, values = outcome.agent
+                best[environment] = Trained(made, algorithm, values, trial.seeds[i % seeds], score, acting)
+        if best:
+            keep(self.folder, list(best.values()))
 
     def note_programs(self) -> None:
         """Keep what was compiled, in this session and in those before it, for the report."""

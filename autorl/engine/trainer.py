@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from autorl.curricula.courses import agent_steps
 from autorl.engine.chunk import Chunk, Saver
-from autorl.engine.lanes import Job, Outcome, static_groups
+from autorl.engine.lanes import Job, Keep, Outcome, static_groups
 from autorl.engine.lessons import CourseMaker
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
@@ -86,10 +87,12 @@ class Trainer:
         return found
 
     def hyperparameters(self, environment: int, values: Mapping[str, Any]) -> Any:
-        """Return the learner's hyperparameters for plain ``values``."""
+        """Return the learner's hyperparameters for plain ``values``; raise `UsageError` as it does, and as `agent_steps`."""
+        horizon = self.horizons[environment]
         if TEACHER in values:
-            values = {**values, TEACHER: self.courses[environment].course(values[TEACHER])}
-        return type(self.learners[environment]).prepare(values, self.horizons[environment], self.upper_bounds)
+            course = self.courses[environment].course(values[TEACHER])
+            values, horizon = {**values, TEACHER: course}, agent_steps(course, horizon)
+        return type(self.learners[environment]).prepare(values, horizon, self.upper_bounds)
 
     def state_like(self, environment: int, values: Mapping[str, Any]) -> Tree:
         """Return the shapes of one trained state (no lane axis)."""
@@ -102,6 +105,7 @@ class Trainer:
         jobs: Sequence[Job],
         *,
         keep_states: bool = False,
+        keep_agents: bool = False,
         stepped: Callable[[int], None] = lambda n: None,
         done: Callable[[Sequence[int], Sequence[Outcome]], None] = lambda i, o: None,
         saver: Callable[[Sequence[Job]], Saver] = lambda jobs: Saver(),
@@ -111,6 +115,7 @@ class Trainer:
         Args:
             jobs: What to train; order changes nothing but the order of the outcomes.
             keep_states: Whether outcomes carry the trained state (on the host), to continue from.
+            keep_agents: Whether they carry what the trained agent acts by.
             stepped: Told the env steps trained since its last call.
             done: Told indices and outcomes whenever a chunk of jobs has finished.
             saver: Makes the keeper of one chunk in flight.
@@ -135,7 +140,7 @@ class Trainer:
             for chunk in self._chunks(group, jobs, plans):
                 population = [jobs[i] for i in chunk]
                 hps = [plans[i] for i in chunk]
-                results = self._guarded(population, hps, keep_states, stepped, saver(population))
+                results = self._guarded(population, hps, Keep(keep_states, keep_agents), stepped, saver(population))
                 for index, outcome in zip(chunk, results, strict=True):
                     outcomes[index] = outcome
                 done(chunk, results)
@@ -181,7 +186,7 @@ class Trainer:
         return lanes // 2 >= 2 * len(self.devices)
 
     def _guarded(
-        self, jobs: Sequence[Job], hps: Sequence[Any], keep: bool, stepped: Callable[[int], None], saver: Saver
+        self, jobs: Sequence[Job], hps: Sequence[Any], keep: Keep, stepped: Callable[[int], None], saver: Saver
     ) -> list[Outcome]:
         """Train one population; a failure of the program itself is a result of its members, not the end of the study."""
         program = self._program(jobs[0].environment, hps[0][0], len(jobs))
@@ -204,7 +209,7 @@ class Trainer:
         program: PopulationProgram,
         jobs: Sequence[Job],
         hps: Sequence[Any],
-        keep: bool,
+        keep: Keep,
         stepped: Callable[[int], None],
         saver: Saver,
     ) -> list[Outcome]:

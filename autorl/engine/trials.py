@@ -55,10 +55,12 @@ def run_trials(
             ended[index] = assemble(session, trials[index], outcomes)
             number = (numbers or {}).get(trials[index].number, trials[index].number)
             session.note_lessons(replace(trials[index], number=number), outcomes)
+            session.keep_policies(trials[index], outcomes)
             meter.finished(ended[index].score)
         finished([ended[index] for index in whole])
 
-    outcomes = run_jobs(session, _phase(trials), jobs, meter, keep_states=keep_states, done=done)
+    tested = bool(trials) and trials[0].phase == "test"
+    outcomes = run_jobs(session, _phase(trials), jobs, meter, keep_states=keep_states, keep_agents=tested, done=done)
     states = {t.number: [o.state for o in own] for t, own in zip(trials, outcomes, strict=True)}
     return [ended[i] for i in range(len(trials))], states if keep_states else {}
 
@@ -74,6 +76,7 @@ def run_jobs(
     meter: Meter,
     *,
     keep_states: bool = False,
+    keep_agents: bool = False,
     done: Callable[[Mapping[int, Sequence[Outcome]]], None] = lambda whole: None,
 ) -> list[list[Outcome]]:
     """Train the jobs of several trials together; return each trial's outcomes.
@@ -84,6 +87,7 @@ def run_jobs(
         jobs: Of each trial.
         meter: Counts the work.
         keep_states: Whether outcomes carry trained states.
+        keep_agents: Whether they carry what the trained agents act by.
         done: Told the outcomes of trials (by index) as soon as all their jobs are done.
     """
     flat = [job for own in jobs for job in own]
@@ -101,6 +105,7 @@ def run_jobs(
     session.trainer.run(
         flat,
         keep_states=keep_states,
+        keep_agents=keep_agents,
         stepped=meter.stepped,
         done=ready,
         saver=lambda population: InflightSaver(session.folder.checkpoints, phase, population),

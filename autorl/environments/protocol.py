@@ -95,6 +95,14 @@ class Environment(Protocol):
 
 
 @runtime_checkable
+class ResumableEnvironment(Environment, Protocol):
+    """An environment in which what was reached in one task is not always a place of another, or is seen differently there."""
+
+    def resumed(self, reached: Reached, task: Task) -> tuple[Reached, Array]:
+        """Return what ``reached``, in whatever task, is in ``task``; and whether it can be gone on from there, bool scalar. Traceable."""
+
+
+@runtime_checkable
 class LevelEnvironment(Environment, Protocol):
     """An environment whose tasks are levels: structures, not points of a box, drawn by it and not all of them playable."""
 

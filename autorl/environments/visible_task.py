@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from autorl.environments.protocol import Box, Discrete, Environment, State, Step, Task
+from autorl.environments.protocol import Box, Discrete, Environment, Reached, ResumableEnvironment, State, Step, Task
 from autorl.environments.task_box import TaskBox, task_space
 from autorl.environments.tasks import make_task
 from autorl.errors import UsageError
@@ -75,9 +75,13 @@ class VisibleTask:
         step = self.hidden.step(key, state, action, task)
         return step._replace(observation=self._shown(step.observation, task))
 
-    def reshown(self, observation: Array, task: Task) -> Array:
-        """Return ``observation`` with ``task`` in the place of the one that it shows."""
-        return self._shown(observation[: self.hidden.observation_shape[0]], task)
+    def resumed(self, reached: Reached, task: Task) -> tuple[Reached, Array]:
+        """Return ``reached`` with ``task`` in the place of the one that it shows, and whether the hidden one can go on from there."""
+        own = reached._replace(observation=reached.observation[: self.hidden.observation_shape[0]])
+        fits = jnp.bool_(True)
+        if isinstance(self.hidden, ResumableEnvironment):
+            own, fits = self.hidden.resumed(own, task)
+        return own._replace(observation=self._shown(own.observation, task)), fits
 
     def _shown(self, observation: Array, task: Task) -> Array:
         return jnp.concatenate([observation, self.shown.point(task)])

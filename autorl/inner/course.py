@@ -42,6 +42,15 @@ class Course(Protocol):
         """Return points [n, D] as the diary describes them, float32 [n, F] within [0, 1]."""
 
 
+def steps_before(course: Any) -> int:
+    """Return the env steps that were taken for ``course`` before the training: of a guide, of a control policy; 0 without a teacher.
+
+    They are part of the training's budget, as is every step of the environment that learning from it takes. A course that has any says
+    so in ``env_steps_before``.
+    """
+    return int(getattr(course, "env_steps_before", 0))
+
+
 class Visits(NamedTuple):
     """N steps, in the order in which they were taken.
 
@@ -66,6 +75,12 @@ class StartCourse(Course, Protocol):
 
     def start(self, state: Any, points: Array, tasks: Task, reset: Reached) -> Reached:
         """Return where B episodes at ``points`` [B, D] start, of ``tasks`` [B, ...]; ``reset`` is where they would without a teacher."""
+
+    def limits(self, points: Array) -> Array | None:
+        """Return after how many steps from their start episodes at ``points`` [B, D] are truncated, int32 [B]; None: none is.
+
+        Time limits of the environment hold as well.
+        """
 
     def watch(self, state: Any, visits: Visits) -> Any:
         """Return the state after N steps were seen; called before `update` is told of the episodes among them that ended."""

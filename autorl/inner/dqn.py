@@ -24,6 +24,7 @@ from jax import Array, lax
 from autorl.environments.protocol import Discrete, Environment, Task
 from autorl.errors import IncompatibleError
 from autorl.inner import replay as buffer
+from autorl.inner.acting import Act, Acting
 from autorl.inner.dqn_hyperparameters import DQNHyperparameters, exploration
 from autorl.inner.dqn_loss import objective_slope, td_slope
 from autorl.inner.evaluation import evaluate_policy
@@ -91,6 +92,7 @@ class DQN:
     Hyperparameters: ClassVar[type] = DQNHyperparameters
     tells: ClassVar[frozenset[str]] = TELLS
     """What a teacher hears of an episode; its value is the greatest action value of the first observation."""
+    acts_by: ClassVar[tuple[str, ...]] = ("hidden_size", "n_layers", "activation", "normalize_observations")
 
     def __post_init__(self) -> None:
         if not isinstance(self.environment.action_space, Discrete):
@@ -173,12 +175,24 @@ class DQN:
 
     def evaluate(self, state: DQNState, hp: DQNHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
         """Run ``episodes`` whole episodes with the greedy actions."""
-        values = self._values(hp, self.layout(hp).unpack(state.adam.parameters), state.moments)
+        return evaluate_policy(self.environment, self.actor(self.acting(state), hp), task, key, episodes)
+
+    def acting(self, state: Any) -> Acting:
+        """Return what the agent acts by."""
+        return Acting(state.adam.parameters, state.moments)
+
+    def acting_size(self, hp: DQNHyperparameters) -> int:
+        """Return the number of parameters."""
+        return self.layout(hp).size
+
+    def actor(self, kept: Acting, hp: DQNHyperparameters) -> Act:
+        """Return the greedy policy."""
+        values = self._values(hp, self.layout(hp).unpack(kept.parameters), kept.moments)
 
         def act(observations: Array, _: Array) -> Array:
             return jnp.argmax(values(self._flat(observations)), axis=-1).astype(jnp.int32)
 
-        return evaluate_policy(self.environment, act, task, key, episodes)
+        return act
 
     def _flat(self, observations: Array) -> Array:
         return flatten_observations(observations, self.environment.observation_shape)

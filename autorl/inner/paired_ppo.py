@@ -19,6 +19,7 @@ from jax import Array, lax
 from autorl.environments.autoreset import batched_reset
 from autorl.environments.protocol import Task
 from autorl.errors import UsageError
+from autorl.inner.acting import Acting
 from autorl.inner.course import Course
 from autorl.inner.diary import Diary, Episodes, empty_diary, written
 from autorl.inner.normalisation import Moments, merge
@@ -126,9 +127,13 @@ class PairedPPO(PPO):
 
     def evaluate(self, state: Any, hp: PPOHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
         """Run ``episodes`` whole episodes of the protagonist."""
-        return super().evaluate(
-            state if hp.teacher is None else self._agent(state, state.protagonist), hp, task, key, episodes
-        )
+        return super().evaluate(state, hp, task, key, episodes)
+
+    def acting(self, state: Any) -> Acting:
+        """Return what the protagonist acts by; without a teacher, what the one agent does."""
+        if not isinstance(state, PairedState):
+            return super().acting(state)
+        return Acting(state.protagonist.adam.parameters, state.protagonist.moments)
 
     def _agent(self, state: PairedState, student: Student, actors: Any = None) -> PPOState:
         return PPOState(state.progress, state.key, student.adam, student.moments, actors)

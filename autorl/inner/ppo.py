@@ -22,6 +22,7 @@ from jax import Array, lax
 
 from autorl.environments.protocol import Environment, Task
 from autorl.errors import UsageError
+from autorl.inner.acting import Act, Acting
 from autorl.inner.course import Course
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.gae import advantages, next_values
@@ -133,6 +134,10 @@ class PPO:
         {"returns", "successes", "values", "positive_value_losses", "absolute_value_losses"}
     )
     """What a teacher hears of an episode."""
+    acts_by: ClassVar[tuple[str, ...]] = (
+        *("hidden_size", "n_layers", "activation"),
+        *("normalize_observations", "greedy_evaluation"),
+    )
 
     @classmethod
     def prepare(cls, values: Mapping[str, Any], horizon: int, upper_bounds: Mapping[str, float]) -> PPOHyperparameters:
@@ -213,10 +218,22 @@ class PPO:
 
     def evaluate(self, state: PPOState, hp: PPOHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
         """Run ``episodes`` whole episodes with the most likely actions, or with drawn ones (``greedy_evaluation``)."""
+        return evaluate_policy(self.environment, self.actor(self.acting(state), hp), task, key, episodes)
+
+    def acting(self, state: Any) -> Acting:
+        """Return what the agent acts by: the critic's parameters are among it, as all lie in one vector."""
+        return Acting(state.adam.parameters, state.moments)
+
+    def acting_size(self, hp: PPOHyperparameters) -> int:
+        """Return the number of parameters."""
+        return self.layout(hp).size
+
+    def actor(self, kept: Acting, hp: PPOHyperparameters) -> Act:
+        """Return the policy of evaluations."""
         network, policy = self.network(hp), self.policy
-        parameters = self.layout(hp).unpack(state.adam.parameters)
+        parameters = self.layout(hp).unpack(kept.parameters)
         log_std = parameters.get("log_std", jnp.zeros(0))
-        normalise = normaliser(state.moments, hp.normalize_observations)
+        normalise = normaliser(kept.moments, hp.normalize_observations)
 
         def act(observations: Array, key: Array) -> Array:
             flat = normalise(flatten_observations(observations, self.environment.observation_shape))
@@ -224,11 +241,11 @@ class PPO:
             chosen = lax.cond(
                 hp.greedy_evaluation,
                 lambda: policy.mode(outputs),
-                lambda: policy.sample(outputs, log_std, policy.noise(key, (episodes,))),
+                lambda: policy.sample(outputs, log_std, policy.noise(key, (len(observations),))),
             )
             return policy.to_environment(chosen)
 
-        return evaluate_policy(self.environment, act, task, key, episodes)
+        return act
 
     def _iterate(self, state: PPOState, hp: PPOHyperparameters, task: Task, horizon: Array) -> PPOState:
         """Return the state after one rollout and its updates; after a divergence the old one, with the flag set."""

@@ -27,6 +27,7 @@ from jax import Array, lax
 from autorl.environments.protocol import Box, Environment, Task
 from autorl.errors import IncompatibleError
 from autorl.inner import replay as buffer
+from autorl.inner.acting import Act, Acting
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.networks import MLP, TwinCritic, flatten_observations
 from autorl.inner.normalisation import Moments, Normaliser, initial_moments, normaliser
@@ -105,6 +106,7 @@ class SAC:
     Hyperparameters: ClassVar[type] = SACHyperparameters
     tells: ClassVar[frozenset[str]] = TELLS
     """What a teacher hears of an episode; its value is the lesser critic's, of the policy's mode, in the environment's rewards."""
+    acts_by: ClassVar[tuple[str, ...]] = ("hidden_size", "n_layers", "activation", "normalize_observations")
 
     def __post_init__(self) -> None:
         if not isinstance(self.environment.action_space, Box):
@@ -196,13 +198,25 @@ class SAC:
 
     def evaluate(self, state: SACState, hp: SACHyperparameters, task: Task, key: Array, episodes: int) -> Evaluation:
         """Run ``episodes`` whole episodes with the squashed means."""
-        tree = self.actor_layout(hp).unpack(state.actor.parameters)["policy"]
-        outputs, policy = self._outputs(hp, tree, state.moments), self.policy
+        return evaluate_policy(self.environment, self.actor(self.acting(state), hp), task, key, episodes)
+
+    def acting(self, state: Any) -> Acting:
+        """Return what the agent acts by."""
+        return Acting(state.actor.parameters, state.moments)
+
+    def acting_size(self, hp: SACHyperparameters) -> int:
+        """Return the number of parameters."""
+        return self.actor_layout(hp).size
+
+    def actor(self, kept: Acting, hp: SACHyperparameters) -> Act:
+        """Return the policy of squashed means."""
+        tree = self.actor_layout(hp).unpack(kept.parameters)["policy"]
+        outputs, policy = self._outputs(hp, tree, kept.moments), self.policy
 
         def act(observations: Array, _: Array) -> Array:
             return policy.to_environment(policy.mode(outputs(self._flat(observations))))
 
-        return evaluate_policy(self.environment, act, task, key, episodes)
+        return act
 
     def _flat(self, observations: Array) -> Array:
         return flatten_observations(observations, self.environment.observation_shape)

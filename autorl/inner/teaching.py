@@ -40,6 +40,7 @@ class Desk(NamedTuple):
         next_points: float32 [Q, D]; the proposal.
         next_train: bool [Q].
         used: int32; how many of it are taken.
+        age: int32 [B]; steps so far, also of the rollout under way; counted only where the teacher cuts episodes short.
     """
 
     points: Array
@@ -52,6 +53,7 @@ class Desk(NamedTuple):
     next_points: Array
     next_train: Array
     used: Array
+    age: Array
 
 
 class Lessons(NamedTuple):
@@ -114,7 +116,9 @@ def start_lessons(
         next_points=points,
         next_train=train,
         used=jnp.int32(count),
+        age=jnp.zeros(count, jnp.int32),
     )
+    teacher = _begun(course, teacher, desk.points, jnp.ones(count, jnp.bool_))
     tasks = _tasks(course, task, desk.points)
     observation, state = batched_reset(environment, jax.random.split(reset_key, count), tasks, task_axis=0)
     if isinstance(course, StartCourse):
@@ -135,6 +139,7 @@ def taught_step(
     steps: Step = jax.vmap(environment.step)(keys, states, actions, tasks)
     reported = steps.info.get("success")
     success = desk.success if reported is None else jnp.maximum(desk.success, reported.astype(jnp.float32))
+    steps, age = _cut(course, steps, desk)
     done = steps.terminated | steps.truncated
 
     def handed_out() -> Desk:
@@ -149,8 +154,18 @@ def taught_step(
         reset = Reached(observations, next_states)
         observations, next_states = _started(course, lessons.teacher, after.points, task, done, reset)
         played = played._replace(reached=Reached(steps.observation, steps.state))
-    after = after._replace(success=jnp.where(done, 0.0, success))
-    return steps, observations, next_states, lessons._replace(desk=after), played
+    after = after._replace(success=jnp.where(done, 0.0, success), age=jnp.where(done, 0, age))
+    teacher = _begun(course, lessons.teacher, after.points, done)
+    return steps, observations, next_states, lessons._replace(teacher=teacher, desk=after), played
+
+
+def _cut(course: Course, steps: Step, desk: Desk) -> tuple[Step, Array]:
+    """Return the steps, truncated where the teacher cuts the episode short, and the ages of the episodes after them."""
+    limits = course.limits(desk.points) if isinstance(course, StartCourse) else None
+    if limits is None:
+        return steps, desk.age
+    age = desk.age + 1
+    return steps._replace(truncated=steps.truncated | ((age >= limits) & ~steps.terminated)), age
 
 
 def _started(course: StartCourse, teacher: Any, points: Array, task: Task, done: Array, reset: Reached) -> Reached:
@@ -161,6 +176,13 @@ def _started(course: StartCourse, teacher: Any, points: Array, task: Task, done:
         return jax.tree.map(lambda a, b: jax.vmap(jnp.where)(done, a, b), new, reset)
 
     return lax.cond(jnp.any(done), start, lambda: reset)
+
+
+def _begun(course: Course, teacher: Any, points: Array, which: Array) -> Any:
+    """Return the teacher after it heard which of B episodes at ``points`` [B, D] began, if it listens."""
+    if not getattr(course, "hears_starts", False):
+        return teacher
+    return update_if(jnp.any(which), lambda now: course.begun(now, points, which), teacher)  # type: ignore[attr-defined]
 
 
 def levels_kept(course: Course) -> int:

@@ -16,7 +16,7 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -99,6 +99,16 @@ def load(folder: Path | str, name: str) -> tuple[Arrays, Any]:
     path = _path(folder, name)
     with storage_errors("read checkpoint", path, CheckpointError), _damage(path), _opened(path) as (archive, size):
         return _read(archive, size)
+
+
+def digest_of(parts: Iterable[Any]) -> str:
+    """Return a hash of arrays of numbers and JSON values, in their order."""
+    found = hashlib.sha256()
+    for part in parts:
+        array = isinstance(part, np.ndarray)
+        found.update(f"{part.dtype.str}{part.shape}".encode() if array else b"json")
+        found.update(_bytes(np.ascontiguousarray(part)) if array else dump_json(part, "part of a hash").encode())
+    return found.hexdigest()
 
 
 def names(folder: Path | str) -> list[str]:

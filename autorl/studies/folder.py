@@ -49,6 +49,11 @@ class StudyFolder:
         return self.path / "checkpoints"
 
     @property
+    def policy(self) -> Path:
+        """The trained policy of the best test training, ``policy.npz``; see `autorl.studies.kept_policy`."""
+        return self.path / "policy.npz"
+
+    @property
     def figures(self) -> Path:
         """Folder of figures, ``figures/``."""
         return self.path / "figures"

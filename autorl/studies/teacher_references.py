@@ -133,8 +133,9 @@ def _lessons(
     points: TaskPoints | None,
 ) -> list[Finding]:
     """Return why teachers, of the study or of a sample of its space, cannot teach the learner in ``environment``."""
-    from autorl.curricula.courses import any_course
+    from autorl.curricula.courses import agent_steps, any_course
     from autorl.spaces.plain_values import plain_values
+    from autorl.studies.kept_policy import guide_of
 
     algorithm = s.learner.algorithm if s.learner is not None else "the learner"
     tells = getattr(learner, "tells", None)
@@ -164,7 +165,9 @@ def _lessons(
         shown = space.name if values and space is not None else s.teacher.name if s.teacher is not None else None
         assert teacher is not None  # every choice of a searched teacher names one
         try:
-            course = any_course(teacher, environment, points, choice.score_range)
+            course = any_course(teacher, environment, points, choice.score_range, guides=guide_of)
+            if s.intact("budget") and "env_steps" in s.budget.model_fields_set:
+                agent_steps(course, choice.env_steps or s.budget.env_steps)
         except UsageError as error:
             return [Finding(path, str(error), shown)]
         missing = sorted(

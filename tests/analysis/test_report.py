@@ -260,6 +260,23 @@ def test_everything_the_manifest_knows_is_there(finished):
         assert ", ".join(map(str, sy.MANIFEST["seeds"][role])) in page.text
 
 
+def test_what_became_of_held_out_tasks_and_what_teachers_took_is_on_the_page(finished):
+    trials, text, _ = finished
+    diary = {"unlearned": [30, 10]}
+    one = {
+        "environment": 0,
+        "seed": 1,
+        "tasks": [1.0, 0.0],
+        "successes": [1.0, 0.0],
+        "diary": diary,
+        "teacher_env_steps": 60,
+    }
+    shown = report.render(trials, sy.specification(), sy.MANIFEST, sy.SPACE, lessons={"method": [one]})
+    for words in ("Over held-out tasks", "CVaR 10%", "before it included: tpe 100."):
+        assert words in shown
+        assert words not in text
+
+
 def test_write_report(tmp_path, finished):
     trials, text, _ = finished
     report.write_report(tmp_path / "report.html", trials, sy.specification(), sy.MANIFEST, sy.SPACE)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from corridor import CORRIDOR, POINTS
+from unequal import UNEQUAL, taught
 
-from autorl.curricula.control import EPISODES, TASKS, control
+from autorl.curricula.control import control
 from autorl.curricula.course import make_course
+from autorl.environments.task_points import task_points
 from autorl.errors import UsageError
 
 
@@ -65,14 +67,14 @@ def test_until_a_task_is_taken_all_are_learned_from(pupil: Any) -> None:
 @pytest.mark.slow
 def test_the_control_policy_acts_at_random_in_every_task() -> None:
     course = make_course({"name": "dynamic_tasks"}, CORRIDOR, POINTS, (-20.0, 0.0))
-    known = course.control
-    assert known is control(CORRIDOR, POINTS, CORRIDOR.default_task()), "worked out once"
-    assert known.points.shape == (TASKS, 1)
+    known, (tasks, episodes) = course.control, (64, 4)
+    assert known is control(CORRIDOR, POINTS, CORRIDOR.default_task(), tasks, episodes), "worked out once"
+    assert known.points.shape == (tasks, 1)
     assert known.points.std() > 0.25
     # twelve steps on in a row happen in one walk of some hundred: the rest pay twenty tolls
     lost = known.points[:, 0] * 20
     assert np.median(np.abs(known.returns + lost)) < 0.05
-    assert (known.returns + lost > 0.5 / EPISODES).mean() < 0.1
+    assert (known.returns + lost > 0.5 / episodes).mean() < 0.1
     at = np.array([[0.2], [0.9]], np.float32)
     np.testing.assert_allclose(known.at(at), -20 * at[:, 0], atol=0.5)
     assert make_course({"name": "uniform"}, CORRIDOR, POINTS, None).control is None
@@ -81,3 +83,19 @@ def test_the_control_policy_acts_at_random_in_every_task() -> None:
 def test_a_pool_smaller_than_a_round_is_refused() -> None:
     with pytest.raises(UsageError, match="taken: expected at least candidates = 16, got 4"):
         make_course({"name": "dynamic_tasks", "parameters": {"taken": 4}}, CORRIDOR, POINTS, None)
+
+
+def test_a_task_is_judged_by_episodes_that_began_not_by_those_that_ended_first() -> None:
+    """Of eight episodes at most half are solved in 5.6 % of the tasks: so many are taken. Most of the first eight to end are failures."""
+    visits = 8
+    parameters = {
+        **{"visits": visits, "most_solved": 0.5, "least_better": 0.0, "control": 2.0, "margin": 0.0, "tried": 0.9},
+        **{"candidates": 2, "control_tasks": 1, "control_episodes": 1},
+    }
+    choice = {"name": "dynamic_tasks", "parameters": parameters}
+    states, ended = taught(make_course(choice, UNEQUAL, task_points(UNEQUAL), None), 1200)
+    judged = (int(ended.sum()) - int(states.visits[-1].sum())) / visits
+    assert judged > 250, "else chance decides"
+    assert int(states.accepted[-1]) / judged < 0.1, "three standard errors above 5.6 %"
+    assert (np.asarray(states.visits) <= np.asarray(states.begun)).all()
+    assert np.asarray(states.begun).max() <= visits

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from corridor import END, ONWARDS, course
+from corridor import CORRIDOR, COUNT, END, ONWARDS, begun, course, rollout
 
 from autorl.errors import UsageError
+from autorl.inner.teaching import taught_step
 
 
 def test_a_guide_is_played_to_its_end():
@@ -102,3 +103,45 @@ def thoughtless(mistaken):
 def test_a_guide_that_cannot_guide_is_refused(guide, message):
     with pytest.raises(UsageError, match=message):
         course("jump_start", guide=guide, trajectories=1)
+
+
+@pytest.mark.slow
+def test_episodes_from_snapshots_are_truncated_and_others_are_not():
+    cut = course("snapshots", guide=ONWARDS, trajectories=2, classes=1, restored=0.5, fade=10**6, truncate=3)
+    now, ages = begun(cut), {True: [], False: []}
+    age = np.zeros(COUNT, int)
+    for turn in range(12):
+        now, (played, done, *_) = rollout(cut, now, jax.random.key(turn))
+        for restored, over in zip(np.asarray(played.points[..., 0]) > 0.5, np.asarray(done), strict=True):
+            age += 1
+            for place in np.flatnonzero(over):
+                ages[bool(restored[place])].append(int(age[place]))
+            age[over] = 0
+    assert len(ages[True]) > 30
+    assert max(ages[True]) == 3, "also those that began in one rollout and go on in the next"
+    assert ages[True].count(3) > 0.7 * len(ages[True]), "the others were at the end, or out of time, before"
+    assert max(ages[False]) == 20, "the environment's own time limit"
+
+
+def test_only_snapshots_cut_episodes_short():
+    for name in ("jump_start", "go_explore", "roll_in"):
+        one = course(name, **({"guide": ONWARDS, "trajectories": 1} if name == "jump_start" else {}))
+        assert one.limits(jnp.zeros((2, one.dimensions))) is None
+
+
+def test_what_was_cut_short_is_truncated_and_what_ended_there_is_terminated():
+    cut = course("snapshots", guide=ONWARDS, trajectories=1, restored=1.0, truncate=1)
+    lessons, _, states, _ = begun(cut)
+    at = jnp.array([2, END - 1, 5, 3])
+    states = states._replace(position=at, time=at)
+    lessons = lessons._replace(
+        desk=lessons.desk._replace(points=lessons.desk.points.at[:, 0].set(jnp.array([1, 1, 0, 1])))
+    )
+    on = jnp.ones(COUNT, jnp.int32)
+    keys = jax.random.split(jax.random.key(0), COUNT)
+    step, *_ = jax.jit(lambda c, *now: taught_step(c, CORRIDOR, keys, now[0], on, CORRIDOR.default_task(), now[1]))(
+        cut, states, lessons
+    )
+    assert step.truncated.tolist() == [True, False, False, True]
+    assert step.terminated.tolist() == [False, True, False, False]
+    assert step.observation[:, 0].tolist() == [3, END, 6, 4], "where it was cut, for the value beyond it"

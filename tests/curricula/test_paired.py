@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from autorl.curricula.paired import _log_probabilities
+from autorl.curricula.paired import _advantages, _log_probabilities, _values
 from autorl.curricula.protocol import Feedback
 from autorl.curricula.tasks import TaskSpace
 from autorl.curricula.teachers import make_teacher
@@ -103,3 +103,28 @@ def test_probabilities_of_a_coordinate_add_up_and_do_not_look_ahead(adversary):
     np.testing.assert_allclose(jnp.exp(logs[:, 1]).sum(), 1.0, rtol=1e-5)
     np.testing.assert_array_equal(logs[:, 0], logs[0, 0])
     assert float(jnp.ptp(logs[:, 2])) > 0
+
+
+def test_advantages_are_those_of_the_definition():
+    rng = np.random.default_rng(0)
+    values, regret, discount, decay = rng.normal(size=(5, 4)), rng.normal(size=5), 0.9, 0.7
+    surprise = np.concatenate([discount * values[:, 1:], regret[:, None]], axis=1) - values
+    expected = [
+        [sum((discount * decay) ** (k - t) * row[k] for k in range(t, 4)) for t in range(4)] for row in surprise
+    ]
+    found = _advantages(jnp.asarray(values, jnp.float32), jnp.asarray(regret, jnp.float32), discount, decay)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    whole = _advantages(jnp.zeros((1, 3)), jnp.ones(1), 0.9, 1.0)
+    np.testing.assert_allclose(whole, [[0.81, 0.9, 1.0]], rtol=1e-6)
+
+
+def test_a_coordinate_is_credited_for_what_it_adds(adversary):
+    """The first coordinate alone decides: the critic knows so, and what is drawn after it is neither praised nor blamed."""
+    first = lambda tasks: (np.zeros(len(tasks)), tasks[:, 0])  # noqa: E731
+    _, state = trained(adversary, first, rounds=60)
+    tasks = np.random.default_rng(0).random((400, 3)).astype(np.float32)
+    values = np.asarray(_values(state.network, jnp.asarray(tasks)))
+    assert np.corrcoef(values[:, 1], tasks[:, 0])[0, 1] > 0.9
+    assert np.ptp(values[:, 0]) == 0, "before the first nothing is known"
+    gains = np.asarray(_advantages(jnp.asarray(values), jnp.asarray(tasks[:, 0]), 0.995, 0.98))
+    assert gains[:, 2].std() < 0.5 * gains[:, 0].std()

@@ -190,6 +190,69 @@ def test_the_task_of_a_stage_is_played():
     assert rolled.features == 3
 
 
+@pytest.fixture(scope="module")
+def shrinking():
+    """Rolled in from a world of 10 x 10 into one of 6 x 6 with two objects and 30 steps: six places, of which two are places of that."""
+    world = make_environment("lpg:all")
+    points = task_points(world, {"size": None, "objects": None, "max_steps": None})
+    narrow = (np.array([6, 2, 30]) - [3, 1, 10]) / (np.array([10, 5, 750]) - [3, 1, 10])
+    parameters = {
+        **{"first": [1.0] * 3, "last": narrow.tolist(), "stages": 2, "beta": 1.0, "discount": 1.0},
+        **{"patience": 1, "episodes": 1, "capacity": 8},
+    }
+    rolled = any_course({"name": "roll_in", "parameters": parameters}, world, points, None)
+    free = ~world.default_task()["walls"]
+    beyond = np.indices(free.shape).max(axis=0) >= 6
+    inside, outside = np.argwhere(free & ~beyond)[-2:], np.argwhere(free & beyond)[-2:]
+    wall = np.argwhere(~free[:6, :6])[0]
+    positions = np.stack([*inside, *outside, wall, inside[0]])
+
+    @jax.jit
+    def proposed(rolled):
+        state = rolled.init(jax.random.key(0))
+        begun, _ = rolled.propose(state, jax.random.key(1), 6)
+        reached = jax.vmap(lambda key: Reached(*world.reset(key, world.default_task())))(
+            jax.random.split(jax.random.key(2), 6)
+        )
+        times = jnp.array([5, 29, 5, 5, 5, 30])
+        there = reached.state._replace(position=jnp.asarray(positions), time=times)
+        reached = Reached(jax.vmap(world._observed)(there), there)
+        none = jnp.zeros(6)
+        state = rolled.watch(state, Visits(begun, reached, none, times, none > 0))
+        state = rolled.update(state, begun, {"returns": none})
+        points, _ = rolled.propose(state, jax.random.key(3), 200)
+        tasks = jax.vmap(rolled.task, (None, 0))(world.default_task(), points)
+        keys = jax.random.split(jax.random.key(4), 200)
+        start = Reached(*jax.vmap(world.reset)(keys, tasks))
+        begun = rolled.start(state, points, tasks, start)
+        step = jax.vmap(world.step)(keys, begun.state, jnp.full(200, 4), tasks)
+        return state.stage, points, tasks, begun, step
+
+    return world, positions, *proposed(rolled)
+
+
+def test_only_states_of_the_next_stages_task_are_rolled_in(shrinking):
+    _, _, stage, points, tasks, begun, step = shrinking
+    assert int(stage) == 1
+    assert set(np.asarray(tasks["size"]).tolist()) == {6}
+    restored = np.asarray(points[:, 0]) > 0.5
+    assert set(np.asarray(points[restored, 1]).astype(int).tolist()) == {0, 1}, "not outside, in a wall, or out of time"
+    assert 0.2 < restored.mean() < 0.5, "two of six"
+    assert not np.asarray(points)[~restored, 2:4].any(), "the others start afresh, with nothing before them"
+    assert (np.asarray(begun.state.time)[~restored] == 0).all()
+    np.testing.assert_array_equal(step.state.position, begun.state.position, "who stays is not moved")
+
+
+def test_what_is_observed_where_a_state_is_restored_is_what_is_there(shrinking):
+    world, _, _, points, _, begun, _ = shrinking
+    restored = np.asarray(points[:, 0]) > 0.5
+    assert (np.asarray(begun.state.present)[restored].sum(axis=1) == 2).all(), (
+        "the objects of the task, not those of the last one"
+    )
+    expected = jax.jit(jax.vmap(world._observed))(begun.state)
+    np.testing.assert_array_equal(begun.observation, expected)
+
+
 def test_levels_are_not_rolled_in():
     maze = make_environment("maze:9x9")
     with pytest.raises(

@@ -1,10 +1,15 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autorl.engine.chunk import by_task
+from autorl.engine.inflight import outcome_from
 from autorl.engine.lanes import (
     Job,
+    Outcome,
     evaluation_points,
     final_score,
     flatten,
@@ -17,6 +22,20 @@ from autorl.engine.lanes import (
 )
 from autorl.engine.population import lanes_for
 from autorl.studies.trial import Stage
+
+
+def test_attempts_are_told_by_task_and_by_halves():
+    whole, halves = by_task(np.array([1.0, 10.0, 2.0, 20.0, 6.0, 60.0], np.float32), 2)
+    assert (whole, halves) == ((3.0, 30.0), ((1.0, 10.0), (4.0, 40.0)))
+    assert by_task(np.array([1.0, 2.0]), 2) == ((1.0, 2.0), ())
+
+
+def test_an_outcome_that_was_saved_is_the_same_and_an_older_one_has_no_halves():
+    made = Outcome(tasks=(1.0,), task_halves=((0.0,), (2.0,)), returns=(1.0,), env_steps=(8,))
+    entry = {**dataclasses.asdict(made), "status": "running", "task_halves": [[0.0], [2.0]]}
+    assert outcome_from(entry) == made
+    older = {name: value for name, value in entry.items() if not name.endswith("_halves")}
+    assert outcome_from(older).task_halves == ()
 
 
 def test_evaluation_points_end_at_the_end_and_follow_the_share_of_the_horizon():

@@ -58,6 +58,9 @@ def test_every_arm_is_scored_on_the_same_held_out_tasks(study):
     for trial in tested.values():
         for k, lesson in enumerate(study.lessons(trial)):
             assert len(lesson["tasks"]) == len(lesson["successes"]) == 4
+            for name, parts in (("tasks", "task_halves"), ("successes", "success_halves")):
+                assert np.shape(lesson[parts]) == (2, 4), "eight episodes: two attempts at each"
+                np.testing.assert_allclose(np.mean(lesson[parts], axis=0), lesson[name])
             assert np.mean(lesson["tasks"]) / 60 == pytest.approx(trial.scores[0][k]), "the score is their mean"
     assert set(study.result["held_out"]) == set(tested)
 

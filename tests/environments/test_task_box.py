@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from autorl.environments.check import check_environment
+from autorl.environments.protocol import Reached, ResumableEnvironment
 from autorl.environments.registry import make_environment
 from autorl.environments.task_box import TaskBox, TaskDimension, task_space
 from autorl.environments.tasks import make_task
@@ -119,6 +120,10 @@ def test_a_visible_task_stands_behind_the_observation() -> None:
     )
     np.testing.assert_array_equal(seen.observation, [*alone.observation, 1.5, 2.0, 0.25])
     np.testing.assert_array_equal(little.observation, [*alone.observation, 0.25])
+    assert isinstance(visible, ResumableEnvironment)
+    again, fits = visible.resumed(Reached(seen.observation, seen.state), make_task(visible, {"gate_position": -1.0}))
+    np.testing.assert_array_equal(again.observation, [*alone.observation, -1.0, 2.0, 2.0])
+    assert (bool(fits), again.state is seen.state) == (True, True)
     assert (seen.reward, task_space(some).names) == (alone.reward, task_space(hidden).names)
     with pytest.raises(UsageError, match="unknown task dimension 'friktion'"):
         with_visible_task(hidden, ["friktion"])

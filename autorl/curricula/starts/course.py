@@ -12,10 +12,10 @@ import numpy as np
 from jax import Array
 
 from autorl.curricula.starts.archive import Archive
-from autorl.curricula.starts.guide import Guide, guide_policy, guided
+from autorl.curricula.starts.guide import Guide, Guides, guided, guides_of_modules
 from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starter, Starts
 from autorl.curricula.teachers import STARTERS
-from autorl.environments.protocol import Environment, Reached, Task
+from autorl.environments.protocol import Environment, Reached, ResumableEnvironment, Task
 from autorl.environments.task_points import BoxPoints, TaskPoints
 from autorl.errors import UsageError
 
@@ -37,6 +37,8 @@ class Seen(Protocol):
 class StartsCourse:
     """A starter in an environment (`autorl.inner.course.StartCourse`). A restored state keeps its clock, so its time limit too.
 
+    Where a state that was drawn is none of the episode's task (`autorl.environments.protocol.ResumableEnvironment`), that starts afresh.
+
     Attributes:
         parameters: The starter's, a pytree.
         low: float32 scalar; the return that counts as 0.
@@ -45,12 +47,14 @@ class StartsCourse:
         points: What the points of tasks mean; None where none varies.
         environment: Where.
         guide: What a guided starter starts from.
+        default: The task of which those of the points differ.
     """
 
     parameters: Any
     low: Any
     width: Any
     guide: Guide | None
+    default: Any
     teacher: Starter[Any]
     points: TaskPoints | None
     environment: Environment
@@ -59,6 +63,11 @@ class StartsCourse:
     def dimensions(self) -> int:
         """How an episode starts, and its task."""
         return _HEAD + self.teacher.dimensions
+
+    @property
+    def env_steps_before(self) -> int:
+        """Env steps taken for it before the training: those of the guide. States are restored without any."""
+        return 0 if self.guide is None else int(np.sum(self.guide.alive))
 
     @property
     def described_as(self) -> tuple[tuple[str, float, float], ...]:
@@ -88,7 +97,8 @@ class StartsCourse:
         """Return n points and whether to learn from each, which is always so."""
         starts = self.teacher.propose(self.parameters, state, key, n)
         at = state.archive.at(starts.places)
-        restored = starts.restored & at.filled
+        tasks = jax.vmap(lambda point: self._task(self.default, point))(starts.tasks)
+        restored = starts.restored & at.filled & self._resumed(at.reached, tasks)[1]
         numbers = (restored, starts.places, jnp.where(restored, at.lengths, 0), jnp.where(restored, at.scores, 0.0))
         rounds = jnp.broadcast_to(self.teacher.round(state), (n,))
         head = jnp.stack([x.astype(jnp.float32) for x in (*numbers, rounds)], axis=1)
@@ -98,11 +108,20 @@ class StartsCourse:
         """Return where the episodes at ``points`` [B, D] start."""
         starts = _starts(points)
         kept: Reached = state.archive.at(starts.places).reached
-        reshown = getattr(self.environment, "reshown", None)
-        if reshown is not None:  # what was observed there may show another task
-            kept = kept._replace(observation=jax.vmap(reshown)(kept.observation, tasks))
+        kept, _ = self._resumed(kept, tasks)
         chosen: Reached = jax.tree.map(lambda a, b: jax.vmap(jnp.where)(starts.restored, a, b), kept, reset)
         return chosen
+
+    def limits(self, points: Array) -> Array | None:
+        """Return after how many steps from their start episodes at ``points`` [B, D] are truncated, int32 [B]; None: none is."""
+        limit = self.teacher.limit(self.parameters)
+        return None if limit is None else jnp.where(_starts(points).restored, limit, jnp.iinfo(jnp.int32).max)
+
+    def _resumed(self, kept: Reached, tasks: Task) -> tuple[Reached, Array]:
+        """Return what n places [n, ...] are in as many ``tasks`` [n, ...], and whether they can be gone on from, bool [n]."""
+        if isinstance(self.environment, ResumableEnvironment):
+            return jax.vmap(self.environment.resumed)(kept, tasks)
+        return kept, jnp.ones(len(kept.observation), jnp.bool_)
 
     def watch(self, state: Any, visits: Seen) -> Any:
         """Return the state after N steps."""
@@ -128,7 +147,10 @@ class StartsCourse:
 
     def task(self, default: Task, point: Array) -> Task:
         """Return ``default`` with what the starter sets."""
-        return default if self.points is None else self.points.task(default, point[_HEAD:])
+        return self._task(default, point[_HEAD:])
+
+    def _task(self, default: Task, numbers: Array) -> Task:
+        return default if self.points is None else self.points.task(default, numbers)
 
     def described(self, points: Array) -> Array:
         """Return the features of ``points`` [n, D]."""
@@ -139,7 +161,9 @@ class StartsCourse:
 
 
 jax.tree_util.register_dataclass(
-    StartsCourse, data_fields=["parameters", "low", "width", "guide"], meta_fields=["teacher", "points", "environment"]
+    StartsCourse,
+    data_fields=["parameters", "low", "width", "guide", "default"],
+    meta_fields=["teacher", "points", "environment"],
 )
 
 
@@ -158,6 +182,7 @@ def make_starts_course(
     points: TaskPoints | None,
     score_range: tuple[float, float] | None,
     default: Task | None = None,
+    guides: Guides = guides_of_modules,
 ) -> StartsCourse:
     """Return the course of the starter that ``choice`` (``{name, parameters}``) names, in ``environment``.
 
@@ -167,6 +192,7 @@ def make_starts_course(
         points: How its tasks are written; None where they do not vary.
         score_range: Returns that count as 0 and 1; themselves without one.
         default: The task that a guide acts in; the environment's own if None.
+        guides: Finds the guide that the parameters name.
 
     Raises:
         UsageError: No such starter, wrong parameters, a guide that cannot act there, or tasks that the starter cannot vary.
@@ -182,8 +208,9 @@ def make_starts_course(
     varied = points if starter.sets_tasks else None
     guide, task = None, environment.default_task() if default is None else default
     if isinstance(starter, GuidedStarter):
-        guide = guided(environment, guide_policy(parameters.guide), parameters.trajectories, task)
-    return StartsCourse(parameters, np.float32(low), np.float32(high - low), guide, starter, varied, environment)
+        guide = guided(environment, guides(parameters.guide, environment), parameters.trajectories, task)
+    scale = np.float32(low), np.float32(high - low)
+    return StartsCourse(parameters, *scale, guide, task, starter, varied, environment)
 
 
 def starter_for(name: str, environment: Environment, points: TaskPoints | None) -> Starter[Any]:

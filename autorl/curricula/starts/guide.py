@@ -19,7 +19,11 @@ from autorl.errors import UsageError
 from autorl.registry import load_attribute
 
 Policy = Callable[[Array, Array], Any]
-"""From one observation and a random key to an action. Traceable."""
+"""From one observation and a random key to an action. Traceable and hashable."""
+Guides = Callable[[str, Environment], Policy]
+"""From the reference of a guide, and where it is to act, to the guide; raises `UsageError` where there is none."""
+STUDY = "study:"
+"""Begins the reference of a guide that a study trained; those are read beyond this package."""
 
 
 class Guide(NamedTuple):
@@ -27,7 +31,7 @@ class Guide(NamedTuple):
 
     Attributes:
         archive: [M * L]; the state after t steps of episode m stands at m * L + t; filled while the episode goes on.
-        alive: int32 [M]; how many states of each episode are filled.
+        alive: int32 [M]; how many states of each episode are filled: as many as it took env steps.
         returns: float32 [M]; of whole episodes.
     """
 
@@ -44,7 +48,8 @@ def guide_policy(reference: str) -> Policy:
     """
     if not reference:
         raise UsageError(
-            "guide: expected 'module:attribute', a function from (observation, random key) to an action, got ''"
+            "guide: expected 'module:attribute', a function from (observation, random key) to an action, or 'study:NAME', "
+            "a study that kept its policy, got ''"
         )
     try:
         found = load_attribute(reference)
@@ -53,6 +58,15 @@ def guide_policy(reference: str) -> Policy:
     if not callable(found):
         raise UsageError(f"guide: expected a function from (observation, random key) to an action, got {reference!r}")
     return cast(Policy, found)
+
+
+def guides_of_modules(reference: str, environment: Environment) -> Policy:
+    """Return `guide_policy`; raise `UsageError` also where the guide is one of a study."""
+    if reference.startswith(STUDY):
+        raise UsageError(
+            f"guide: {reference!r} is read by experiments alone. Remedy: give a function, module:attribute"
+        )
+    return guide_policy(reference)
 
 
 def guided(environment: Environment, policy: Policy, count: int, task: Task) -> Guide:

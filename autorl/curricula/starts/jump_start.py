@@ -11,7 +11,7 @@ from jax import Array
 
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.guide import Guide
-from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starts, afresh
+from autorl.curricula.starts.protocol import GUIDE, Episodes, GuidedStarter, Starts, afresh
 from autorl.declarations import hyperparameters, static, traced
 
 
@@ -19,7 +19,7 @@ from autorl.declarations import hyperparameters, static, traced
 class JumpStartParameters:
     """Of a jump-start."""
 
-    guide: str = static("", "The guide, module:attribute: a function from (observation, random key) to an action.")
+    guide: str = static("", GUIDE)
     trajectories: int = static(16, "Episodes of the guide, of which one is gone on from.", low=1, high=10_000)
     stages: Array = traced(10, "Of the guide's part, which is 0 in the last one.", low=2, high=10_000)
     tolerance: Array = traced(
@@ -50,8 +50,8 @@ class JumpStartState(NamedTuple):
 class JumpStart(GuidedStarter[JumpStartState]):
     """Episodes start where a guide is after h steps; h shrinks in stages while scores of whole episodes, its part included, keep up.
 
-    As environment states are data, the guide does not act anew: its episodes are played once, before the training, and are not on the
-    study's ledger. A guide's episode shorter than h is gone on from in its last state.
+    As environment states are data, the guide does not act anew: its episodes are played once, before the training, and their env steps
+    are taken off the training's budget. A guide's episode shorter than h is gone on from in its last state.
     """
 
     name: ClassVar[str] = "jump_start"

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from autorl.curricula.starts.archive import Archive
-from autorl.curricula.starts.guide import Guide, guide_policy
+from autorl.curricula.starts.guide import STUDY, Guide, guide_policy
 from autorl.declarations import make_hyperparameters
 from autorl.errors import UsageError
 
@@ -104,6 +104,10 @@ class Starter(ABC, Generic[State]):
         """Return the round in which episodes are proposed now, int32: what began in another one is neither watched nor counted."""
         return jnp.int32(0)
 
+    def limit(self, params: Any) -> Array | None:
+        """Return after how many steps an episode that goes on from the archive is truncated, int32; None: only by the environment."""
+        return None
+
     @abstractmethod
     def init(self, params: Any, make: MakeArchive, seed: Array) -> State:
         """Return the first state; ``seed`` is uint32 [2], see `autorl.curricula.protocol.stream`."""
@@ -121,13 +125,21 @@ class Starter(ABC, Generic[State]):
         """Return the state after n episodes."""
 
 
+GUIDE = (
+    "module:attribute, a function from (observation, random key) to an action; or study:NAME, a study with its policy."
+)
+"""What the parameter ``guide`` says."""
+
+
 @dataclass(frozen=True)
 class GuidedStarter(Starter[State]):
     """A starter from the states of a guide; its parameters name that (``guide``), and how many ``trajectories`` of it there are."""
 
     def parameters(self, values: Mapping[str, Any] | None = None) -> Any:
-        """Return ``Parameters`` with ``values``; raise `UsageError` also where there is no such guide."""
+        """Return ``Parameters`` with ``values``; raise `UsageError` also where there is no such function. Studies are read later."""
         params = super().parameters(values)
+        if params.guide.startswith(STUDY):
+            return params
         try:
             guide_policy(params.guide)
         except UsageError as error:

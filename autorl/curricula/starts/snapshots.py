@@ -12,7 +12,7 @@ from jax import Array
 from autorl.curricula.protocol import choose, stream
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.guide import Guide
-from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starts, afresh
+from autorl.curricula.starts.protocol import GUIDE, Episodes, GuidedStarter, Starts, afresh
 from autorl.declarations import hyperparameters, static, traced
 
 TURNS = 20
@@ -23,11 +23,14 @@ TURNS = 20
 class SnapshotsParameters:
     """Of snapshots."""
 
-    guide: str = static("", "The guide, module:attribute: a function from (observation, random key) to an action.")
+    guide: str = static("", GUIDE)
     trajectories: int = static(16, "Episodes of the guide.", low=1, high=10_000)
     classes: int = static(8, "Kinds of states, by k-means of their observations.", low=1, high=10_000)
     restored: Array = traced(0.75, "Share of episodes that start in a snapshot at first.", low=0.0, high=1.0)
     fade: Array = traced(10_000, "Episodes after which none does; the share falls linearly.", low=1)
+    truncate: Array = traced(
+        100, "Steps from a snapshot after which the episode that started in it is truncated.", low=1
+    )
 
 
 class SnapshotsState(NamedTuple):
@@ -48,12 +51,17 @@ class SnapshotsState(NamedTuple):
 class Snapshots(GuidedStarter[SnapshotsState]):
     """Episodes start in states of a guide's trajectories: any class of states is as likely as another, and any state within it.
 
-    Kept of S3RL: snapshots and their classification. Left out: cutting short the agent's own trajectories. The guide's episodes are played
-    once, before the training, and are not on the study's ledger.
+    Kept of S3RL: snapshots, their classification, and that the agent's own trajectories from them are truncated, so that many start in a
+    short time; value estimates go on beyond the cut, as at any time limit. ``truncate`` is that of its source. Different: there, classes
+    are of one number, all snapshots of the teacher's best episodes, and for a fixed number of steps every episode starts in one; and a
+    cut may lie beyond the environment's own time limit, which here holds as well. The guide's episodes are played once, before the
+    training, and their env steps are taken off the training's budget.
     """
 
     name: ClassVar[str] = "snapshots"
-    reference: ClassVar[str] = "Zhao et al., 2023, Snapshot Reinforcement Learning"
+    reference: ClassVar[str] = (
+        "Zhao et al., 2024, Snapshot Reinforcement Learning: Leveraging Prior Trajectories for Efficiency"
+    )
     Parameters: ClassVar[type[Any]] = SnapshotsParameters
 
     def begin(self, params: SnapshotsParameters, guide: Guide, scores: Array, seed: Array) -> SnapshotsState:
@@ -70,6 +78,10 @@ class Snapshots(GuidedStarter[SnapshotsState]):
         left = jnp.maximum(1.0 - state.episodes / params.fade, 0.0)
         restored = jax.random.uniform(keys[0], (n,)) < params.restored * left
         return afresh(n, self.dimensions)._replace(restored=restored, places=choose(keys[1], state.weights, n))
+
+    def limit(self, params: SnapshotsParameters) -> Array:
+        """Return the steps from a snapshot."""
+        return jnp.asarray(params.truncate)
 
     def watch(self, params: SnapshotsParameters, state: SnapshotsState, visited: Archive) -> SnapshotsState:
         """Return ``state``: nothing is added to the snapshots."""

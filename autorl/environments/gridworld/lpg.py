@@ -17,7 +17,7 @@ from jax import Array
 
 from autorl.environments.gridworld import sampling
 from autorl.environments.gridworld.distributions import DISTRIBUTIONS, GridDistribution
-from autorl.environments.protocol import Discrete, Step, Task
+from autorl.environments.protocol import Discrete, Reached, Step, Task
 from autorl.environments.task_box import TaskBox, TaskDimension
 from autorl.environments.tasks import override_task
 from autorl.errors import UsageError
@@ -164,6 +164,18 @@ class LpgGridWorld:
             truncated=late & ~ended,
             info={},
         )
+
+    def resumed(self, reached: Reached, task: Task) -> tuple[Reached, Array]:
+        """Return what ``reached`` is in ``task``: without the objects that it has no more of.
+
+        It cannot be gone on from where the agent stands outside the world or in a wall, or the time is up.
+        """
+        state: GridState = reached.state
+        row, column = state.position
+        free = sampling.vacant(jnp.asarray(task["walls"]), jnp.asarray(task["size"]))[row, column]
+        after = state._replace(present=state.present & (jnp.arange(len(state.present)) < jnp.asarray(task["objects"])))
+        in_time = state.time < jnp.minimum(jnp.asarray(task["max_steps"]), self.max_episode_steps)
+        return Reached(self._observed(after), after), free & in_time
 
     def _observed(self, state: GridState) -> Array:
         of = self.distribution

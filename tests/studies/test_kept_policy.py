@@ -1,0 +1,172 @@
+"""The policy that a study keeps acts elsewhere as it did there, and a bad name or file gives one clear error."""
+
+import json
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import autorl
+from autorl.environments.registry import make_environment
+from autorl.errors import UsageError
+from autorl.inner.algorithms import ALGORITHMS
+from autorl.inner.optimiser import initial_adam
+from autorl.inner.paired_ppo import PairedState, Student
+from autorl.studies import checkpoint
+from autorl.studies.folder import StudyFolder
+from autorl.studies.kept_policy import NAME, Trained, guide_of, keep, kept_policy
+
+SIZES = {"hidden_size": 16, "n_layers": 1, "n_envs": 1}
+PLACES = {"ppo": "gymnax:CartPole-v1", "dqn": "gymnax:CartPole-v1", "sac": "gymnax:Pendulum-v1"}
+
+
+@cache
+def trained(algorithm, name, seed=0):
+    """Return an untrained agent whose observations have moments, to keep; and its actions in some observations."""
+    environment = make_environment(name)
+    learner = ALGORITHMS.load(algorithm)(environment)
+    hp = learner.prepare({**SIZES, "normalize_observations": True}, 10_000, {})
+    state = jax.jit(lambda key: learner.init(key, hp, environment.default_task()))(jax.random.key(seed))
+    state = state._replace(moments=state.moments._replace(mean=state.moments.mean + 0.1))
+    seen = 3 * np.random.default_rng(0).normal(size=(20, *environment.observation_shape)).astype(np.float32)
+    values = {name: np.asarray(getattr(hp, name)).item() for name in learner.acts_by}
+    agent = Trained(environment, algorithm, values, 3, 1.5, jax.tree.map(np.asarray, learner.acting(state)))
+    return agent, seen, jax.jit(learner.actor(learner.acting(state), hp))(seen, jax.random.key(1))
+
+
+def study(path, *agents):
+    path.mkdir(exist_ok=True)
+    folder = StudyFolder(path)
+    folder.specification.write_text("name: kept\n")
+    if agents:
+        keep(folder, agents)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "algorithm", [name if name == "dqn" else pytest.param(name, marks=pytest.mark.slow) for name in PLACES]
+)
+def test_a_kept_policy_acts_as_the_agent_did(algorithm, tmp_path):
+    agent, seen, actions = trained(algorithm, PLACES[algorithm])
+    folder = study(tmp_path / "kept", agent)
+    found = guide_of(f"study:{folder.path}", agent.environment)
+    acted = jax.jit(jax.vmap(found, (0, None)))(seen, jax.random.key(1))
+    np.testing.assert_allclose(acted, actions, rtol=1e-5)
+    assert np.ptp(np.asarray(actions)) > 0, "else nothing is told apart"
+    assert found == kept_policy("kept", agent.environment, tmp_path)
+    assert hash(found) == hash(kept_policy("kept", agent.environment, tmp_path))
+    other, _, _ = trained(algorithm, PLACES[algorithm], seed=1)
+    keep(folder, [other])
+    assert found != kept_policy(folder.path, agent.environment)
+
+
+@pytest.mark.slow
+def test_of_several_environments_the_one_of_that_name_is_taken_else_one_that_fits(tmp_path):
+    one, seen, actions = trained("ppo", "contextual:CartPole-v1")
+    two, _, others = trained("ppo", "gymnax:CartPole-v1", seed=1)
+    assert (np.asarray(actions) != np.asarray(others)).any()
+    folder = study(tmp_path / "two", one, two)
+    for name, expected in (("gymnax:CartPole-v1", others), ("contextual:CartPole-wide", actions)):
+        found = kept_policy(folder.path, make_environment(name))
+        np.testing.assert_array_equal(jax.vmap(found, (0, None))(seen, jax.random.key(1)), expected)
+
+
+def test_of_two_agents_the_protagonist_is_kept():
+    learner = ALGORITHMS.load("paired_ppo")(make_environment("gymnax:CartPole-v1"))
+    adam = initial_adam(jnp.zeros(2))
+    state = PairedState(None, None, Student(adam, "protagonist's"), Student(adam, "antagonist's"), None, None)
+    assert learner.acting(state).moments == "protagonist's"
+
+
+def test_what_cannot_be_a_guide_is_said_clearly(tmp_path):
+    agent, _, _ = trained("ppo", "gymnax:CartPole-v1")
+    pendulum, whole, nothing = (
+        make_environment("gymnax:Pendulum-v1"),
+        study(tmp_path / "whole", agent),
+        tmp_path / "none",
+    )
+    errors = {
+        f"study:{tmp_path / 'no_such'}": (agent.environment, r"guide: .*no_such"),
+        f"study:{study(nothing).path}": (
+            agent.environment,
+            r"guide: study 'none' keeps no policy: .* Remedy: resume it",
+        ),
+        f"study:{whole.path}": (
+            pendulum,
+            r"keeps policies of gymnax:CartPole-v1 \(observations of shape \[4\] and 2 actions\), and 'gymnax:Pendulum-v1' has "
+            r"observations of shape \[3\] and actions of shape \[1\]",
+        ),
+        "corridor_of_nowhere:policy": (agent.environment, "guide: no module named 'corridor_of_nowhere'"),
+    }
+    for reference, (environment, message) in errors.items():
+        with pytest.raises(UsageError, match=message):
+            guide_of(reference, environment)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda arrays, meta: (arrays, {}), "is no policy of a study"),
+        (lambda arrays, meta: (arrays, {"policies": [{"environment": "x"}]}), "is no policy of a study"),
+        (lambda arrays, meta: ({**arrays, "0/mean": np.zeros(3, np.float32)}, meta), r"mean: expected float32 of shape \[4\]"),
+        (lambda arrays, meta: ({**arrays, "0/parameters": np.zeros(7, np.float32)}, meta), "parameters: expected float32"),
+        (lambda arrays, meta: ({}, meta), "parameters: expected float32"),
+        (lambda arrays, meta: (arrays, _with(meta, algorithm="tabular")), "gymnax:CartPole-v1"),
+        (lambda arrays, meta: (arrays, _with(meta, algorithm="ppo2")), "unknown learner 'ppo2'"),
+        (lambda arrays, meta: (arrays, _with(meta, hyperparameters={"hidden_size": 0})), "hidden_size: expected"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_policy_is_refused(changed, message, tmp_path):
+    agent, _, _ = trained("ppo", "gymnax:CartPole-v1")
+    folder = study(tmp_path / "kept", agent)
+    checkpoint.save(folder.path, NAME, *changed(*checkpoint.load(folder.path, NAME)))
+    with pytest.raises(UsageError, match=message):
+        guide_of(f"study:{folder.path}", agent.environment)
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    agent, _, _ = trained("ppo", "gymnax:CartPole-v1")
+    folder = study(tmp_path / "kept", agent)
+    data = bytearray(folder.policy.read_bytes())
+    data[-200] ^= 1
+    folder.policy.write_bytes(data)
+    with pytest.raises(UsageError, match=r"guide: checkpoint .* is damaged"):
+        guide_of(f"study:{folder.path}", agent.environment)
+
+
+def _with(meta, **values):
+    changed = json.loads(json.dumps(meta))
+    changed["policies"][0] |= values
+    return changed
+
+
+@pytest.mark.slow
+def test_the_winner_of_one_study_guides_another(tmp_path):
+    experiment = {
+        "environment": {"id": "contextual:CartPole-v1", "score_range": [0, 500]},
+        "learner": {"algorithm": "ppo", "hyperparameters": {**SIZES, "n_envs": 2, "n_steps": 64}},
+        "budget": {"env_steps": 1024},
+        "seeds": {"test": 2},
+        "evaluation": {"episodes": 4, "points": 1},
+        "baselines": {"default": False, "random": False},
+    }
+    first = autorl.run(experiment, name="first", root=tmp_path)
+    (trial,) = first.trials(None, "test")
+    _, meta = checkpoint.load(first.path, NAME)
+    (kept,) = meta["policies"]
+    best = int(np.argmax(trial.scores[0]))
+    assert kept["score"] / 500 == pytest.approx(trial.scores[0][best])
+    assert (kept["seed"], kept["environment"]) == (trial.seeds[best], "contextual:CartPole-v1")
+    guided = {"name": "jump_start", "parameters": {"guide": f"study:{first.path}", "trajectories": 2, "episodes": 4}}
+    second = autorl.run({**experiment, "teacher": guided, "budget": {"env_steps": 2048}}, name="second", root=tmp_path)
+    (trial,) = second.trials(None, "test")
+    assert all(score is not None for score in trial.scores[0])
+    for lesson in second.lessons(trial):
+        assert 2 <= lesson["teacher_env_steps"] <= 2 * 500
+        assert np.array(lesson["diary"]["episodes"])[:, 0, -1].sum() > 0, "episodes that the guide began"
+    wrong = {**guided, "parameters": {"guide": "study:never_run"}}
+    with pytest.raises(UsageError, match=r"guide: .*never_run"):
+        autorl.run({**experiment, "teacher": wrong}, name="third", root=tmp_path)
+    assert not (tmp_path / "third").exists()
