@@ -121,11 +121,13 @@ class Prior:
         """Return ``count`` candidates to start with, the most promising first.
 
         They are the best, by their utility with noise added, of `OPTIONS` times as many drawn at random (those that behave alike count
-        once; where too few different ones can be drawn, random ones come after them).
+        once; where too few different ones can be drawn, random ones come after them). The noise is less by the share of the
+        different ones that is taken: who takes nearly all has no need to try what the prior thinks little of, only to leave it out.
         """
         drawn = [space.sample(derive(seed, "prior", i)) for i in range(OPTIONS * count)]
         different = list({space.fingerprint(candidate): candidate for candidate in drawn}.values())
-        noise = generator(derive(seed, "prior noise")).normal(0.0, self.noise, len(different))
+        left_out = max(0.0, 1.0 - count / len(different))
+        noise = generator(derive(seed, "prior noise")).normal(0.0, self.noise * left_out, len(different))
         utilities = noise + [self.utility(space, candidate) for candidate in different]
         chosen = [different[i] for i in np.argsort(-utilities, kind="stable")[:count]]
         return chosen + drawn[: count - len(chosen)]
