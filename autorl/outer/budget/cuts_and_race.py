@@ -27,7 +27,7 @@ HALVING_SHARE = 0.8
 
 
 class CutsAndRace(BudgetPolicy):
-    """Two phases; cuts are by the mean of a run's ``last`` checkpoints, the winner by its mean rank over seeds, shrunk.
+    """Two phases; a run is scored by the mean of its ``last`` checkpoints, the winner by its mean over seeds, shrunk.
 
     1. Successive halving over ``rungs``: one trial in ``eta`` is kept at each.
     2. The best of those that trained to the end are trained on further seeds, round by round, half of them in each round but never
@@ -41,7 +41,6 @@ class CutsAndRace(BudgetPolicy):
     reference: ClassVar[str] = (
         "cuts: Jamieson and Talwalkar, 2016, Non-stochastic Best Arm Identification; "
         "race: Karnin et al., 2013, Almost Optimal Exploration in Multi-Armed Bandits; "
-        "ranks: Conover and Iman, 1981, Rank Transformations as a Bridge between Parametric and Nonparametric Statistics; "
         "shrinkage: Lindley and Smith, 1972, Bayes Estimates for the Linear Model"
     )
 
@@ -141,28 +140,26 @@ class CutsAndRace(BudgetPolicy):
         return []
 
     def _scores(self, runs: Sequence[Run], seeds: int) -> dict[int, list[float]]:
-        """Return what the whole trainings on the first ``seeds`` seeds are worth, by trial; a failed further run counts as the worst.
-
-        A run is worth the mean rank of its ``last`` checkpoints among those of all, from 0 to 1: a mean of returns follows the few
-        runs that are far from the others.
-        """
+        """Return the scores of the whole trainings on the first ``seeds`` seeds, by trial; a failed further run counts as the worst."""
         whole = self.rungs[-1]
-        able = {run.trial for run in runs if run.seed == 0 and run.score(whole) is not None}
-        own = [run for run in runs if run.trial in able and run.seed < seeds]
-        late = {(run.trial, run.seed): run.upto(whole)[-self.last :] for run in own if run.score(whole) is not None}
-        ranks = _mean_ranks(late)
-        found: dict[int, list[float]] = {trial: [] for trial in sorted(able)}
-        for trial, seed in sorted((run.trial, run.seed) for run in own):
-            found[trial].append(ranks.get((trial, seed), min(ranks.values())))
+        scores = {(run.trial, run.seed): run.score(whole, self.last) for run in runs if run.seed < seeds}
+        known = [score for score in scores.values() if score is not None]
+        found: dict[int, list[float]] = {}
+        for trial, seed in sorted(scores):
+            score = scores[trial, seed]
+            if seed == 0 and score is not None:
+                found[trial] = [score]
+            elif seed and trial in found:
+                found[trial].append(min(known) if score is None else score)
         return found
 
     def merits(self, runs: Sequence[Run]) -> dict[int, float]:
-        """Return the mean ranks over seeds, shrunk, of the trials trained to the end; where there is none, what the halving says."""
+        """Return the means over seeds, shrunk, of the trials trained to the end; where there is none, what the halving says."""
         scores = self._scores(runs, self.seeds)
         return shrunk_means(scores) if scores else self.halving.merits(runs)
 
     def winner(self, runs: Sequence[Run]) -> int:
-        """Return the trial with the best mean rank over its seeds, shrunk, of those trained to the end.
+        """Return the trial with the best mean over its seeds, shrunk, of those trained to the end.
 
         Raises:
             ValueError: No trial reached a rung.
@@ -190,15 +187,6 @@ def _places(policy: str, cuts: object, env_steps: int, spacing: int) -> list[int
                 "Remedy: other cuts, or a number of checkpoints that has one there, such as a multiple of ten."
             )
     return [env_steps * cut // 100 for cut in cuts]
-
-
-def _mean_ranks(values: Mapping[tuple[int, int], Sequence[float]]) -> dict[tuple[int, int], float]:
-    """Return the mean rank of each entry's values among all values, in (0, 1]; equal ones share theirs."""
-    from scipy.stats import rankdata
-
-    everything = [value for own in values.values() for value in own]
-    ranks = iter((rankdata(everything) / max(1, len(everything))).tolist())
-    return {key: float(np.mean([next(ranks) for _ in own])) for key, own in values.items()}
 
 
 def shrunk_means(scores: Mapping[int, Sequence[float]]) -> dict[int, float]:

@@ -39,16 +39,12 @@ class Run:
         """Whether it is still on its way to ``env_steps``."""
         return not self.ended and (not self.scores or self.scores[-1][0] < self.env_steps)
 
-    def upto(self, env_steps: int) -> list[float]:
-        """Return the scores of the checkpoints up to ``env_steps``."""
-        return [score for steps, score in self.scores if steps <= env_steps]
-
     def score(self, env_steps: int, last: int = 1) -> float | None:
         """Return the mean of the ``last`` checkpoints (or as many as there are) up to ``env_steps``; None if it did not get there."""
         if not self.scores or self.scores[-1][0] < env_steps:
             return None
-        tail = self.upto(env_steps)[-last:]
-        return sum(tail) / len(tail) if tail else None
+        upto = [score for steps, score in self.scores if steps <= env_steps]
+        return sum(tail := upto[-last:]) / len(tail) if upto else None
 
 
 @dataclass(frozen=True)
