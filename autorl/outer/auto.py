@@ -8,8 +8,8 @@ four, scored on the fifth; 200 repeats of 18 tasks): 5 of 10 checkpoints over 3 
 96 trainings. Some thirty variants of the cuts, their shares and the work of the race were tried there too; none beat the policy's
 defaults by two standard errors at both budgets, so they stay.
 
-So measured on the test seeds (``--method auto``, 40 repeats, 95 % intervals): 0.759 [0.741, 0.777] at 32 and 0.843 [0.831, 0.855] at 96
-trainings without a prior, 0.788 [0.771, 0.804] and 0.846 [0.838, 0.855] with one learned from the other tasks; random search with
+So measured on the test seeds (``--method auto``, 40 repeats, 95 % intervals): 0.765 [0.746, 0.784] at 32 and 0.866 [0.856, 0.876] at 96
+trainings without a prior, 0.795 [0.783, 0.807] and 0.872 [0.866, 0.879] with one learned from the other tasks; random search with
 three seeds 0.589 and 0.721.
 
 A model that is told of trials at the first cut, a fifth of the steps, has shown no gain over drawn candidates on those landscapes:
