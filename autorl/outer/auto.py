@@ -1,7 +1,7 @@
 """What ``auto`` stands for: the search method and the budget policy that fit a space and a budget, with the reasons.
 
-Trainings are cut because on ARLBench's landscapes (Becktepe et al., 2024) random proposals under ``race`` score 0.777 at 32 trainings,
-random search with three seeds 0.612 (``benchmarks/landscapes.py --method random --policy race``).
+Trainings are cut because on ARLBench's landscapes (Becktepe et al., 2024) random proposals under ``race`` score 0.763 at 32 trainings,
+random search with three seeds 0.589 (``benchmarks/landscapes.py --method random --policy race``).
 
 A run is scored by the mean of the later half of its checkpoints. That was chosen in a prototype on the tuning seeds alone (a search on
 four, scored on the fifth; 200 repeats of 18 tasks): 5 of 10 checkpoints over 3 of 10 gave 0.004 +- 0.004 at 32 and 0.011 +- 0.004 at
