@@ -19,7 +19,8 @@ ARMS: tuple[Arm, ...] = ("method", "random")
 def selection_bias(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     """Return, for each arm that searched and was tested, tuning score minus test score, and the same of the search score.
 
-    Keys of an arm: ``search`` (the winner's score in the search, the mean over its search seeds), ``tuning`` (interquartile mean on
+    Keys of an arm: ``search`` (the winner's score in the search, the mean over its search seeds; None if it was cut there),
+    ``tuning`` (interquartile mean on
     the finalists' seeds; None if there was one finalist only), ``test``, ``tuning_minus_test`` with its bootstrap ``interval``,
     ``search_minus_test``, ``search_seeds``, ``tuning_seeds``, ``sentence``. Failed trainings count as the worst score of both sides.
     Where the test is in other environments than the search, a difference to it is not one of seeds: then an arm has ``search``,
@@ -78,7 +79,7 @@ def _arm(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     if finalist is not None:
         tables["tuning"] = score_table([finalist], specification)
     filled = fill_failures(tables)
-    if filled is None or searched is None or searched.score is None:
+    if filled is None or searched is None or (searched.score is None and finalist is None):
         return None
     test, tuning = iqm(filled["test"]), iqm(filled["tuning"]) if "tuning" in filled else None
     bounds = None
@@ -91,7 +92,7 @@ def _arm(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) ->
         "test": test,
         "tuning_minus_test": None if tuning is None else tuning - test,
         "interval": None if bounds is None else list(bounds),
-        "search_minus_test": searched.score - test,
+        "search_minus_test": None if searched.score is None else searched.score - test,
         "search_seeds": len(searched.seeds),
         "tuning_seeds": 0 if finalist is None else len(finalist.seeds),
     }
@@ -100,17 +101,17 @@ def _arm(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) ->
 
 def _sentence(name: str, own: Json) -> str:
     scale = abs(own["test"])
-    looked = f"{number(own['search'])} on {plural(own['search_seeds'], 'search seed')}"
-    differences = f"search minus test {_signed(own['search_minus_test'], scale)}"
+    looked, differences = [], []
+    if own["search"] is not None:
+        looked.append(f"{number(own['search'])} on {plural(own['search_seeds'], 'search seed')}")
+        differences.append(f"search minus test {_signed(own['search_minus_test'], scale)}")
     if own["tuning"] is not None:
-        looked += f" and {number(own['tuning'])} on {plural(own['tuning_seeds'], 'tuning seed')}"
-        bounds = (
-            ""
-            if own["interval"] is None
-            else f", 95 % interval [{', '.join(number(b, scale) for b in own['interval'])}]"
-        )
-        differences = f"tuning minus test {_signed(own['tuning_minus_test'], scale)}{bounds}; {differences}"
-    return f"Selection bias of {name}: its winner scored {looked}, {number(own['test'])} on test seeds ({differences})."
+        looked.append(f"{number(own['tuning'])} on {plural(own['tuning_seeds'], 'tuning seed')}")
+        bounds = own["interval"]
+        reach = "" if bounds is None else f", 95 % interval [{', '.join(number(b, scale) for b in bounds)}]"
+        differences.insert(0, f"tuning minus test {_signed(own['tuning_minus_test'], scale)}{reach}")
+    scores, gaps = " and ".join(looked), "; ".join(differences)
+    return f"Selection bias of {name}: its winner scored {scores}, {number(own['test'])} on test seeds ({gaps})."
 
 
 def _signed(value: float, beside: float) -> str:

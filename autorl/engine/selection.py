@@ -13,6 +13,9 @@ from autorl.outer.lineage import final_generation, schedule
 from autorl.outer.protocol import Candidate, Status
 from autorl.studies.trial import Stage, Trial
 
+GIVEN = "start"
+"""Origin of a trial whose candidate the search was given to begin with."""
+
 
 @dataclass(frozen=True)
 class Finalist:
@@ -66,6 +69,26 @@ def choose_finalists(
     places = sorted(sorted(range(len(ranked)), key=lambda i: (repeated[i], i))[: max(count, 1)])
     firsts = [ranked[i] for i in places]
     return [Finalist(simplest(t.candidate), plans[t.number], t.number) for t in firsts]
+
+
+def with_given(finalists: Sequence[Finalist], trials: Sequence[Trial], count: int) -> list[Finalist]:
+    """Return ``finalists`` in which the first configuration that a search was given to begin with has a place, the last if need be.
+
+    For a search that cuts trainings: a cut judges by how fast a configuration learns, so it can end the learner's defaults, or what the
+    user began with, though nothing ends higher. On fresh seeds, trained whole, the search has to beat it. A single place is left to
+    what the search found best.
+
+    Args:
+        finalists: Best first.
+        trials: Search trials of the same arm.
+        count: Places.
+    """
+    given = next((t for t in trials if t.origin == GIVEN), None)
+    if given is None or given.status not in (Status.COMPLETED, Status.PRUNED) or count < 2:
+        return list(finalists)
+    if any(f.candidate == given.candidate for f in finalists):
+        return list(finalists)
+    return [*finalists[: count - 1], Finalist(given.candidate, None, given.number)]
 
 
 def _stages(trials: Sequence[Trial], trial: Trial, horizon: int | None) -> tuple[Stage, ...] | None:

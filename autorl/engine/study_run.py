@@ -12,7 +12,7 @@ from autorl.engine.methods import is_random_search, policy_of
 from autorl.engine.progress import Meter
 from autorl.engine.rung_trials import by_merit
 from autorl.engine.search import run_search
-from autorl.engine.selection import Finalist, choose_finalists, pick_winner
+from autorl.engine.selection import Finalist, choose_finalists, pick_winner, with_given
 from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
 from autorl.errors import StudyError
@@ -58,11 +58,10 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     parsimony = session.specification.parsimony
     for arm in arms(session):
         name = "search" if arm == "method" else "random baseline"
-        trials = run_search(session, arm, name)
-        if arm == "method" and policy_of(session.specification) is not None:
-            trials = by_merit(session, trials)
+        searched = run_search(session, arm, name)
+        cut = arm == "method" and policy_of(session.specification) is not None
         finalists[arm] = choose_finalists(
-            trials,
+            by_merit(session, searched) if cut else searched,
             session.specification.finalists,
             continues=session.method(arm).continues,
             horizon=session.specification.budget.env_steps,
@@ -72,6 +71,8 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
             size=session.size,
             parsimony=parsimony,
         )
+        if cut:
+            finalists[arm] = with_given(finalists[arm], searched, session.specification.finalists)
     seeds = session.seeds("tuning")
     contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}
     trials = [

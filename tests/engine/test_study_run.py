@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import autorl
 from autorl.engine import inflight
 from autorl.engine.methods import method_of
-from autorl.engine.selection import choose_finalists, interquartile_mean, pick_winner
+from autorl.engine.selection import choose_finalists, interquartile_mean, pick_winner, with_given
 from autorl.errors import StudyError, StudyInterrupted, UsageError
 from autorl.outer.protocol import Status
 from autorl.studies.trial import Stage, Trial
@@ -282,6 +283,23 @@ def test_finalists_are_the_best_distinct_candidates():
     trials = [trial(0, 1.0), trial(1, 3.0, {"x": 9}), trial(2, 2.5, {"x": 9}), trial(3, None), trial(4, 2.0)]
     assert [f.source for f in choose_finalists(trials, 2, continues=False)] == [1, 4]
     assert choose_finalists([trial(0, None)], 3, continues=False) == []
+
+
+def test_what_a_search_that_cuts_was_given_first_is_a_finalist():
+    cut = replace(trial(0, None, {"x": 5}, status=Status.PRUNED), origin="start")
+    second = replace(trial(1, None, {"x": 6}, status=Status.PRUNED), origin="start")
+    found = [trial(2, 3.0, {"x": 7}), trial(3, 2.0, {"x": 8}), trial(4, 1.0, {"x": 9})]
+    trials = [cut, second, *found]
+
+    def sources(trials, count):
+        return [f.source for f in with_given(choose_finalists(trials, count, continues=False), trials, count)]
+
+    assert sources(trials, 3) == [2, 3, 0], "it takes the last place"
+    assert sources(trials, 9) == [2, 3, 4, 0], "or one that is free"
+    assert sources(trials, 1) == [2], "a single place is the best one's"
+    assert sources([replace(cut, status=Status.DIVERGED), *found], 3) == [2, 3, 4]
+    assert sources([replace(cut, candidate={"x": 7}), *found], 3) == [2, 3, 4], "it is one already"
+    assert sources(found, 3) == [2, 3, 4]
 
 
 def test_finalists_of_a_population_are_schedules():
