@@ -286,8 +286,8 @@ def test_finalists_are_the_best_distinct_candidates():
 
 
 def test_what_a_search_that_cuts_was_given_first_is_a_finalist():
-    cut = replace(trial(0, None, {"x": 5}, status=Status.PRUNED), origin="start")
-    second = replace(trial(1, None, {"x": 6}, status=Status.PRUNED), origin="start")
+    cut = replace(trial(0, None, {"x": 5}), status=Status.PRUNED, origin="start")
+    second = replace(trial(1, None, {"x": 6}), status=Status.PRUNED, origin="start")
     found = [trial(2, 3.0, {"x": 7}), trial(3, 2.0, {"x": 8}), trial(4, 1.0, {"x": 9})]
     trials = [cut, second, *found]
 
