@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from autorl.analysis.scores import plural
 from autorl.studies.trial import Trial
@@ -25,9 +25,14 @@ def origins(trials: Sequence[Trial]) -> dict[str, int]:
     return {origin: counted[origin] for origin in dict.fromkeys([*WORDS, *counted]) if counted[origin]}
 
 
-def origins_sentence(found: Mapping[str, int]) -> str:
-    """Return it in words; nothing where there is but one origin, which then is the method's own."""
+def origins_sentence(found: Mapping[str, int], winner: Mapping[str, Any] | None = None) -> str:
+    """Return it in words, with that of the ``winner`` where it was given; nothing where there is one origin: the method's own."""
     if len(found) < 2:
         return ""
+    kept = (
+        " The winner is one of those given: on fresh seeds it was not beaten."
+        if (winner or {}).get("origin") == "start"
+        else ""
+    )
     parts = ", ".join(f"{number} {WORDS.get(origin, origin)}" for origin, number in found.items())
-    return f"Of {plural(sum(found.values()), 'candidate')} of the search: {parts}."
+    return f"Of {plural(sum(found.values()), 'candidate')} of the search: {parts}.{kept}"

@@ -213,7 +213,7 @@ def _search(
     found = importances(searched, space)
     source = _leader(result, searched)
     rungs = rungs_table(searched, specification)
-    said = (result["chosen"], origins_sentence(result["origins"]))
+    said = (result["chosen"], origins_sentence(result["origins"], result["winner"]))
     parts = [page.paragraph(sentence) for sentence in said if sentence]
     parts.append(_figure(drawn, optimisation_history(trials, specification), "history"))
     parts += [] if rungs is None else [page.table(rungs, heading=True)]

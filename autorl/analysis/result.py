@@ -140,6 +140,9 @@ def _winner(
         "candidate": plain(chosen.candidate),
         "schedule": [{"until": s.until, "hyperparameters": plain(s.candidate)} for s in chosen.schedule or ()] or None,
         "source": chosen.source,
+        "origin": next(
+            (t.origin for t in trials if (t.arm, t.phase, t.number) == ("method", "search", chosen.source)), None
+        ),
         "chosen_by": {
             "use": "selection only; tuning seeds, not a result",
             "tuning_iqm": scores.get(own[0].number) if own else None,

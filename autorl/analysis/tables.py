@@ -295,7 +295,7 @@ def render_result(result: Json) -> str:
             parts += [render(held_out_table(result))]
         parts += [result["verdict"], *sentences(result["selection_bias"])]
         work = (result["work"]["sentence"], teacher_sentence(result))
-        said = (*work, origins_sentence(result["origins"]), *warm_sentences(result))
+        said = (*work, origins_sentence(result["origins"], result["winner"]), *warm_sentences(result))
         parts += [*(sentence for sentence in said if sentence), ""]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]

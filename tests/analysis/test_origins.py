@@ -17,7 +17,8 @@ def test_each_origin_is_counted_and_said():
     others = [Trial("random", "search", 0, {}, 1), Trial("method", "finalists", 0, {}, 1, origin="finalist")]
     assert origins([*made, *others]) == {"start": 1, "prior": 2, "model": 1}
     said = "Of 4 candidates of the search: 1 given to begin with, 2 drawn by the prior, 1 proposed by the model."
-    assert origins_sentence(origins(made)) == said
+    assert origins_sentence(origins(made)) == origins_sentence(origins(made), {"origin": "prior"}) == said
+    assert origins_sentence(origins(made), {"origin": "start"}).startswith(f"{said} The winner is one of those given")
     assert summarise(made, {})["origins"] == origins(made)
     assert origins_sentence(origins(trials("sample", "sample"))) == origins_sentence({}) == ""
 
