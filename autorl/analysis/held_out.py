@@ -35,11 +35,18 @@ def cvar_ranked_apart(one: Array, other: Array, share: float = WORST) -> float:
     they were chosen by, it would count bad luck as difficulty: agents that do equally well in all tasks would have tasks in which they do
     worse. So Rutherford et al. (2024, sampling for learnability) rank levels by evaluations of one seed and score them anew with another.
     What is estimated is the mean success in the tasks that come out worst in half the attempts: with few attempts these are not yet all of
-    the truly worst, so it is rather too high than too low.
+    the truly worst, so it is rather too high than too low. Tasks that tie for the last places share them evenly, whatever their order.
     """
-    count = max(1, math.ceil(share * len(one)))
-    worst = [np.argsort(half, kind="stable")[:count] for half in (one, other)]
-    return float((np.mean(other[worst[0]]) + np.mean(one[worst[1]])) / 2.0)
+    weights = [_worst(half, max(1, math.ceil(share * len(one)))) for half in (one, other)]
+    return float((weights[0] @ other + weights[1] @ one) / 2.0)
+
+
+def _worst(values: Array, count: int) -> Array:
+    """Return the weights, of sum 1, by which the mean of the ``count`` lowest of ``values`` [N] is taken: equal ones have equal weights."""
+    last = np.partition(values, count - 1)[count - 1]
+    below, ties = values < last, values == last
+    weights: Array = (below + ties * (count - below.sum()) / ties.sum()) / count
+    return weights
 
 
 class Exam(NamedTuple):

@@ -24,7 +24,7 @@ def selection_bias(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     the finalists' seeds; None if there was one finalist only), ``test``, ``tuning_minus_test`` with its bootstrap ``interval``,
     ``search_minus_test``, ``search_seeds``, ``tuning_seeds``, ``sentence``. Failed trainings count as the worst score of both sides.
     Where the test is in other environments than the search, a difference to it is not one of seeds: then an arm has ``search``,
-    ``tuning``, ``search_minus_tuning`` (fresh seeds of the search's environments; the finalists were chosen by the former),
+    ``tuning``, ``search_minus_tuning`` (the search's environments; the former chose the finalists, the latter the winner among them),
     ``search_seeds``, ``tuning_seeds`` and ``sentence``.
     """
     elsewhere = environments(specification, "search") != environments(specification, "test")
@@ -66,7 +66,8 @@ def _arm_elsewhere(arm: Arm, trials: Sequence[Trial], specification: Mapping[str
     sentence = (
         f"Selection bias of {arm_name(arm, method_name(specification))}: in the environments of the search its winner scored "
         f"{number(searched.score)} on {plural(seeds[0], 'search seed')} and {number(tuning)} on {plural(seeds[1], 'tuning seed')} "
-        f"(search minus tuning {_signed(searched.score - tuning, abs(tuning))}); the test is in other environments."
+        f"(search minus tuning {_signed(searched.score - tuning, abs(tuning))}; both took part in choosing it); "
+        "the test is in other environments."
     )
     return {**own, "search_seeds": seeds[0], "tuning_seeds": seeds[1], "sentence": sentence}
 
