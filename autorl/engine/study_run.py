@@ -84,7 +84,8 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     for arm, chosen in finalists.items():
         best = pick_winner([t for t in ended if t.arm == arm], session.size, parsimony)
         if best is not None:
-            winners[arm] = chosen[best.number]
+            # what was trained, and not chosen[best.number]: an older version may have chosen other finalists
+            winners[arm] = Finalist(best.candidate, best.schedule, -1 if best.source is None else best.source)
         elif chosen:
             winners[arm] = chosen[0]
     return winners
