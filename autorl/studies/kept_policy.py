@@ -69,6 +69,8 @@ class KeptPolicy:
 def keep(folder: StudyFolder, agents: Sequence[Trained]) -> None:
     """Write the policies of ``agents``, one for each environment, over those of before.
 
+    They are a by-product: whoever calls this has the results in the record already.
+
     Raises:
         CheckpointError: The disk is full, or the folder cannot be written.
     """
@@ -120,8 +122,8 @@ def kept_policy(study: str | Path, environment: Environment, root: Path | str = 
     folder = StudyFolder.open(study, root)
     if not folder.policy.exists():
         raise UsageError(
-            f"study {folder.name!r} keeps no policy: it has not finished, is of an older version, or its learner has no network. "
-            "Remedy: resume it, or run its experiment again"
+            f"study {folder.name!r} keeps no policy: it has not finished, was stopped just as it did, is of an older version, or its "
+            "learner has no network. Remedy: resume it, or run its experiment again"
         )
     arrays, meta = checkpoint.load(folder.path, NAME)
     entries = meta.get("policies") if isinstance(meta, Mapping) else None
@@ -172,8 +174,16 @@ def _described(space: Discrete | Box) -> dict[str, Any]:
     from autorl.environments.protocol import Discrete
 
     if isinstance(space, Discrete):
-        return {"actions": space.n}
-    return {"low": space.low, "high": space.high, "shape": list(space.shape)}
+        return {"actions": int(space.n)}
+    return {"low": _bound(space.low), "high": _bound(space.high), "shape": [int(n) for n in space.shape]}
+
+
+def _bound(value: Any) -> Any:
+    """Return a bound, of whatever kind a user's environment has it, as what JSON brings back equal: a number, or ``"inf"``."""
+    found = np.asarray(value, np.float64)
+    if found.ndim:
+        return [_bound(each) for each in found]
+    return float(found) if np.isfinite(found) else str(float(found))
 
 
 _FIELDS: Mapping[str, type] = {
