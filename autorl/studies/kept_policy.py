@@ -1,7 +1,7 @@
-"""The trained policy that a study keeps: of the best test training in each environment, to act by elsewhere, as a guide does.
+"""The trained policy that a study keeps: of the winner's first test training in each environment, to act by elsewhere, as a guide does.
 
-It is one checkpoint, ``policy.npz`` in the study's folder: arrays and plain data, hashed, no code. "Best" is the greatest test score, which
-is no figure of any result: whoever reports how well the policy does must evaluate it anew.
+It is one checkpoint, ``policy.npz`` in the study's folder: arrays and plain data, hashed, no code. "First" is by seed, of those that did
+not fail; the best one would carry test scores into studies that it guides, which may be tested on the same seeds.
 """
 
 from __future__ import annotations

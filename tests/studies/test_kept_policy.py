@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import autorl
+from autorl.engine.lanes import Agent, Outcome
 from autorl.engine.session import Session
 from autorl.environments.protocol import Box, Discrete
 from autorl.environments.registry import make_environment
@@ -21,6 +23,7 @@ from autorl.outer.protocol import Status
 from autorl.studies import checkpoint
 from autorl.studies.folder import StudyFolder
 from autorl.studies.kept_policy import NAME, Trained, _described, guide_of, keep, kept_policy
+from autorl.studies.trial import Trial
 
 SIZES = {"hidden_size": 16, "n_layers": 1, "n_envs": 1}
 PLACES = {"ppo": "gymnax:CartPole-v1", "dqn": "gymnax:CartPole-v1", "sac": "gymnax:Pendulum-v1"}
@@ -118,6 +121,26 @@ def test_a_policy_that_cannot_be_kept_loses_no_result(tmp_path, monkeypatch):
     assert again.trials(None, "test")[0].score == held[0].score
 
 
+def test_the_first_test_training_is_kept_and_no_score_chooses(tmp_path):
+    agent, _, _ = trained("ppo", "gymnax:CartPole-v1")
+    made = autorl.create({**SMALL, "seeds": {"test": 3}}, name="first", root=tmp_path)
+    learner = SimpleNamespace(environment=agent.environment)
+    session = SimpleNamespace(
+        specification=made.specification,
+        folder=made.folder,
+        acts_in=lambda phase: (0, 1),
+        trainer=SimpleNamespace(learners=[learner, learner]),
+    )
+
+    def outcome(score):
+        return Outcome(score=score, agent=None if score is None else Agent(agent.acting, agent.values))
+
+    trial = Trial(arm="method", phase="test", number=0, candidate={}, env_steps=1, origin="finalist", seeds=(5, 6, 7))
+    Session.keep_policies(session, trial, [outcome(score) for score in (1.0, 3.0, 2.0, None, 1.0, 9.0)])
+    _, meta = checkpoint.load(made.path, NAME)
+    assert [(kept["seed"], kept["score"]) for kept in meta["policies"]] == [(5, 1.0), (6, 1.0)]
+
+
 @pytest.mark.slow
 def test_of_several_environments_the_one_of_that_name_is_taken_else_one_that_fits(tmp_path):
     one, seen, actions = trained("ppo", "contextual:CartPole-v1")
@@ -204,9 +227,8 @@ def test_the_winner_of_one_study_guides_another(tmp_path):
     (trial,) = first.trials(None, "test")
     _, meta = checkpoint.load(first.path, NAME)
     (kept,) = meta["policies"]
-    best = int(np.argmax(trial.scores[0]))
-    assert kept["score"] / 500 == pytest.approx(trial.scores[0][best])
-    assert (kept["seed"], kept["environment"]) == (trial.seeds[best], "contextual:CartPole-v1")
+    assert kept["score"] / 500 == pytest.approx(trial.scores[0][0])
+    assert (kept["seed"], kept["environment"]) == (trial.seeds[0], "contextual:CartPole-v1")
     guided = {"name": "jump_start", "parameters": {"guide": f"study:{first.path}", "trajectories": 2, "episodes": 4}}
     second = autorl.run({**SMALL, "teacher": guided, "budget": {"env_steps": 2048}}, name="second", root=tmp_path)
     (trial,) = second.trials(None, "test")
