@@ -141,6 +141,27 @@ def test_the_first_test_training_is_kept_and_no_score_chooses(tmp_path):
     assert [(kept["seed"], kept["score"]) for kept in meta["policies"]] == [(5, 1.0), (6, 1.0)]
 
 
+@pytest.mark.parametrize("overrides", [(), "name=second", ["name=second"], {"name": "second"}])
+def test_a_guide_is_found_below_the_root_and_held_to_what_it_was(overrides, tmp_path):
+    agent, _, _ = trained("ppo", "contextual:CartPole-v1")
+    folder = study(tmp_path / "kept", agent)
+    guided = {"name": "jump_start", "parameters": {"guide": "study:kept", "trajectories": 2, "episodes": 4}}
+    experiment = {**SMALL, "teacher": guided, "budget": {"env_steps": 2048}}
+    made = autorl.create(experiment, overrides, name="second", root=tmp_path, to_run=True)
+    pin = made.specification.teacher.parameters["guide"]
+    assert pin.startswith(f"study:{folder.path.resolve()}#")
+    assert autorl.api.specify(made.specification, root=tmp_path / "nowhere").teacher.parameters["guide"] == pin
+    guide_of(pin, agent.environment)
+    other, _, _ = trained("ppo", "contextual:CartPole-v1", seed=1)
+    keep(folder, [other])
+    with pytest.raises(
+        UsageError, match=r"guide: study '.*kept' keeps another policy than when this study was made. Remedy: "
+    ):
+        autorl.load("second", root=tmp_path).run()
+    keep(folder, [agent])
+    guide_of(pin, agent.environment)
+
+
 @pytest.mark.slow
 def test_of_several_environments_the_one_of_that_name_is_taken_else_one_that_fits(tmp_path):
     one, seen, actions = trained("ppo", "contextual:CartPole-v1")
