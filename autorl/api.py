@@ -17,6 +17,7 @@ from autorl.outer.protocol import Candidate, Proposal, Result, Status
 from autorl.studies import manifest
 from autorl.studies.folder import ROOT, StudyFolder, write_text_atomic
 from autorl.studies.lock import StudyLock
+from autorl.studies.pinned_guide import with_pinned_guide
 from autorl.studies.record import Record
 from autorl.studies.seeds import seed_roles
 from autorl.studies.specification import Specification, SpecificationError, from_mapping, to_mapping, to_yaml
@@ -92,7 +93,7 @@ def create(
     from autorl.engine.auto import self_contained
     from autorl.engine.warm_start import warm_started
 
-    specification, earlier = warm_started(self_contained(specify(experiment, overrides)), root)
+    specification, earlier = warm_started(self_contained(specify(experiment, overrides, root)), root)
     if specification.log:
         from autorl.interop.loggers.registry import check
 
@@ -109,8 +110,8 @@ def create(
     return Study(folder)
 
 
-def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
-    """Return the resolved specification of an experiment, all its references checked (see `run`).
+def specify(experiment: Experiment, overrides: Overrides = (), root: Path | str | None = None) -> Specification:
+    """Return the resolved specification of an experiment, all its references checked (see `run`), a guide below ``root`` pinned.
 
     Raises:
         SpecificationError: Listing all problems of the experiment.
@@ -122,7 +123,8 @@ def specify(experiment: Experiment, overrides: Overrides = ()) -> Specification:
         return load_specification(experiment, overrides, references=references)
 
     try:
-        learns = read(references=False).learner is not None
+        specification = read(references=False)
+        overrides, learns = with_pinned_guide(specification, overrides, root), specification.learner is not None
     except SpecificationError:
         learns = True  # the whole list of problems is made below
     if learns:

@@ -47,7 +47,7 @@ def _check_of(study: Study, experiment: str) -> None:
     from autorl.engine.auto import self_contained
     from autorl.studies.specification import to_mapping
 
-    wanted, own = to_mapping(self_contained(specify(experiment))), study.plain_specification()
+    wanted, own = to_mapping(self_contained(specify(experiment, root=study.path.parent))), study.plain_specification()
     differ = sorted(key for key in {**wanted, **own} if wanted.get(key) != own.get(key))
     if differ:
         raise UsageError(

@@ -207,21 +207,23 @@ class Session:
             )
 
     def keep_policies(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
-        """Keep what the method's best test training in each environment acts by, if these are its test trainings."""
+        """Keep what the method's first test training in each environment acts by, if these are its test trainings.
+
+        First by seed, of those that ended well: no score has a say, as studies that it guides may be scored on the same seeds.
+        """
         if (trial.arm, trial.phase) != ("method", "test"):
             return
         assert self.specification.learner is not None
-        where, seeds, best = self.acts_in("test"), len(trial.seeds), dict[int, Trained]()
+        where, seeds, first = self.acts_in("test"), len(trial.seeds), dict[int, Trained]()
         for i, outcome in enumerate(outcomes):
             environment, score = where[i // seeds], outcome.score
-            if outcome.agent is None or score is None:
+            if outcome.agent is None or score is None or environment in first:
                 continue
-            if environment not in best or score > best[environment].score:
-                made, algorithm = self.trainer.learners[environment].environment, self.specification.learner.algorithm
-                acting, values = outcome.agent
-                best[environment] = Trained(made, algorithm, values, trial.seeds[i % seeds], score, acting)
-        if best:
-            keep(self.folder, list(best.values()))
+            made, algorithm = self.trainer.learners[environment].environment, self.specification.learner.algorithm
+            acting, values = outcome.agent
+            first[environment] = Trained(made, algorithm, values, trial.seeds[i % seeds], score, acting)
+        if first:
+            keep(self.folder, list(first.values()))
 
     def note_programs(self) -> None:
         """Keep what was compiled, in this session and in those before it, for the report."""

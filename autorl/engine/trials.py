@@ -55,9 +55,10 @@ def run_trials(
             ended[index] = assemble(session, trials[index], outcomes)
             number = (numbers or {}).get(trials[index].number, trials[index].number)
             session.note_lessons(replace(trials[index], number=number), outcomes)
-            session.keep_policies(trials[index], outcomes)
             meter.finished(ended[index].score)
         finished([ended[index] for index in whole])
+        for index, outcomes in whole.items():  # after what counts is recorded: a by-product loses no results
+            session.keep_policies(trials[index], outcomes)
 
     tested = bool(trials) and trials[0].phase == "test"
     outcomes = run_jobs(session, _phase(trials), jobs, meter, keep_states=keep_states, keep_agents=tested, done=done)

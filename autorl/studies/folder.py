@@ -50,7 +50,7 @@ class StudyFolder:
 
     @property
     def policy(self) -> Path:
-        """The trained policy of the best test training, ``policy.npz``; see `autorl.studies.kept_policy`."""
+        """The trained policy of the winner's first test training, ``policy.npz``; see `autorl.studies.kept_policy`."""
         return self.path / "policy.npz"
 
     @property

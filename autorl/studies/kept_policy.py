@@ -1,11 +1,12 @@
-"""The trained policy that a study keeps: of the best test training in each environment, to act by elsewhere, as a guide does.
+"""The trained policy that a study keeps: of the winner's first test training in each environment, to act by elsewhere, as a guide does.
 
-It is one checkpoint, ``policy.npz`` in the study's folder: arrays and plain data, hashed, no code. "Best" is the greatest test score, which
-is no figure of any result: whoever reports how well the policy does must evaluate it anew.
+It is one checkpoint, ``policy.npz`` in the study's folder: arrays and plain data, hashed, no code. "First" is by seed, of those that did
+not fail; the best one would carry test scores into studies that it guides, which may be tested on the same seeds.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "policy"
 _ARRAYS = ("parameters", "weight", "mean", "variance")
+_PINNED = re.compile(r"(.+)#([0-9a-f]{64})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class KeptPolicy:
 def keep(folder: StudyFolder, agents: Sequence[Trained]) -> None:
     """Write the policies of ``agents``, one for each environment, over those of before.
 
+    They are a by-product: whoever calls this has the results in the record already.
+
     Raises:
         CheckpointError: The disk is full, or the folder cannot be written.
     """
@@ -94,40 +98,45 @@ def keep(folder: StudyFolder, agents: Sequence[Trained]) -> None:
 def guide_of(reference: str, environment: Environment) -> Policy:
     """Return the guide that ``reference`` names: ``module:attribute``, or ``study:NAME`` for the policy that a study kept.
 
-    NAME is that of a study below ``studies``, or the path of one.
+    NAME is that of a study below ``studies``, or the path of one; ``#`` and a digest behind it hold it to what the study kept then.
 
     Raises:
-        UsageError: There is no such function or study, the study kept no policy, it is damaged, or cannot act in ``environment``.
+        UsageError: There is no such function or study, the study kept no policy, or another than the one that was pinned, it is damaged,
+            or cannot act in ``environment``.
     """
     from autorl.curricula.starts.guide import STUDY, guide_policy
 
     if not reference.startswith(STUDY):
         return guide_policy(reference)
     try:
-        return kept_policy(reference.removeprefix(STUDY), environment)
+        study, digest = parts_of(reference.removeprefix(STUDY))
+        return kept_policy(study, environment, digest=digest)
     except AutoRLError as error:
         raise UsageError(f"guide: {error}") from error
 
 
-def kept_policy(study: str | Path, environment: Environment, root: Path | str = ROOT) -> KeptPolicy:
+def kept_policy(
+    study: str | Path, environment: Environment, root: Path | str = ROOT, *, digest: str | None = None
+) -> KeptPolicy:
     """Return the policy that a study kept, to act in ``environment``: the one trained there, else the first that fits.
+
+    Args:
+        study: Its name, or its path.
+        environment: Where it is to act.
+        root: Where studies are kept.
+        digest: Of all that the study keeps, see `pinned_guide`; anything if None.
 
     Raises:
         UnknownStudyError: There is no such study.
         CheckpointError: Its policy is damaged.
-        UsageError: It kept none, or none that fits.
+        UsageError: It kept none, none that fits, or another than the one of ``digest``.
     """
     folder = StudyFolder.open(study, root)
-    if not folder.policy.exists():
+    entries, arrays = read(folder)
+    if digest is not None and digest_of(entries, arrays) != digest:
         raise UsageError(
-            f"study {folder.name!r} keeps no policy: it has not finished, is of an older version, or its learner has no network. "
-            "Remedy: resume it, or run its experiment again"
-        )
-    arrays, meta = checkpoint.load(folder.path, NAME)
-    entries = meta.get("policies") if isinstance(meta, Mapping) else None
-    if not isinstance(entries, list) or not all(map(_whole, entries)):
-        raise checkpoint.CheckpointError(
-            f"{str(folder.policy)!r} is no policy of a study. Remove it, and run it again."
+            f"study {str(folder.path)!r} keeps another policy than when this study was made. Remedy: restore its {folder.policy.name}, "
+            "or run this experiment again as a new study"
         )
     fitting = [i for i, entry in enumerate(entries) if _fits(entry, environment)]
     if not fitting:
@@ -142,6 +151,33 @@ def kept_policy(study: str | Path, environment: Environment, root: Path | str = 
         )
     best = next((i for i in fitting if entries[i]["environment"] == environment.name), fitting[0])
     return _policy(folder, entries[best], {name: arrays.get(f"{best}/{name}") for name in _ARRAYS}, environment)
+
+
+def parts_of(reference: str) -> tuple[str, str | None]:
+    """Return the name or path of a study, and the digest behind it if there is one."""
+    found = _PINNED.fullmatch(reference)
+    return (reference, None) if found is None else (found[1], found[2])
+
+
+def digest_of(entries: Sequence[Mapping[str, Any]], arrays: checkpoint.Arrays) -> str:
+    """Return a hash of all that a study keeps, as `read` returned it."""
+    return checkpoint.digest_of([list(entries), *(part for name in sorted(arrays) for part in (name, arrays[name]))])
+
+
+def read(folder: StudyFolder) -> tuple[list[dict[str, Any]], checkpoint.Arrays]:
+    """Return what `keep` wrote: an entry for each policy, and their arrays."""
+    if not folder.policy.exists():
+        raise UsageError(
+            f"study {folder.name!r} keeps no policy: it has not finished, was stopped just as it did, is of an older version, or its "
+            "learner has no network. Remedy: resume it, or run its experiment again"
+        )
+    arrays, meta = checkpoint.load(folder.path, NAME)
+    entries = meta.get("policies") if isinstance(meta, Mapping) else None
+    if not isinstance(entries, list) or not all(map(_whole, entries)):
+        raise checkpoint.CheckpointError(
+            f"{str(folder.policy)!r} is no policy of a study. Remove it, and run it again."
+        )
+    return entries, arrays
 
 
 def _policy(
@@ -172,8 +208,16 @@ def _described(space: Discrete | Box) -> dict[str, Any]:
     from autorl.environments.protocol import Discrete
 
     if isinstance(space, Discrete):
-        return {"actions": space.n}
-    return {"low": space.low, "high": space.high, "shape": list(space.shape)}
+        return {"actions": int(space.n)}
+    return {"low": _bound(space.low), "high": _bound(space.high), "shape": [int(n) for n in space.shape]}
+
+
+def _bound(value: Any) -> Any:
+    """Return a bound, of whatever kind a user's environment has it, as what JSON brings back equal: a number, or ``"inf"``."""
+    found = np.asarray(value, np.float64)
+    if found.ndim:
+        return [_bound(each) for each in found]
+    return float(found) if np.isfinite(found) else str(float(found))
 
 
 _FIELDS: Mapping[str, type] = {

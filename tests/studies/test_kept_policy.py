@@ -1,7 +1,9 @@
 """The policy that a study keeps acts elsewhere as it did there, and a bad name or file gives one clear error."""
 
 import json
+from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +11,31 @@ import numpy as np
 import pytest
 
 import autorl
+from autorl.engine.lanes import Agent, Outcome
+from autorl.engine.session import Session
+from autorl.environments.protocol import Box, Discrete
 from autorl.environments.registry import make_environment
-from autorl.errors import UsageError
+from autorl.errors import StudyError, UsageError
 from autorl.inner.algorithms import ALGORITHMS
 from autorl.inner.optimiser import initial_adam
 from autorl.inner.paired_ppo import PairedState, Student
+from autorl.outer.protocol import Status
 from autorl.studies import checkpoint
 from autorl.studies.folder import StudyFolder
-from autorl.studies.kept_policy import NAME, Trained, guide_of, keep, kept_policy
+from autorl.studies.kept_policy import NAME, Trained, _described, guide_of, keep, kept_policy
+from autorl.studies.trial import Trial
 
 SIZES = {"hidden_size": 16, "n_layers": 1, "n_envs": 1}
 PLACES = {"ppo": "gymnax:CartPole-v1", "dqn": "gymnax:CartPole-v1", "sac": "gymnax:Pendulum-v1"}
+
+SMALL = {
+    "environment": {"id": "contextual:CartPole-v1", "score_range": [0, 500]},
+    "learner": {"algorithm": "ppo", "hyperparameters": {**SIZES, "n_envs": 2, "n_steps": 64}},
+    "budget": {"env_steps": 1024},
+    "seeds": {"test": 2},
+    "evaluation": {"episodes": 4, "points": 1},
+    "baselines": {"default": False, "random": False},
+}
 
 
 @cache
@@ -60,6 +76,90 @@ def test_a_kept_policy_acts_as_the_agent_did(algorithm, tmp_path):
     other, _, _ = trained(algorithm, PLACES[algorithm], seed=1)
     keep(folder, [other])
     assert found != kept_policy(folder.path, agent.environment)
+
+
+class Elsewhere:
+    """An environment with other actions, as a user may write them."""
+
+    name, observation_shape = "own:elsewhere", (4,)
+
+    def __init__(self, action_space):
+        self.action_space = action_space
+
+
+@pytest.mark.parametrize(
+    ("space", "described"),
+    [
+        (Discrete(np.int64(3)), {"actions": 3}),
+        (Box(np.float32(-0.1), np.float32(1), (np.int64(2),)), {"low": float(np.float32(-0.1)), "high": 1.0, "shape": [2]}),
+        (Box(-np.inf, np.float32(np.inf), (1,)), {"low": "-inf", "high": "inf", "shape": [1]}),
+        (Box(np.array([-1, -np.inf]), jnp.float32(1), (2,)), {"low": [-1.0, "-inf"], "high": 1.0, "shape": [2]}),
+    ],
+)  # fmt: skip
+def test_actions_of_a_users_own_environment_can_be_kept(space, described, tmp_path):
+    agent, _, _ = trained("ppo", "gymnax:CartPole-v1")
+    folder = study(tmp_path / "own", replace(agent, environment=Elsewhere(space)))
+    _, meta = checkpoint.load(folder.path, NAME)
+    assert meta["policies"][0]["action_space"] == described == _described(space)
+
+
+def test_a_policy_that_cannot_be_kept_loses_no_result(tmp_path, monkeypatch):
+    held = []
+
+    def full(self, trial, outcomes):
+        held.extend(self.record.trials(phase="test"))
+        raise StudyError("the disk is full")
+
+    monkeypatch.setattr(Session, "keep_policies", full)
+    made = autorl.create(SMALL, name="full", root=tmp_path, to_run=True)
+    with pytest.raises(StudyError, match="the disk is full"):
+        made.run()
+    assert [trial.status for trial in held] == [Status.COMPLETED]
+    made.close()
+    again = autorl.resume("full", root=tmp_path)
+    assert again.finished
+    assert again.trials(None, "test")[0].score == held[0].score
+
+
+def test_the_first_test_training_is_kept_and_no_score_chooses(tmp_path):
+    agent, _, _ = trained("ppo", "gymnax:CartPole-v1")
+    made = autorl.create({**SMALL, "seeds": {"test": 3}}, name="first", root=tmp_path)
+    learner = SimpleNamespace(environment=agent.environment)
+    session = SimpleNamespace(
+        specification=made.specification,
+        folder=made.folder,
+        acts_in=lambda phase: (0, 1),
+        trainer=SimpleNamespace(learners=[learner, learner]),
+    )
+
+    def outcome(score):
+        return Outcome(score=score, agent=None if score is None else Agent(agent.acting, agent.values))
+
+    trial = Trial(arm="method", phase="test", number=0, candidate={}, env_steps=1, origin="finalist", seeds=(5, 6, 7))
+    Session.keep_policies(session, trial, [outcome(score) for score in (1.0, 3.0, 2.0, None, 1.0, 9.0)])
+    _, meta = checkpoint.load(made.path, NAME)
+    assert [(kept["seed"], kept["score"]) for kept in meta["policies"]] == [(5, 1.0), (6, 1.0)]
+
+
+@pytest.mark.parametrize("overrides", [(), "name=second", ["name=second"], {"name": "second"}])
+def test_a_guide_is_found_below_the_root_and_held_to_what_it_was(overrides, tmp_path):
+    agent, _, _ = trained("ppo", "contextual:CartPole-v1")
+    folder = study(tmp_path / "kept", agent)
+    guided = {"name": "jump_start", "parameters": {"guide": "study:kept", "trajectories": 2, "episodes": 4}}
+    experiment = {**SMALL, "teacher": guided, "budget": {"env_steps": 2048}}
+    made = autorl.create(experiment, overrides, name="second", root=tmp_path, to_run=True)
+    pin = made.specification.teacher.parameters["guide"]
+    assert pin.startswith(f"study:{folder.path.resolve()}#")
+    assert autorl.api.specify(made.specification, root=tmp_path / "nowhere").teacher.parameters["guide"] == pin
+    guide_of(pin, agent.environment)
+    other, _, _ = trained("ppo", "contextual:CartPole-v1", seed=1)
+    keep(folder, [other])
+    with pytest.raises(
+        UsageError, match=r"guide: study '.*kept' keeps another policy than when this study was made. Remedy: "
+    ):
+        autorl.load("second", root=tmp_path).run()
+    keep(folder, [agent])
+    guide_of(pin, agent.environment)
 
 
 @pytest.mark.slow
@@ -144,23 +244,14 @@ def _with(meta, **values):
 
 @pytest.mark.slow
 def test_the_winner_of_one_study_guides_another(tmp_path):
-    experiment = {
-        "environment": {"id": "contextual:CartPole-v1", "score_range": [0, 500]},
-        "learner": {"algorithm": "ppo", "hyperparameters": {**SIZES, "n_envs": 2, "n_steps": 64}},
-        "budget": {"env_steps": 1024},
-        "seeds": {"test": 2},
-        "evaluation": {"episodes": 4, "points": 1},
-        "baselines": {"default": False, "random": False},
-    }
-    first = autorl.run(experiment, name="first", root=tmp_path)
+    first = autorl.run(SMALL, name="first", root=tmp_path)
     (trial,) = first.trials(None, "test")
     _, meta = checkpoint.load(first.path, NAME)
     (kept,) = meta["policies"]
-    best = int(np.argmax(trial.scores[0]))
-    assert kept["score"] / 500 == pytest.approx(trial.scores[0][best])
-    assert (kept["seed"], kept["environment"]) == (trial.seeds[best], "contextual:CartPole-v1")
+    assert kept["score"] / 500 == pytest.approx(trial.scores[0][0])
+    assert (kept["seed"], kept["environment"]) == (trial.seeds[0], "contextual:CartPole-v1")
     guided = {"name": "jump_start", "parameters": {"guide": f"study:{first.path}", "trajectories": 2, "episodes": 4}}
-    second = autorl.run({**experiment, "teacher": guided, "budget": {"env_steps": 2048}}, name="second", root=tmp_path)
+    second = autorl.run({**SMALL, "teacher": guided, "budget": {"env_steps": 2048}}, name="second", root=tmp_path)
     (trial,) = second.trials(None, "test")
     assert all(score is not None for score in trial.scores[0])
     for lesson in second.lessons(trial):
@@ -168,5 +259,5 @@ def test_the_winner_of_one_study_guides_another(tmp_path):
         assert np.array(lesson["diary"]["episodes"])[:, 0, -1].sum() > 0, "episodes that the guide began"
     wrong = {**guided, "parameters": {"guide": "study:never_run"}}
     with pytest.raises(UsageError, match=r"guide: .*never_run"):
-        autorl.run({**experiment, "teacher": wrong}, name="third", root=tmp_path)
+        autorl.run({**SMALL, "teacher": wrong}, name="third", root=tmp_path)
     assert not (tmp_path / "third").exists()

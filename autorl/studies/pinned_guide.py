@@ -1,0 +1,56 @@
+"""The study that guides a teacher, pinned when a study is made: where it is and what it kept, so that a resume is guided by no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autorl.errors import AutoRLError, UsageError
+from autorl.studies.folder import StudyFolder
+from autorl.studies.kept_policy import digest_of, parts_of, read
+from autorl.studies.specification import Specification
+
+Overrides = Mapping[str, Any] | Sequence[str]
+
+_FIELD = "teacher.parameters.guide"
+
+
+def pinned(reference: str, root: Path | str) -> str:
+    """Return ``study:PATH#DIGEST`` for ``study:NAME``; anything else, and what is pinned already, as it is.
+
+    Raises:
+        UsageError: There is no such study below ``root`` or at that path, it kept no policy, or it is damaged.
+    """
+    from autorl.curricula.starts.guide import STUDY
+
+    if not reference.startswith(STUDY):
+        return reference
+    study, digest = parts_of(reference.removeprefix(STUDY))
+    if digest is not None:
+        return reference
+    try:
+        folder = StudyFolder.open(study, root)
+        return f"{STUDY}{folder.path.resolve()}#{digest_of(*read(folder))}"
+    except AutoRLError as error:
+        raise UsageError(f"guide: {error}") from error
+
+
+def with_pinned_guide(specification: Specification, overrides: Overrides, root: Path | str | None) -> Overrides:
+    """Return the ``overrides`` that led to ``specification``, and one more that pins the study below ``root`` that guides its teacher.
+
+    They are returned as they are where no study does, or where ``root`` is None, as for a study that was made already.
+
+    Raises:
+        UsageError: As `pinned`.
+    """
+    guide: Any = None if specification.teacher is None else specification.teacher.parameters.get("guide")
+    if root is None or not isinstance(guide, str):
+        return overrides
+    found = pinned(guide, root)
+    if found == guide:
+        return overrides
+    if isinstance(overrides, Mapping):
+        return {**overrides, _FIELD: found}
+    return [*([overrides] if isinstance(overrides, str) else overrides), f"{_FIELD}={json.dumps(found)}"]
