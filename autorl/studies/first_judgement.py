@@ -53,11 +53,35 @@ def _places(s: Sections, space: Space | None, choice: EnvironmentChoice) -> Iter
     if policy is not None and s.search.policy is not None:
         place = whole * policy.rungs[0] // s.evaluation.points
         yield ("search", "policy", "name"), s.search.policy.name, place, "a later first cut, search.policy: whole"
+    cut = _cut_by_auto(s, space)
+    if cut is not None:
+        yield ("search", "method"), s.search.method, whole * cut // s.evaluation.points, "search.policy: whole"
     interval = _interval(s, space)
     if interval is not None:
         settings = s.search.settings
         path: Path = ("search", "settings", "intervals") if "intervals" in settings else ("search", "method")
         yield path, settings.get("intervals", s.search.method), interval, "fewer intervals"
+
+
+def _cut_by_auto(s: Sections, space: Space | None) -> int | None:
+    """Return the checkpoint at which the policy that ``auto`` will choose cuts first; None where it will choose none."""
+    from autorl.outer.auto import choose
+    from autorl.outer.budget.policies import make_policy
+    from autorl.outer.protocol import Budget
+
+    search, points = s.search, s.evaluation.points
+    if search is None or space is None or search.method != "auto" or search.policy is not None or s.hurdle is not None:
+        return None
+    told = search.warm_start is not None and search.warm_start.same_metric
+    if told or any(choice.role == "validation" for choice in s.environments):
+        return None
+    try:
+        made = choose(space, s.budget.trainings, points, given=search.settings)
+        if made.policy is None:
+            return None
+        return make_policy(made.policy, Budget(s.budget.trainings, points), 1, made.policy_settings).rungs[0]
+    except UsageError:
+        return None  # said elsewhere
 
 
 def _interval(s: Sections, space: Space | None) -> int | None:

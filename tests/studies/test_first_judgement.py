@@ -28,11 +28,14 @@ PBT = {"space": SPACE, "method": "pbt", "settings": {"population_size": 16, "int
 EARLY = [
     ({"search": {**BASE["search"], "policy": "halving"}}, "search.policy", "'halving'", "search.policy: whole"),
     ({"hurdle": {"env_steps": 500, "score": 0.2}}, "hurdle.env_steps", "500", "a later hurdle"),
+    ({"search": {"space": SPACE}, "evaluation": {"points": 16}}, "search.method", "'auto'", "search.policy: whole"),
     ({"search": PBT}, "search.settings.intervals", "40", "fewer intervals"),
 ]
 LATE = [
     {"search": {**BASE["search"], "policy": "halving"}, "evaluation": {"points": 4}},
     {"hurdle": {"env_steps": 15_000, "score": 0.2}},
+    {"search": {"space": SPACE}, "evaluation": {"points": 5}},
+    {"search": {"space": SPACE, "policy": "whole"}},
     {"search": {**PBT, "settings": {"population_size": 16, "intervals": 4}}},
 ]
 
@@ -44,7 +47,7 @@ def steps():
     return CourseMaker.of(choice, make_environment(choice.id)).course(TEACHER).env_steps_before
 
 
-@pytest.mark.parametrize(("changed", "field", "value", "remedy"), EARLY, ids=["policy", "hurdle", "population"])
+@pytest.mark.parametrize(("changed", "field", "value", "remedy"), EARLY, ids=["policy", "hurdle", "auto", "population"])
 def test_what_is_judged_before_the_agents_first_step_is_refused(steps, changed, field, value, remedy):
     with pytest.raises(SpecificationError) as caught:
         from_mapping({**BASE, **changed})
@@ -58,6 +61,6 @@ def test_what_is_judged_before_the_agents_first_step_is_refused(steps, changed, 
     assert remedy in text
 
 
-@pytest.mark.parametrize("changed", LATE, ids=["policy", "hurdle", "population"])
+@pytest.mark.parametrize("changed", LATE, ids=["policy", "hurdle", "auto", "whole", "population"])
 def test_what_is_judged_later_is_not(changed):
     from_mapping({**BASE, **changed})
