@@ -88,7 +88,7 @@ class TaughtCourse:
         return self.teacher.begun(self.parameters, state, points, which)
 
     def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
-        """Return the state after n episodes."""
+        """Return the state after n episodes; ``ended`` [n] says which rows are some, all where it is not there."""
         scores = (episodes["returns"] - self.low) / self.width
         successes, rival = episodes["successes"], episodes.get("antagonist_returns")
         feedback = Feedback(
@@ -101,7 +101,7 @@ class TaughtCourse:
         )
         if self.control is not None:
             feedback = feedback._replace(control_returns=(self.control.at(points) - self.low) / self.width)
-        return self.teacher.update(self.parameters, state, points, feedback)
+        return self.teacher.update(self.parameters, state, points, feedback, episodes.get("ended"))
 
     def task(self, default: Task, point: Array) -> Task:
         """Return ``default`` with what the teacher sets."""

@@ -63,9 +63,13 @@ def agent_steps(course: TaughtCourse | StartsCourse, horizon: int) -> int:
     """
     before = course.env_steps_before
     if before >= horizon:
-        fewer = "trajectories" if isinstance(course, StartsCourse) else "control_tasks or control_episodes"
         raise UsageError(
             f"teacher {course.teacher.name!r}: it takes {before} env steps before the training, which are part of its budget of {horizon}. "
-            f"Remedy: a larger budget.env_steps, or fewer {fewer} of the teacher."
+            f"Remedy: a larger budget.env_steps, or fewer {parameters_of_steps(course)} of the teacher."
         )
     return horizon - before
+
+
+def parameters_of_steps(course: TaughtCourse | StartsCourse) -> str:
+    """Return which parameters of the teacher say how many env steps are taken before the training."""
+    return "trajectories" if isinstance(course, StartsCourse) else "control_tasks or control_episodes"

@@ -11,6 +11,7 @@ from jax import Array
 
 from autorl.curricula.protocol import Channels, Proposal, Teacher, stream
 from autorl.curricula.tasks import find
+from autorl.curricula.trials import fewer
 from autorl.declarations import hyperparameters, static, traced
 from autorl.errors import UsageError
 
@@ -117,6 +118,9 @@ class DynamicTasks(Teacher[DynamicTasksState]):
     def _begun(self, params: DynamicTasksParameters, state: DynamicTasksState, points: Array, which: Array) -> Any:
         where = self._places(state, points, which)
         return state._replace(begun=state.begun.at[where].add(1, mode="drop"))
+
+    def _lost(self, params: DynamicTasksParameters, state: DynamicTasksState, points: Array, which: Array) -> Any:
+        return state._replace(begun=fewer(state.begun, state.visits, self._places(state, points, which)))
 
     def _places(self, state: DynamicTasksState, points: Array, which: Array) -> Array:
         """Return which tasks on trial ``points`` [n, D] are, int32 [n]; K for the others and those that ``which`` [n] does not say."""

@@ -94,6 +94,9 @@ class GoalGan(Teacher[GoalGanState]):
     def _begun(self, params: GoalGanParameters, state: GoalGanState, points: Array, which: Array) -> GoalGanState:
         return state._replace(trials=state.trials.started(points, which))
 
+    def _lost(self, params: GoalGanParameters, state: GoalGanState, points: Array, which: Array) -> GoalGanState:
+        return state._replace(trials=state.trials.lost(points, which))
+
     def _update(
         self, params: GoalGanParameters, state: GoalGanState, points: Array, channels: Channels, valid: Array
     ) -> GoalGanState:

@@ -124,14 +124,17 @@ class Teacher(ABC, Generic[State]):
         """
         return self._begun(params, state, self.space.to_unit(tasks), which)
 
-    def update(self, params: Any, state: State, tasks: Any, feedback: Feedback) -> State:
+    def update(self, params: Any, state: State, tasks: Any, feedback: Feedback, ended: Array | None = None) -> State:
         """Return the state after n episodes. Those with returns, or a needed channel, that are not finite are skipped.
+
+        Of those that were said to have begun, they count as not begun: a teacher that waits for its episodes proposes others for them.
 
         Args:
             params: The parameters.
             state: The state before them.
             tasks: float [n, D]; tasks that were played, proposed by this teacher or not.
             feedback: What became of them, with every channel of ``needs``.
+            ended: bool [n]; where False, nothing ended there, and the rest of the row is ignored. By default, all did.
 
         Raises:
             UsageError: Wrong shapes, or a channel that is missing (both are known before the program runs).
@@ -141,14 +144,16 @@ class Teacher(ABC, Generic[State]):
             raise UsageError(
                 f"teacher {self.name!r}: tasks: expected shape [n, {self.space.dimensions}], got {list(played.shape)}."
             )
-        valid = jnp.ones(len(played), jnp.bool_)
+        there = jnp.ones(len(played), jnp.bool_) if ended is None else jnp.asarray(ended, jnp.bool_)
+        valid = there
         channels = {name: self._channel(feedback, name, len(played)) for name in sorted(self.needs(params))}
         if feedback.returns is not None:
             valid &= jnp.isfinite(self._channel(feedback, "returns", len(played)))
         for values in channels.values():
             valid &= jnp.isfinite(values)
         known = {name: jnp.where(valid, values, 0.0) for name, values in channels.items()}
-        return self._update(params, state, self.space.to_unit(played), known, valid)
+        points = self.space.to_unit(played)
+        return self._update(params, self._lost(params, state, points, there & ~valid), points, known, valid)
 
     def to_arrays(self, state: State) -> dict[str, NDArray[Any]]:
         """Return ``state`` as named numpy arrays (a checkpoint's)."""
@@ -168,6 +173,10 @@ class Teacher(ABC, Generic[State]):
 
     def _begun(self, params: Any, state: State, points: Array, which: Array) -> State:
         """Return the state after those of ``points`` [n, D] in [0, 1]^D were begun that ``which`` [n] says."""
+        return state
+
+    def _lost(self, params: Any, state: State, points: Array, which: Array) -> State:
+        """Return the state after those of ``points`` [n, D] that ``which`` [n] says ended without telling anything: undoes `_begun`."""
         return state
 
     @abstractmethod

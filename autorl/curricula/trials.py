@@ -57,6 +57,12 @@ class Trials(NamedTuple):
         place, after = self._placed(points, which)
         return after._replace(begun=after.begun.at[place].add(1, mode="drop"), heard=jnp.bool_(True))
 
+    def lost(self, points: Array, which: Array) -> Trials:
+        """Return the round after those of n episodes that ``which`` [n] says ended without telling anything: others are played for them."""
+        place, known = find(points, self.points, jnp.arange(len(self.visits)) < self.used)
+        place = jnp.where(which & known, place, len(self.visits))
+        return self._replace(begun=fewer(self.begun, self.visits, place))
+
     def told(self, points: Array, values: Array, valid: Array) -> Trials:
         """Return the round after n episodes ended.
 
@@ -100,3 +106,8 @@ class Trials(NamedTuple):
         number = jnp.maximum(turn - owed, 0) // visits
         tasks = jnp.where((turn < owed)[:, None], pending, fresh[number])
         return tasks, (turn < owed) | (self.used + number < len(self.visits))
+
+
+def fewer(begun: Array, visits: Array, place: Array) -> Array:
+    """Return ``begun`` [C] with one less at each of ``place`` [n] (C: nowhere), but none below the ``visits`` [C] that have ended."""
+    return jnp.maximum(begun.at[place].add(-1, mode="drop"), jnp.minimum(begun, visits))

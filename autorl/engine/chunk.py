@@ -256,6 +256,13 @@ class Chunk:
                     Status.DIVERGED,
                     f"non-finite loss, parameter or return by env step {steps[i]}",
                 )
+            elif 0 < self._before[i] >= self.jobs[i].plan[-1].until:
+                outcome.status = Status.INVALID
+                outcome.message = (
+                    f"this part of the training ends after {self.jobs[i].plan[-1].until} env steps, and its teacher took "
+                    f"{self._before[i]} before the agent's first, so that nothing was trained; let the first cut, hurdle or interval "
+                    "be later, raise budget.env_steps, or lower what the teacher takes before the training"
+                )
             elif steps[i] <= self._before[i] and not self.jobs[i].goes_on:
                 outcome.status = Status.INVALID
                 outcome.message = (

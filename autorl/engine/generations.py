@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from autorl.engine.inflight import NAME as INFLIGHT
-from autorl.engine.lanes import flatten, lane, unflatten
+from autorl.engine.lanes import fits, flatten, lane, unflatten
 from autorl.engine.session import Session
 from autorl.errors import StudyError
 from autorl.studies import checkpoint
@@ -74,7 +74,13 @@ class GenerationStore:
         trainer, values = self._session.trainer, self._session.values
         for e in range(len(self._session.environments)):
             like = trainer.state_like(e, values(batch[0].candidate, e))
-            stacked = unflatten(like, arrays, f"environment-{e}-leaf-")
-            for index in range(len(states) * int(meta["seeds"])):
+            prefix, count = f"environment-{e}-leaf-", len(states) * int(meta["seeds"])
+            if not fits(like, arrays, prefix, (count,)):
+                raise StudyError(
+                    f"the trained states of {self._name(told)!r} in environment {e} were saved by a version of AutoRL whose agents or "
+                    "teachers have another form. Remedy: resume the study with that version, or run it anew under another name."
+                )
+            stacked = unflatten(like, arrays, prefix)
+            for index in range(count):
                 states[int(meta["trials"][index // int(meta["seeds"])])].append(lane(stacked, index))
         return states

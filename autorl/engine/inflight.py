@@ -6,15 +6,12 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from autorl.engine.chunk import Saver
-from autorl.engine.lanes import Job, Outcome, flatten, unflatten
+from autorl.engine.lanes import Job, Outcome, fits, flatten, unflatten
 from autorl.outer.protocol import Status
 from autorl.studies import checkpoint
 
@@ -45,9 +42,10 @@ class InflightSaver(Saver):
         if meta.get("identity") != self._identity:
             return None
         outcomes = [outcome_from(entry) for entry in meta["outcomes"]]
-        states = [_state(like, arrays, f"job-{i}-") for i in range(len(outcomes))]
-        if any(state is None for state in states):
+        prefixes = [f"job-{i}-" for i in range(len(outcomes))]
+        if not all(fits(like, arrays, prefix) for prefix in prefixes):
             return None  # saved by a version whose agents have another form
+        states = [unflatten(like, arrays, prefix) for prefix in prefixes]
         return int(meta["segment"]), outcomes, states
 
     def save(
@@ -67,19 +65,6 @@ class InflightSaver(Saver):
         checkpoint.save(self._folder, NAME, arrays, meta)
         self._last = time.monotonic()
         self._took = self._last - began
-
-
-def _state(like: Any, arrays: Mapping[str, np.ndarray], prefix: str) -> Any:
-    """Return one state of the form of ``like``, or None if what was saved has another."""
-    leaves = jax.tree.leaves(like)
-    names = [f"{prefix}{i:04d}" for i in range(len(leaves))]
-    if {name for name in arrays if name.startswith(prefix)} != set(names):
-        return None
-    for leaf, name in zip(leaves, names, strict=True):
-        is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # kept as its raw data, of another form
-        if not is_key and (leaf.shape, leaf.dtype) != (arrays[name].shape, arrays[name].dtype):
-            return None
-    return unflatten(like, arrays, prefix)
 
 
 def identity(phase: str, jobs: Sequence[Job]) -> str:

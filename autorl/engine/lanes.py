@@ -163,3 +163,16 @@ def unflatten(like: Tree, arrays: Mapping[str, np.ndarray], prefix: str = "leaf-
     """Undo `flatten` with the structure of ``like``."""
     leaves, structure = jax.tree.flatten(like)
     return jax.tree.unflatten(structure, [arrays[f"{prefix}{i:04d}"] for i in range(len(leaves))])
+
+
+def fits(like: Tree, arrays: Mapping[str, np.ndarray], prefix: str = "leaf-", stacked: tuple[int, ...] = ()) -> bool:
+    """Return whether `unflatten` gives a tree of the form of ``like``, each leaf with the axes ``stacked`` before its own."""
+    leaves = jax.tree.leaves(like)
+    names = [f"{prefix}{i:04d}" for i in range(len(leaves))]
+    if {name for name in arrays if name.startswith(prefix)} != set(names):
+        return False
+    for leaf, name in zip(leaves, names, strict=True):
+        is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # kept as its raw data, of another form
+        if not is_key and ((*stacked, *leaf.shape), leaf.dtype) != (arrays[name].shape, arrays[name].dtype):
+            return False
+    return True

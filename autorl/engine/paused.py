@@ -8,7 +8,7 @@ from typing import Any
 
 from autorl.engine.inflight import NAME as INFLIGHT
 from autorl.engine.inflight import identity, outcome_from
-from autorl.engine.lanes import Job, Outcome, flatten, unflatten
+from autorl.engine.lanes import Job, Outcome, fits, flatten, unflatten
 from autorl.engine.session import Session
 from autorl.errors import StudyError
 from autorl.outer.budget.protocol import Run
@@ -67,8 +67,11 @@ class PausedStore:
         """Return the states that ``jobs`` continue from, one each."""
         arrays, _ = checkpoint.load(self._folder, self._name(trial, seed, reached))
         likes = [self._session.trainer.state_like(job.environment, job.plan[-1].candidate) for job in jobs]
-        if len(arrays) != sum(len(flatten(like)) for like in likes):
-            raise StudyError(f"trial {trial}: its checkpoint was saved by a version whose agents have another form")
+        if not all(fits(like, arrays, f"job-{i}-") for i, like in enumerate(likes)):
+            raise StudyError(
+                f"trial {trial}: its trained states were saved by a version of AutoRL whose agents or teachers have another form. "
+                "Remedy: resume the study with that version, or run it anew under another name."
+            )
         return [unflatten(like, arrays, f"job-{i}-") for i, like in enumerate(likes)]
 
     def prune(self, going: Collection[Run]) -> None:

@@ -32,7 +32,7 @@ class Course(Protocol):
         """Return the state after n episodes; those with a return that is not finite say nothing.
 
         ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses, and antagonist_returns
-        where there is a second agent.
+        where there is a second agent. ``ended``, bool [n], says in which rows an episode ended; what does not end says nothing either.
         """
 
     def task(self, default: Task, point: Array) -> Task:

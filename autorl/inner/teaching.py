@@ -336,6 +336,7 @@ def _heard(course: Course, teacher: Any, points: Array, episodes: Mapping[str, A
         number = start + jnp.arange(size)
         rows = order[jnp.minimum(number, len(order) - 1)]
         own = {name: jnp.where(number < count, channel[rows], jnp.nan) for name, channel in episodes.items()}
-        return start + size, course.update(state, points[rows], own)
+        # the rest of the rows are steps of episodes that go on, which is not the same as episodes that ended without a return
+        return start + size, course.update(state, points[rows], {**own, "ended": number < count})
 
     return lax.while_loop(more, hear, (jnp.int32(0), teacher))[1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from autorl.errors import UsageError, suggestion
 from autorl.spaces.plain_values import TEACHER, leaves, of_teacher, with_teacher
 from autorl.studies.consistency import Finding, Sections
+from autorl.studies.first_judgement import judged_before_training
 from autorl.studies.problems import Path
 
 if TYPE_CHECKING:
@@ -133,10 +134,11 @@ def _lessons(
     points: TaskPoints | None,
 ) -> list[Finding]:
     """Return why teachers, of the study or of a sample of its space, cannot teach the learner in ``environment``."""
-    from autorl.curricula.courses import agent_steps, any_course
-    from autorl.spaces.plain_values import plain_values
+    from autorl.curricula.courses import agent_steps, any_course, parameters_of_steps
+    from autorl.environments.tasks import make_task
     from autorl.studies.kept_policy import guide_of
 
+    default = make_task(environment, choice.task)
     algorithm = s.learner.algorithm if s.learner is not None else "the learner"
     tells = getattr(learner, "tells", None)
     if tells is None:
@@ -153,21 +155,19 @@ def _lessons(
         wrong = _parameters(s.teacher.name, s.teacher.parameters, environment, points)
         if wrong:
             return wrong
-    tried: list[Mapping[str, Any]] = [{}]
-    if space is not None and any(
-        hasattr(part, "scored") or any(map(of_teacher, getattr(part, "dimensions", {}))) for part in leaves(space)
-    ):
-        tried = [plain_values(space, space.to_json(space.sample(key))) for key in range(_TRIED)]
-    tried += [{**entry.hyperparameters} for entry in s.schedule or () if any(map(of_teacher, entry.hyperparameters))]
-    for values in tried:
+    for values in _tried(s, space):
         teacher = with_teacher(values, fixed).get(TEACHER)
         path: Path = ("search", "space") if values else (TEACHER, "name")
         shown = space.name if values and space is not None else s.teacher.name if s.teacher is not None else None
         assert teacher is not None  # every choice of a searched teacher names one
         try:
-            course = any_course(teacher, environment, points, choice.score_range, guides=guide_of)
+            course = any_course(teacher, environment, points, choice.score_range, default, guide_of)
             if s.intact("budget") and "env_steps" in s.budget.model_fields_set:
                 agent_steps(course, choice.env_steps or s.budget.env_steps)
+                steps, fewer = course.env_steps_before, parameters_of_steps(course)
+                early = list(judged_before_training(s, space, choice, teacher["name"], steps, fewer))
+                if early:
+                    return early
         except UsageError as error:
             return [Finding(path, str(error), shown)]
         missing = sorted(
@@ -179,6 +179,20 @@ def _lessons(
             message += f". With their own parameters, these fit: {', '.join(_fitting(environment, points, tells))}"
             return [Finding(path, message, shown)]
     return _strangers(s, space)
+
+
+def _tried(s: Sections, space: Space | None) -> list[Mapping[str, Any]]:
+    """Return values of trainings that may have different teachers: of a sample of the space, and of a schedule."""
+    from autorl.spaces.plain_values import plain_values
+
+    tried: list[Mapping[str, Any]] = [{}]
+    if space is not None and any(
+        hasattr(part, "scored") or any(map(of_teacher, getattr(part, "dimensions", {}))) for part in leaves(space)
+    ):
+        tried = [plain_values(space, space.to_json(space.sample(key))) for key in range(_TRIED)]
+    return tried + [
+        {**entry.hyperparameters} for entry in s.schedule or () if any(map(of_teacher, entry.hyperparameters))
+    ]
 
 
 def _fitting(environment: Any, points: TaskPoints | None, told: Set[str]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -58,6 +58,14 @@ def test_a_part_of_a_training_too_short_for_the_agent_says_so(trainer):
     (none,) = trainer.run([job((GUIDE + 20,))])
     assert none.status is Status.INVALID
     assert "than the 20 granted" in none.message
+
+
+@pytest.mark.parametrize("until", [GUIDE - 4, GUIDE])
+def test_a_part_of_a_training_that_ends_before_the_agents_first_step_judges_nothing(trainer, until):
+    (none,) = trainer.run([replace(job((until,)), goes_on=True)])
+    assert (none.status, none.score) == (Status.INVALID, None)
+    assert f"ends after {until} env steps, and its teacher took {GUIDE} before the agent's first" in none.message
+    assert "let the first cut, hurdle or interval be later" in none.message
 
 
 def test_a_guide_that_leaves_the_agent_nothing_is_refused(trainer):

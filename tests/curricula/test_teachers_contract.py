@@ -121,6 +121,41 @@ def test_episodes_without_a_return_teach_nothing(name: str, pupil: Pupils) -> No
     assert_same(one.arrays(one.update(clean, tasks, returns=np.full(6, bad))), one.arrays(clean))
 
 
+SMALLEST = {
+    "sfl": {"candidates": 2, "kept": 1, "visits": 2},
+    "goal_gan": {"goals": 2, "rollouts": 2, "room": 2},
+    "dynamic_tasks": {"candidates": 2, "taken": 2, "visits": 2, "tried": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in TEACHERS if TEACHERS.load(name).hears_starts])
+def test_episodes_that_began_and_ended_without_a_return_are_played_again(name: str) -> None:
+    teacher, none = make_teacher(name, TaskSpace.unit(1)), np.full(4, np.nan, np.float32)
+    params, key = teacher.parameters(SMALLEST[name]), jax.random.key(0)
+
+    @jax.jit
+    def play(state: Any, seed: Any) -> Any:
+        tasks = teacher.propose(params, state, jax.random.fold_in(key, seed), 4).tasks
+        return tasks, teacher.begun(params, state, tasks, jnp.ones(4, jnp.bool_))
+
+    @jax.jit
+    def told(state: Any, tasks: Any, returns: Any, ended: Any) -> Any:
+        return teacher.update(params, state, tasks, Feedback(*[returns] * len(Feedback._fields)), ended)
+
+    def begun(state: Any) -> int:
+        return int(getattr(state, "trials", state).begun.sum())
+
+    tasks, under_way = play(teacher.init(key, params), 0)
+    assert begun(under_way) == 4
+    same = told(under_way, tasks, none, np.zeros(4, bool))
+    assert_same(teacher.to_arrays(same), teacher.to_arrays(under_way))
+    state = told(under_way, tasks, np.array([np.nan, 1.0, 1.0, np.inf], np.float32), np.ones(4, bool))
+    assert begun(state) == 2
+    tasks, under_way = play(state, 1)
+    assert begun(under_way) >= 4, "those two again"
+    assert begun(told(under_way, tasks, np.ones(4, np.float32), np.ones(4, bool))) == 0, "so that all are judged"
+
+
 @every_teacher
 def test_constant_returns_and_repeated_tasks_are_survived(name: str, pupil: Pupils) -> None:
     one = pupil(name)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from autorl.environments.gridworld.distributions import DISTRIBUTIONS
+from autorl.environments.gridworld.lpg import GridState
+from autorl.environments.protocol import Reached
 from autorl.environments.registry import LPG_NAMES, environment_names, make_environment
 from autorl.environments.tasks import make_task
 from autorl.errors import UsageError
@@ -163,6 +165,38 @@ def test_tasks_are_drawn_from_the_distribution(name: str) -> None:
         assert (tasks[entry] >= bounds[0] * 0.999).all()
         assert (tasks[entry] <= bounds[1] * 1.001).all()
         assert np.median(tasks[entry]) == pytest.approx(np.sqrt(bounds[0] * bounds[1]), rel=0.15)
+
+
+def test_what_was_reached_is_gone_on_from_only_where_all_objects_could_lie() -> None:
+    environment = make_environment("lpg:rand_dense")
+    default = environment.default_task()
+    resumed = jax.jit(environment.resumed)
+
+    def fits(places: list[list[int]], present: list[bool], **changed: Any) -> bool:
+        state = GridState(np.array([1, 1]), np.array(places), np.array(present), np.int32(3))
+        after, possible = resumed(Reached(np.zeros(environment.observation_shape), state), {**default, **changed})
+        used = np.arange(4) < changed.get("objects", 4)
+        assert (np.asarray(after.state.present) == np.array(present) & used).all()
+        return bool(possible)
+
+    inside, outside = [[0, 0], [0, 1], [2, 2], [2, 0]], [[0, 0], [0, 1], [2, 2], [7, 9]]
+    three, wall = {"size": np.int32(3)}, np.zeros((11, 11), np.bool_)
+    wall[2, 2] = True
+    assert fits(inside, [True] * 4, **three)
+    assert not fits(outside, [True] * 4, **three), "one lies beyond the edge"
+    assert fits(outside, [True] * 4)
+    assert fits(outside, [True, True, True, False], **three), "it is gone, and comes back anywhere"
+    assert fits(outside, [True] * 4, objects=np.int32(3), **three), "there is no such object"
+    assert not fits(inside, [True] * 4, walls=wall)
+
+
+def test_objects_that_keep_their_places_are_gone_on_from_only_there(small: Any) -> None:
+    environment, task = small[0], small[0].default_task()
+    _, state = environment.reset(jax.random.key(0), task)
+    reached = Reached(np.zeros(environment.observation_shape), state)
+    resumed = jax.jit(environment.resumed)
+    assert bool(resumed(reached, task)[1])
+    assert not bool(resumed(reached, {**task, "places": task["places"][::-1]})[1])
 
 
 def test_tasks_that_are_none(small: Any) -> None:

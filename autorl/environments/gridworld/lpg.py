@@ -168,14 +168,21 @@ class LpgGridWorld:
     def resumed(self, reached: Reached, task: Task) -> tuple[Reached, Array]:
         """Return what ``reached`` is in ``task``: without the objects that it has no more of.
 
-        It cannot be gone on from where the agent stands outside the world or in a wall, or the time is up.
+        It cannot be gone on from where the agent stands outside the world or in a wall, an object lies where no episode of the task could
+        have it, or the time is up.
         """
         state: GridState = reached.state
-        row, column = state.position
-        free = sampling.vacant(jnp.asarray(task["walls"]), jnp.asarray(task["size"]))[row, column]
-        after = state._replace(present=state.present & (jnp.arange(len(state.present)) < jnp.asarray(task["objects"])))
+        free = sampling.vacant(jnp.asarray(task["walls"]), jnp.asarray(task["size"]))
+        used = jnp.arange(len(state.present)) < jnp.asarray(task["objects"])
+        after = state._replace(present=state.present & used)
+        if self.distribution.tabular:
+            # those that are gone come back to their places
+            fits = jnp.all(state.places == jnp.asarray(task["places"]), axis=1) | ~used
+        else:
+            fits = free[state.places[:, 0], state.places[:, 1]] | ~after.present
         in_time = state.time < jnp.minimum(jnp.asarray(task["max_steps"]), self.max_episode_steps)
-        return Reached(self._observed(after), after), free & in_time
+        standing = free[state.position[0], state.position[1]]
+        return Reached(self._observed(after), after), standing & jnp.all(fits) & in_time
 
     def _observed(self, state: GridState) -> Array:
         of = self.distribution
