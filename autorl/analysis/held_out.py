@@ -70,12 +70,23 @@ def lessons_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mappin
     """Return what lessons add to a result: ``held_out``, as `held_out_summary`, and ``teacher_env_steps`` of each arm with a teacher.
 
     Those are the env steps of a test training that served its teacher alone, the mean over trainings; arguments as `held_out_summary`.
+    ``guide_env_steps`` of each arm that a study's policy guided are those that trained it, of several the most; None if not known.
     """
     steps = {arm: _teacher_steps(own) for arm, own in lessons.items()}
     return {
         "held_out": held_out_summary(lessons, specification),
         "teacher_env_steps": {arm: one for arm, one in steps.items() if one is not None},
+        "guide_env_steps": {arm: _guide_steps(own) for arm, own in lessons.items() if any(map(_guided, own))},
     }
+
+
+def _guided(lesson: Json) -> bool:
+    return "guide_env_steps" in lesson
+
+
+def _guide_steps(lessons: Sequence[Json]) -> int | None:
+    known = [one["guide_env_steps"] for one in lessons if _guided(one)]
+    return None if None in known else max(known)
 
 
 def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:

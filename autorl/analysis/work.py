@@ -104,6 +104,16 @@ def teacher_sentence(result: Json) -> str:
     return f"Of a test training's env steps, these served the teacher alone, a guide's and a control policy's before it included: {shares}."
 
 
+def guide_sentence(result: Json) -> str:
+    """Return what trained the policies of studies that guided test trainings, which no ledger has, in words; nothing without any."""
+    spent = result.get("guide_env_steps") or {}
+    if not spent:
+        return ""
+    own = {arm: "an unknown number" if steps is None else count(steps) for arm, steps in spent.items()}
+    shares = ", ".join(f"{arm_name(arm, result['method'])} {steps}" for arm, steps in own.items())
+    return f"NOT counted: the env steps that trained the guide itself, in an earlier study ({shares}), and what else that study took."
+
+
 def _alone(specification: Mapping[str, Any]) -> str:
     """Say why there is no random search to compare with."""
     search = specification.get("search")

@@ -77,6 +77,7 @@ def lesson_of(outcome: Outcome, environment: int, seed: int) -> Json:
 
     ``teacher_env_steps`` are those that the teacher took before the training; ``task_halves`` and ``success_halves`` are ``tasks`` and
     ``successes`` by halves of the attempts. Records of older versions have none of these.
+    Where a study's policy guided, the record has ``guide_env_steps`` too: those that trained it, None if they are not known.
     ``levels`` is ``{"played": one list for each interval, "scored": list, "replayed": list}`` of ``{"point": [D], ...}``: some of those
     learned from, drawn at random; and of those that the teacher holds at the end those of the highest scores, and the most replayed.
     """

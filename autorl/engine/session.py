@@ -10,6 +10,7 @@ from functools import cached_property
 from types import FrameType, TracebackType
 from typing import Any
 
+from autorl.curricula.starts.guide import STUDY
 from autorl.engine.lanes import Outcome
 from autorl.engine.lessons import CourseMaker, exam, lesson_of
 from autorl.engine.methods import method_of
@@ -20,10 +21,10 @@ from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import SeedRole
 from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
-from autorl.spaces.plain_values import NO_TEACHER, OBJECTIVE, leaves, plain_values, with_teacher
+from autorl.spaces.plain_values import NO_TEACHER, OBJECTIVE, TEACHER, leaves, plain_values, with_teacher
 from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
-from autorl.studies.kept_policy import Trained, keep
+from autorl.studies.kept_policy import Trained, guide_env_steps, keep
 from autorl.studies.record import Record
 from autorl.studies.seeds import seeds_of
 from autorl.studies.specification import EnvironmentChoice, Specification
@@ -201,10 +202,20 @@ class Session:
         if any(outcome.tasks or outcome.diary is not None for outcome in outcomes):
             where = self.acts_in(trial.phase)
             key = lessons_key(trial.arm, trial.phase, trial.number)
-            seeds = len(trial.seeds)
-            self.record.set_meta(
-                key, [lesson_of(o, where[i // seeds], trial.seeds[i % seeds]) for i, o in enumerate(outcomes)]
-            )
+            seeds, guides = len(trial.seeds), [self._guide_steps(trial, environment) for environment in where]
+            found = [
+                {**lesson_of(o, where[i // seeds], trial.seeds[i % seeds]), **guides[i // seeds]}
+                for i, o in enumerate(outcomes)
+            ]
+            self.record.set_meta(key, found)
+
+    def _guide_steps(self, trial: Trial, environment: int) -> Json:
+        """Return ``{"guide_env_steps": those that trained the guide}`` where a study's policy guided; no ledger has them."""
+        teacher = self.values(trial.candidate, environment, trial.arm).get(TEACHER) or {}
+        guide = teacher.get("parameters", {}).get("guide")
+        if not isinstance(guide, str) or not guide.startswith(STUDY):
+            return {}
+        return {"guide_env_steps": guide_env_steps(guide, self.trainer.learners[environment].environment)}
 
     def keep_policies(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
         """Keep what the method's first test training in each environment acts by, if these are its test trainings.
@@ -221,7 +232,9 @@ class Session:
                 continue
             made, algorithm = self.trainer.learners[environment].environment, self.specification.learner.algorithm
             acting, values = outcome.agent
-            first[environment] = Trained(made, algorithm, values, trial.seeds[i % seeds], score, acting)
+            first[environment] = Trained(
+                made, algorithm, values, trial.seeds[i % seeds], score, outcome.train_env_steps, acting
+            )
         if first:
             keep(self.folder, list(first.values()))
 

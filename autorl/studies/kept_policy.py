@@ -38,6 +38,7 @@ class Trained:
         values: Hyperparameters that it acts by, plain data.
         seed: Of its training.
         score: Mean return of its last evaluations.
+        env_steps: Of its training.
         acting: What it acts by, host arrays.
     """
 
@@ -46,6 +47,7 @@ class Trained:
     values: Mapping[str, Any]
     seed: int
     score: float
+    env_steps: int
     acting: Acting
 
 
@@ -90,6 +92,7 @@ def keep(folder: StudyFolder, agents: Sequence[Trained]) -> None:
                 "hyperparameters": dict(agent.values),
                 "seed": agent.seed,
                 "score": agent.score,
+                "env_steps": int(agent.env_steps),
             }
         )
     checkpoint.save(folder.path, NAME, arrays, {"policies": entries})
@@ -138,6 +141,28 @@ def kept_policy(
             f"study {str(folder.path)!r} keeps another policy than when this study was made. Remedy: restore its {folder.policy.name}, "
             "or run this experiment again as a new study"
         )
+    best = _best(folder, entries, environment)
+    return _policy(folder, entries[best], {name: arrays.get(f"{best}/{name}") for name in _ARRAYS}, environment)
+
+
+def guide_env_steps(reference: str, environment: Environment) -> int | None:
+    """Return the env steps that trained the policy that a guide of a study is (see `guide_of`); None where they are not known."""
+    from autorl.curricula.starts.guide import STUDY
+
+    try:
+        study, digest = parts_of(reference.removeprefix(STUDY))
+        folder = StudyFolder.open(study)
+        entries, arrays = read(folder)
+        if digest is not None and digest_of(entries, arrays) != digest:
+            return None
+        steps = entries[_best(folder, entries, environment)].get("env_steps")
+    except AutoRLError:  # it is gone since: no reason to lose what it guided
+        return None
+    return steps if isinstance(steps, int) else None
+
+
+def _best(folder: StudyFolder, entries: Sequence[Mapping[str, Any]], environment: Environment) -> int:
+    """Return which of the policies is to act in ``environment``."""
     fitting = [i for i, entry in enumerate(entries) if _fits(entry, environment)]
     if not fitting:
         there = "; ".join(f"{e['environment']} ({_shape(e)})" for e in entries)
@@ -149,8 +174,7 @@ def kept_policy(
             f"study {folder.name!r} keeps policies of {there}, and {environment.name!r} has {_shape(own)}. "
             "Remedy: a study of an environment with the same observations and actions"
         )
-    best = next((i for i in fitting if entries[i]["environment"] == environment.name), fitting[0])
-    return _policy(folder, entries[best], {name: arrays.get(f"{best}/{name}") for name in _ARRAYS}, environment)
+    return next((i for i in fitting if entries[i]["environment"] == environment.name), fitting[0])
 
 
 def parts_of(reference: str) -> tuple[str, str | None]:

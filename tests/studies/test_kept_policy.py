@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import autorl
+from autorl.analysis.held_out import lessons_summary
+from autorl.analysis.tables import render_result
+from autorl.analysis.work import guide_sentence
 from autorl.engine.lanes import Agent, Outcome
 from autorl.engine.session import Session
 from autorl.environments.protocol import Box, Discrete
@@ -22,7 +25,7 @@ from autorl.inner.paired_ppo import PairedState, Student
 from autorl.outer.protocol import Status
 from autorl.studies import checkpoint
 from autorl.studies.folder import StudyFolder
-from autorl.studies.kept_policy import NAME, Trained, _described, guide_of, keep, kept_policy
+from autorl.studies.kept_policy import NAME, Trained, _described, guide_env_steps, guide_of, keep, kept_policy
 from autorl.studies.trial import Trial
 
 SIZES = {"hidden_size": 16, "n_layers": 1, "n_envs": 1}
@@ -48,7 +51,7 @@ def trained(algorithm, name, seed=0):
     state = state._replace(moments=state.moments._replace(mean=state.moments.mean + 0.1))
     seen = 3 * np.random.default_rng(0).normal(size=(20, *environment.observation_shape)).astype(np.float32)
     values = {name: np.asarray(getattr(hp, name)).item() for name in learner.acts_by}
-    agent = Trained(environment, algorithm, values, 3, 1.5, jax.tree.map(np.asarray, learner.acting(state)))
+    agent = Trained(environment, algorithm, values, 3, 1.5, 640, jax.tree.map(np.asarray, learner.acting(state)))
     return agent, seen, jax.jit(learner.actor(learner.acting(state), hp))(seen, jax.random.key(1))
 
 
@@ -162,6 +165,24 @@ def test_a_guide_is_found_below_the_root_and_held_to_what_it_was(overrides, tmp_
     guide_of(pin, agent.environment)
 
 
+def test_what_trained_a_guide_is_said_to_be_uncounted(tmp_path):
+    agent, _, _ = trained("ppo", "gymnax:CartPole-v1")
+    folder = study(tmp_path / "kept", agent)
+    assert guide_env_steps(f"study:{folder.path}", agent.environment) == 640
+    assert guide_env_steps(f"study:{tmp_path / 'gone'}", agent.environment) is None
+    assert guide_env_steps(f"study:{folder.path}#{'0' * 64}", agent.environment) is None
+    lesson = {"environment": 0, "tasks": [], "diary": None}
+    for steps, said in (
+        (64_000, "(ppo 64 k), and what else that study took."),
+        (None, "(ppo an unknown number), and what else that study took."),
+    ):
+        guided = {"method": [{**lesson, "guide_env_steps": steps}], "default": [lesson]}
+        result = lessons_summary(guided, {"environment": "e"})
+        assert result["guide_env_steps"] == {"method": steps}
+        assert guide_sentence({**result, "method": "ppo"}).endswith(said)
+    assert guide_sentence(lessons_summary({"default": [lesson]}, {"environment": "e"})) == ""
+
+
 @pytest.mark.slow
 def test_of_several_environments_the_one_of_that_name_is_taken_else_one_that_fits(tmp_path):
     one, seen, actions = trained("ppo", "contextual:CartPole-v1")
@@ -256,6 +277,10 @@ def test_the_winner_of_one_study_guides_another(tmp_path):
     assert all(score is not None for score in trial.scores[0])
     for lesson in second.lessons(trial):
         assert 2 <= lesson["teacher_env_steps"] <= 2 * 500
+        assert lesson["guide_env_steps"] == kept["env_steps"] == 1024
+    assert second.result["guide_env_steps"] == {"method": 1024}
+    assert "NOT counted: the env steps that trained the guide itself" in render_result(second.result)
+    for lesson in second.lessons(trial):
         assert np.array(lesson["diary"]["episodes"])[:, 0, -1].sum() > 0, "episodes that the guide began"
     wrong = {**guided, "parameters": {"guide": "study:never_run"}}
     with pytest.raises(UsageError, match=r"guide: .*never_run"):
