@@ -65,6 +65,12 @@ class Exam(NamedTuple):
         """The conditional value at risk; without halves the worst tasks are chosen and scored on the same attempts."""
         return cvar(self.means) if self.halves is None else cvar_ranked_apart(*self.halves)
 
+    def scaled(self, low: float, high: float) -> Exam:
+        """Return it with ``low`` as 0 and ``high`` as 1, cut off there."""
+        means, halves = (None if v is None else np.clip((v - low) / (high - low), 0.0, 1.0) for v in self)
+        assert means is not None
+        return Exam(means, halves)
+
 
 def lessons_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mapping[str, Any]) -> Json:
     """Return what lessons add to a result: ``held_out``, as `held_out_summary`, and ``teacher_env_steps`` of each arm with a teacher.
@@ -162,9 +168,7 @@ def _successes(lesson: Json, environment: Mapping[str, Any]) -> Exam | None:
     if not environment.get("score_range"):
         return None
     low, high = environment["score_range"]
-    returns = _exam(lesson, "tasks", "task_halves")
-    score = lambda values: np.clip((values - low) / (high - low), 0.0, 1.0)  # noqa: E731
-    return Exam(score(returns.means), None if returns.halves is None else score(returns.halves))
+    return _exam(lesson, "tasks", "task_halves").scaled(low, high)
 
 
 def _shown(own: Json, name: str) -> str:

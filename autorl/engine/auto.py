@@ -7,13 +7,12 @@ from typing import Any
 
 from autorl.engine.methods import policy_of, starts_of
 from autorl.outer.auto import choose
-from autorl.outer.budget.policies import WHOLE
 from autorl.outer.methods import draws
 from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
 from autorl.outer.priors import Prior
 from autorl.spaces import Space, load_space, resolve_space
-from autorl.studies.policy_references import DEFAULT
+from autorl.studies.policy_references import DEFAULT, whole_because
 from autorl.studies.prior_references import AUTO, NONE
 from autorl.studies.specification import Specification, from_mapping, to_mapping
 
@@ -49,7 +48,7 @@ def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
         space,
         specification.budget.trainings,
         specification.evaluation.points,
-        whole=_obstacle(specification),
+        whole=whole_because(specification),
         policy=policy_of(specification),
         given=search.settings,
     )
@@ -84,19 +83,3 @@ def _prior(specification: Specification, space: Space, method: str) -> Prior | N
     shipped = shipped_prior(specification.learner.algorithm)
     elsewhere = None if shipped is None else shipped.without({choice.id for choice in specification.environments})
     return elsewhere if elsewhere is not None and elsewhere.shared(space) else None
-
-
-def _obstacle(specification: Specification) -> str:
-    """Return why the experiment keeps ``auto`` from cutting trainings; nothing if it does not."""
-    search = specification.search
-    if search is not None and search.policy is not None and search.policy.name == WHOLE:
-        return "search.policy says so"
-    if specification.learner is None:
-        return "their scores are told"
-    if search is not None and search.warm_start is not None and search.warm_start.same_metric:
-        return "it is told trials of another tool, which were"
-    if specification.hurdle is not None:
-        return "the experiment has a hurdle"
-    if any(choice.role == "validation" for choice in specification.environments):
-        return "every one of them is validated"
-    return ""

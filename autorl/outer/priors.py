@@ -126,7 +126,7 @@ class Prior:
         """
         drawn = [space.sample(derive(seed, "prior", i)) for i in range(OPTIONS * count)]
         different = list({space.fingerprint(candidate): candidate for candidate in drawn}.values())
-        left_out = max(0.0, 1.0 - count / len(different))
+        left_out = 1.0 - len(different[:count]) / max(1, len(different))
         noise = generator(derive(seed, "prior noise")).normal(0.0, self.noise * left_out, len(different))
         utilities = noise + [self.utility(space, candidate) for candidate in different]
         chosen = [different[i] for i in np.argsort(-utilities, kind="stable")[:count]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError
 from autorl.studies.consistency import Finding, Sections
-from autorl.studies.policy_references import policy_at
+from autorl.studies.policy_references import policy_at, whole_because
 from autorl.studies.problems import Path
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ def _cut_by_auto(s: Sections, space: Space | None) -> int | None:
     from autorl.outer.protocol import Budget
 
     search, points = s.search, s.evaluation.points
-    if search is None or space is None or search.method != "auto" or search.policy is not None or s.hurdle is not None:
-        return None
-    told = search.warm_start is not None and search.warm_start.same_metric
-    if told or any(choice.role == "validation" for choice in s.environments):
+    if search is None or space is None or search.method != "auto" or search.policy is not None or whole_because(s):
         return None
     try:
         made = choose(space, s.budget.trainings, points, given=search.settings)

@@ -12,6 +12,7 @@ from autorl.studies.problems import Path, shown
 if TYPE_CHECKING:
     from autorl.outer.budget.protocol import BudgetPolicy
     from autorl.spaces import Candidate, Space
+    from autorl.studies.specification import Specification
 
 _PATH: Path = ("search", "policy")
 DEFAULT = "default"
@@ -45,6 +46,24 @@ def policy_at(s: Sections) -> tuple[BudgetPolicy | None, list[Finding]]:
         if named:
             return None, [Finding((*_PATH, "settings", named[0]), str(error), choice.settings[named[0]])]
         return None, [Finding(("evaluation", "points"), str(error), s.evaluation.points)]
+
+
+def whole_because(s: Sections | Specification) -> str:
+    """Return why an experiment keeps ``auto`` from cutting trainings; nothing if it does not."""
+    from autorl.outer.budget.policies import WHOLE
+
+    search = s.search
+    if search is not None and search.policy is not None and search.policy.name == WHOLE:
+        return "search.policy says so"
+    if s.learner is None:
+        return "their scores are told"
+    if search is not None and search.warm_start is not None and search.warm_start.same_metric:
+        return "it is told trials of another tool, which were"
+    if s.hurdle is not None:
+        return "the experiment has a hurdle"
+    if any(choice.role == "validation" for choice in s.environments):
+        return "every one of them is validated"
+    return ""
 
 
 def _misplaced(s: Sections) -> Iterator[Finding]:

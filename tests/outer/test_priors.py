@@ -83,6 +83,7 @@ def test_tasks_count_alike_and_can_be_left_out():
 
 
 def test_without_noise_the_best_of_those_drawn_come_first():
+    assert prior().ordered(SPACE, 3, 0) == []
     ordered = prior().ordered(SPACE, 3, 20)
     utilities = [prior().utility(SPACE, c) for c in ordered]
     assert utilities == sorted(utilities, reverse=True)

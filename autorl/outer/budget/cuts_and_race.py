@@ -170,7 +170,7 @@ class CutsAndRace(BudgetPolicy):
         if not scores:
             return self.halving.winner(runs)
         shrunk = shrunk_means(scores)
-        return min(shrunk, key=lambda t: (-shrunk[t], -len(scores[t]), -float(np.mean(scores[t])), t))
+        return min(shrunk, key=lambda t: (-shrunk[t], -len(scores[t]), t))
 
 
 def _places(policy: str, cuts: object, env_steps: int, spacing: int) -> list[int]:
