@@ -17,8 +17,8 @@ so the first `DRAWN` trials are drawn, by the prior where there is one, and a mo
 beyond, the method is what is done: random search. (``n_startup_trials`` in ``given`` brings the model in earlier, with
 ``drawn_fraction`` and ``prior_fraction`` beside it; ``benchmarks/learners.py`` compares such variants of ``auto``.)
 
-A cut judges by how fast a configuration learns: PPO's defaults, which end at 500 on CartPole, were cut at 60 % there. So what a search
-began with is a finalist whatever the cuts said of it (`autorl.engine.selection.with_given`).
+A cut judges by how fast a configuration learns: the one of ARLBench's space that is nearest to PPO's defaults ends at 500 on CartPole, and
+was cut at 60 % there. So what a search began with is a finalist whatever the cuts said of it (`autorl.engine.selection.with_given`).
 """
 
 from __future__ import annotations
