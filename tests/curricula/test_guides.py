@@ -31,14 +31,15 @@ def test_the_guide_does_less_while_the_agent_keeps_up():
 
     def told(*scores):
         whole = points()
-        return update(state, whole, {"returns": jnp.asarray(scores, jnp.float32) - whole[:, 3]})
+        begun = jump.begun(state, whole, jnp.full(2, True))
+        return update(begun, whole, {"returns": jnp.asarray(scores, jnp.float32) - whole[:, 3]})
 
     for steps in (9, 6):
         np.testing.assert_array_equal(lengths(), steps)
         state = told(-0.4, -0.7)
         np.testing.assert_array_equal(lengths(), steps, "a mean of -0.55 is too little")
-        state = told(-0.2, np.nan)
-        np.testing.assert_array_equal(lengths(), steps - 3, "with -0.7 before it, a mean of -0.45")
+        state = told(-0.45, np.nan)
+        np.testing.assert_array_equal(lengths(), steps - 3, "what paid no number is left out of a mean of -0.45")
     state = told(0.4, 0.6)
     assert float(state.best) == pytest.approx(0.5)
     starts = np.asarray(jump.propose(state, jax.random.key(1), 6)[0])
@@ -51,10 +52,13 @@ def test_episodes_of_a_stage_that_is_over_count_for_no_other():
     state, update = jump.init(jax.random.key(0)), jax.jit(jump.update)
     played = jump.propose(state, jax.random.key(1), 2)[0]
     good = {"returns": 2.0 - played[:, 3]}
+    both = jnp.full(2, True)
+    state = jump.begun(state, played, both)
     for _ in range(3):  # a rollout's episodes are told in several parts
         state = update(state, played, good)
     assert int(state.stage) == 1
-    assert int(update(state, jump.propose(state, jax.random.key(2), 2)[0], {"returns": jnp.full(2, 3.0)}).stage) == 2
+    played = jump.propose(state, jax.random.key(2), 2)[0]
+    assert int(update(jump.begun(state, played, both), played, {"returns": jnp.full(2, 3.0)}).stage) == 2
 
 
 @pytest.mark.slow

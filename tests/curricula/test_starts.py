@@ -69,7 +69,7 @@ def entries(scores, lengths, observations, filled):
 
 EXPLORER, ROLLER = GoExplore(0, 2), RollIn(2, 2)
 watch, propose = jax.jit(EXPLORER.watch), jax.jit(EXPLORER.propose, static_argnums=3)
-watch_rolling, roll, hear = jax.jit(ROLLER.watch), jax.jit(ROLLER.propose, static_argnums=3), jax.jit(ROLLER.update)
+watch_rolling, roll = jax.jit(ROLLER.watch), jax.jit(ROLLER.propose, static_argnums=3)
 
 
 def empty(room):
@@ -137,11 +137,14 @@ def roller(**values):
     return params, ROLLER.init(params, empty, jnp.zeros(2, jnp.uint32))
 
 
-def ended(scores, restored=False):
-    """Two episodes; the second is not valid if there is one score."""
-    told = jnp.asarray([*scores, np.nan][:2], jnp.float32)
-    start = jnp.full(2, restored)
-    return Episodes(start, jnp.zeros(2, jnp.int32), jnp.nan_to_num(told), jnp.isfinite(told))
+@jax.jit
+def hear(params, state, scores, restored=False):
+    """Two episodes begin and end."""
+    starts = roll(params, state, jax.random.key(0), 2)._replace(restored=jnp.full(2, restored))
+    state = ROLLER.begun(params, state, starts, jnp.full(2, True))
+    valid, zero = jnp.isfinite(scores), jnp.zeros(2, jnp.int32)
+    told = Episodes(starts.restored, zero, jnp.nan_to_num(scores), valid, starts.blocks, jnp.full(2, True))
+    return ROLLER.update(params, state, told)
 
 
 def test_a_stage_ends_when_fresh_episodes_are_good_enough_and_the_next_rolls_in():
@@ -150,10 +153,10 @@ def test_a_stage_ends_when_fresh_episodes_are_good_enough_and_the_next_rolls_in(
     assert not propose(state).restored.any()
     np.testing.assert_allclose(propose(state).tasks[0], [0.0, 1.0])
     state = watch_rolling(params, state, entries([0.0] * 6, range(6), [(i, 0) for i in range(6)], [True] * 6))
-    for scores, restored in (([1.0], False), ([1.0] * 2, True), ([np.nan] * 2, False), ([0.5], False)):
-        state = hear(params, state, ended(scores, restored))
-        assert int(state.stage) == 0, "too few, not fresh, not a number, or a mean of 0.75"
-    state = hear(params, state, ended([1.2]))
+    for scores, restored in (([1.0, 0.5], False), ([1.0] * 2, True), ([np.nan] * 2, False), ([np.nan, 0.7], False)):
+        state = hear(params, state, jnp.array(scores), restored)
+        assert int(state.stage) == 0, "too little, not fresh, or not a number"
+    state = hear(params, state, jnp.array([np.nan, 0.9]))
     assert int(state.stage) == 1
     found = propose(state)
     assert found.restored.all()
@@ -161,7 +164,7 @@ def test_a_stage_ends_when_fresh_episodes_are_good_enough_and_the_next_rolls_in(
     np.testing.assert_allclose(found.tasks[0], [0.5, 0.5])
     assert not state.growing.filled.any()
     for _ in range(3):
-        state = hear(params, state, ended([1.0, 1.0]))
+        state = hear(params, state, jnp.ones(2))
     assert int(state.stage) == 2
     np.testing.assert_allclose(propose(state).tasks[0], [1.0, 0.0])
 
@@ -174,9 +177,9 @@ def test_a_stage_ends_when_patience_does_and_keeps_early_states_rather():
     kept = np.asarray(state.growing.lengths)[state.growing.filled]
     assert np.mean(kept == 1) * len(kept) / 2000 == pytest.approx(1 / 2, abs=0.04)
     assert np.mean(kept == 3) * len(kept) / 2000 == pytest.approx(1 / 8, abs=0.03)
-    state = hear(params, state, ended([0.0, 0.0]))
+    state = hear(params, state, jnp.zeros(2))
     assert int(state.stage) == 0
-    assert int(hear(params, state, ended([0.0])).stage) == 1
+    assert int(hear(params, state, jnp.array([0.0, np.nan])).stage) == 1
 
 
 @pytest.mark.slow

@@ -19,8 +19,9 @@ from autorl.environments.protocol import Environment, Reached, ResumableEnvironm
 from autorl.environments.task_points import BoxPoints, TaskPoints
 from autorl.errors import UsageError
 
-_HEAD = 5
-"""Numbers of a point before its task's: whether it is from the archive, where there, length and score up to there; the starter's round."""
+_HEAD = 6
+"""Numbers of a point before its task's: whether it is from the archive, where there, length and score up to there; the starter's round,
+and the block of episodes that it is judged in."""
 
 
 class Seen(Protocol):
@@ -101,8 +102,17 @@ class StartsCourse:
         restored = starts.restored & at.filled & self._resumed(at.reached, tasks)[1]
         numbers = (restored, starts.places, jnp.where(restored, at.lengths, 0), jnp.where(restored, at.scores, 0.0))
         rounds = jnp.broadcast_to(self.teacher.round(state), (n,))
-        head = jnp.stack([x.astype(jnp.float32) for x in (*numbers, rounds)], axis=1)
+        head = jnp.stack([x.astype(jnp.float32) for x in (*numbers, rounds, starts.blocks)], axis=1)
         return jnp.concatenate([head, starts.tasks], axis=1), jnp.ones(n, jnp.bool_)
+
+    @property
+    def hears_starts(self) -> bool:
+        """Whether `begun` is to be called."""
+        return self.teacher.hears_starts
+
+    def begun(self, state: Any, points: Array, which: Array) -> Any:
+        """Return the state after episodes at those of ``points`` [n, D] began that ``which`` [n] says."""
+        return self.teacher.begun(self.parameters, state, _starts(points), which)
 
     def start(self, state: Any, points: Array, tasks: Task, reset: Reached) -> Reached:
         """Return where the episodes at ``points`` [B, D] start."""
@@ -138,7 +148,9 @@ class StartsCourse:
         lengths, before = _before(points)
         scores = (before + episodes["returns"] - self.low) / self.width
         valid = jnp.isfinite(scores) & self._of_now(state, points)
-        told = Episodes(_starts(points).restored, lengths, jnp.where(valid, scores, 0.0), valid)
+        starts, ended = _starts(points), episodes.get("ended")
+        ended = jnp.ones_like(valid) if ended is None else ended
+        told = Episodes(starts.restored, lengths, jnp.where(valid, scores, 0.0), valid, starts.blocks, ended)
         return self.teacher.update(self.parameters, state, told)
 
     def _of_now(self, state: Any, points: Array) -> Array:
@@ -168,7 +180,8 @@ jax.tree_util.register_dataclass(
 
 
 def _starts(points: Array) -> Starts:
-    return Starts(points[:, 0] > 0.5, jnp.round(points[:, 1]).astype(jnp.int32), points[:, _HEAD:])
+    places, blocks = (jnp.round(points[:, i]).astype(jnp.int32) for i in (1, 5))
+    return Starts(points[:, 0] > 0.5, places, points[:, _HEAD:], blocks)
 
 
 def _before(points: Array) -> tuple[Array, Array]:

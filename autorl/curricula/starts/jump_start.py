@@ -12,6 +12,7 @@ from jax import Array
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.guide import Guide
 from autorl.curricula.starts.protocol import GUIDE, Episodes, GuidedStarter, Starts, afresh
+from autorl.curricula.starts.stage import Block
 from autorl.declarations import hyperparameters, static, traced
 
 
@@ -25,7 +26,7 @@ class JumpStartParameters:
     tolerance: Array = traced(
         0.1, "How far the mean score may be below the best so far, the guide's own to begin with.", low=0.0
     )
-    episodes: int = static(50, "Episodes of the mean score.", low=1, high=100_000)
+    episodes: Array = traced(50, "Episodes of the mean score, begun one after another.", low=1, high=100_000)
 
 
 class JumpStartState(NamedTuple):
@@ -35,14 +36,14 @@ class JumpStartState(NamedTuple):
         archive: The guide's states.
         alive: int32 [M]; states of each of its episodes.
         best: float32; greatest mean score so far.
-        scores: float32 [N]; of episodes of this stage, the newest last; nan where there were none yet.
+        block: Episodes of this stage.
         stage: int32.
     """
 
     archive: Archive
     alive: Array
     best: Array
-    scores: Array
+    block: Block
     stage: Array
 
 
@@ -57,11 +58,11 @@ class JumpStart(GuidedStarter[JumpStartState]):
     name: ClassVar[str] = "jump_start"
     reference: ClassVar[str] = "Uchendu et al., 2023, Jump-Start Reinforcement Learning"
     Parameters: ClassVar[type[Any]] = JumpStartParameters
+    hears_starts: ClassVar[bool] = True
 
     def begin(self, params: JumpStartParameters, guide: Guide, scores: Array, seed: Array) -> JumpStartState:
         """Return the first stage: nearly all of an episode is the guide's."""
-        none = jnp.full(params.episodes, jnp.nan, jnp.float32)
-        return JumpStartState(guide.archive, guide.alive, jnp.mean(scores), none, jnp.int32(0))
+        return JumpStartState(guide.archive, guide.alive, jnp.mean(scores), Block.first(), jnp.int32(0))
 
     def round(self, state: JumpStartState) -> Array:
         """Return the stage."""
@@ -75,7 +76,12 @@ class JumpStart(GuidedStarter[JumpStartState]):
         steps = (jnp.max(state.alive) * left).astype(jnp.int32)
         at = jnp.minimum(steps, state.alive[episode] - 1)
         places = episode * (state.archive.room // count) + at
-        return afresh(n, self.dimensions)._replace(restored=jnp.broadcast_to(steps > 0, (n,)), places=places)
+        restored, block = (jnp.broadcast_to(x, (n,)) for x in (steps > 0, state.block.open_to(params.episodes)))
+        return afresh(n, self.dimensions)._replace(restored=restored, places=places, blocks=block)
+
+    def begun(self, params: JumpStartParameters, state: JumpStartState, starts: Starts, which: Array) -> JumpStartState:
+        """Return the state with the episodes that began."""
+        return state._replace(block=state.block.started(starts.blocks, which))
 
     def watch(self, params: JumpStartParameters, state: JumpStartState, visited: Archive) -> JumpStartState:
         """Return ``state``: only how episodes end matters."""
@@ -83,15 +89,11 @@ class JumpStart(GuidedStarter[JumpStartState]):
 
     def update(self, params: JumpStartParameters, state: JumpStartState, told: Episodes) -> JumpStartState:
         """Return the state after n episodes: with less of the guide, if the agent keeps up."""
-        count = jnp.sum(told.valid, dtype=jnp.int32)
-        order = jnp.argsort(~told.valid, stable=True)
-        scores = jax.lax.dynamic_slice_in_dim(
-            jnp.concatenate([state.scores, told.scores[order]]), count, params.episodes
-        )
-        mean = jnp.mean(scores)  # nan, which nothing is, until there were enough
-        kept_up = (mean >= state.best - params.tolerance) & (count > 0)
+        block = state.block.told(told.blocks, told.scores, told.valid, told.ended)
+        over, mean = block.over(params.episodes), block.mean
+        kept_up = over & (mean >= state.best - params.tolerance)
         return state._replace(
-            best=jnp.where(mean > state.best, mean, state.best),
-            scores=jnp.where(kept_up, jnp.nan, scores),
+            best=jnp.where(over & (mean > state.best), mean, state.best),
+            block=jax.tree.map(lambda new, old: jnp.where(over, new, old), block.next, block),
             stage=jnp.where(kept_up, jnp.minimum(state.stage + 1, params.stages - 1), state.stage),
         )

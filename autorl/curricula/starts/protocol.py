@@ -40,11 +40,13 @@ class Starts(NamedTuple):
         restored: bool [n]; from the archive, not afresh.
         places: int32 [n]; where in the archive.
         tasks: float32 [n, D]; points of [0, 1]^D.
+        blocks: int32 [n]; of the `autorl.curricula.starts.stage.Block` that each is judged in, -1 for none.
     """
 
     restored: Array
     places: Array
     tasks: Array
+    blocks: Array
 
 
 class Episodes(NamedTuple):
@@ -54,13 +56,17 @@ class Episodes(NamedTuple):
         restored: bool [n]; whether they had started from the archive.
         lengths: int32 [n]; env steps before they started.
         scores: float32 [n]; what a whole episode through their start gave, on the scale where the ends of the score range are 0 and 1.
-        valid: bool [n]; the others change nothing.
+        valid: bool [n]; the others have no score, or are of another round.
+        blocks: int32 [n]; as they were proposed.
+        ended: bool [n]; the others are none, and change nothing.
     """
 
     restored: Array
     lengths: Array
     scores: Array
     valid: Array
+    blocks: Array
+    ended: Array
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ class Starter(ABC, Generic[State]):
     """Its parameters, declared as hyperparameters are."""
     sets_tasks: ClassVar[bool] = False
     """Whether it varies tasks too, where there are any. If not, all episodes are of the environment's task, and D is 0."""
+    hears_starts: ClassVar[bool] = False
+    """Whether `begun` is to be called."""
 
     def parameters(self, values: Mapping[str, Any] | None = None) -> Any:
         """Return ``Parameters`` with ``values``, the others at their defaults.
@@ -115,6 +123,10 @@ class Starter(ABC, Generic[State]):
     @abstractmethod
     def propose(self, params: Any, state: State, key: Array, n: int) -> Starts:
         """Return how n episodes are to start."""
+
+    def begun(self, params: Any, state: State, starts: Starts, which: Array) -> State:
+        """Return the state after those of n episodes began that ``which`` [n] says; ``starts`` says how, but not from which place."""
+        return state
 
     @abstractmethod
     def watch(self, params: Any, state: State, visited: Archive) -> State:
@@ -157,4 +169,6 @@ class GuidedStarter(Starter[State]):
 
 def afresh(n: int, dimensions: int) -> Starts:
     """Return n episodes that start by the environment's own reset."""
-    return Starts(jnp.zeros(n, jnp.bool_), jnp.zeros(n, jnp.int32), jnp.zeros((n, dimensions)))
+    return Starts(
+        jnp.zeros(n, jnp.bool_), jnp.zeros(n, jnp.int32), jnp.zeros((n, dimensions)), jnp.full(n, -1, jnp.int32)
+    )

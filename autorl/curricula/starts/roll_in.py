@@ -12,6 +12,7 @@ from jax import Array
 from autorl.curricula.protocol import choose, stream
 from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.protocol import Episodes, MakeArchive, Starter, Starts
+from autorl.curricula.starts.stage import Block
 from autorl.declarations import hyperparameters, static, traced
 
 
@@ -32,7 +33,7 @@ class RollInParameters:
         1.0, "Task of the last stage; those between are equally far apart.", low=0.0, high=1.0, shape=("dimensions",)
     )
     stages: Array = traced(5, "Tasks from the first to the last, which stays.", low=2)
-    episodes: int = static(50, "Fresh episodes of the mean score.", low=1, high=100_000)
+    episodes: Array = traced(50, "Fresh episodes of the mean score, begun one after another.", low=1, high=100_000)
     capacity: int = static(1024, "States kept of a stage, the newest.", low=1, high=1_000_000)
 
 
@@ -43,7 +44,7 @@ class RollInState(NamedTuple):
         archive: States of the last stage's policy: where episodes may start.
         growing: States of this stage's.
         next: int32; where in ``growing`` the next one goes.
-        scores: float32 [N]; of fresh episodes of this stage, the newest last; nan where there were none yet.
+        block: Fresh episodes of this stage.
         fresh: int32; fresh episodes of this stage.
         stage: int32.
         seed: uint32 [2].
@@ -53,7 +54,7 @@ class RollInState(NamedTuple):
     archive: Archive
     growing: Archive
     next: Array
-    scores: Array
+    block: Block
     fresh: Array
     stage: Array
     seed: Array
@@ -72,12 +73,12 @@ class RollIn(Starter[RollInState]):
     reference: ClassVar[str] = "Li et al., 2023, Understanding the Complexity Gains of Single-Task RL with a Curriculum"
     Parameters: ClassVar[type[Any]] = RollInParameters
     sets_tasks: ClassVar[bool] = True
+    hears_starts: ClassVar[bool] = True
 
     def init(self, params: RollInParameters, make: MakeArchive, seed: Array) -> RollInState:
         """Return the first stage, with no state to start from."""
         none = jnp.int32(0)
-        scores = jnp.full(params.episodes, jnp.nan, jnp.float32)
-        return RollInState(make(params.capacity), make(params.capacity), none, scores, none, none, seed, none)
+        return RollInState(make(params.capacity), make(params.capacity), none, Block.first(), none, none, seed, none)
 
     def round(self, state: RollInState) -> Array:
         """Return the stage."""
@@ -91,7 +92,12 @@ class RollIn(Starter[RollInState]):
         part = state.stage.astype(jnp.float32) / (params.stages - 1)
         task = (1.0 - part) * params.first + part * params.last
         places = choose(keys[1], filled.astype(jnp.float32), n)
-        return Starts(restored, places, jnp.broadcast_to(task, (n, self.dimensions)))
+        block = jnp.broadcast_to(state.block.open_to(params.episodes), (n,))
+        return Starts(restored, places, jnp.broadcast_to(task, (n, self.dimensions)), block)
+
+    def begun(self, params: RollInParameters, state: RollInState, starts: Starts, which: Array) -> RollInState:
+        """Return the state with the fresh episodes that began."""
+        return state._replace(block=state.block.started(starts.blocks, which & ~starts.restored))
 
     def watch(self, params: RollInParameters, state: RollInState, visited: Archive) -> RollInState:
         """Return the state with what was drawn of the ``visited``, over the oldest ones where there is no room."""
@@ -104,17 +110,14 @@ class RollIn(Starter[RollInState]):
 
     def update(self, params: RollInParameters, state: RollInState, told: Episodes) -> RollInState:
         """Return the state after n episodes: of the next stage, if this one is over."""
-        fresh = told.valid & ~told.restored
-        count = jnp.sum(fresh, dtype=jnp.int32)
-        order = jnp.argsort(~fresh, stable=True)
-        scores = jax.lax.dynamic_slice_in_dim(
-            jnp.concatenate([state.scores, told.scores[order]]), count, params.episodes
-        )
-        after = state._replace(scores=scores, fresh=state.fresh + count)
-        # the mean is nan, and nothing is above it, until there were enough episodes
-        over = (jnp.mean(scores) >= params.threshold) | (after.fresh >= params.patience)
-        over &= (count > 0) & (state.stage < params.stages - 1)
-        return jax.lax.cond(over, lambda: _next_stage(after), lambda: after)
+        count = jnp.sum(told.valid & ~told.restored, dtype=jnp.int32)
+        block = state.block.told(told.blocks, told.scores, told.valid, told.ended & ~told.restored)
+        judged = block.over(params.episodes)
+        mastered = judged & (block.mean >= params.threshold)
+        block = jax.tree.map(lambda new, old: jnp.where(judged, new, old), block.next, block)
+        after = state._replace(block=block, fresh=state.fresh + count)
+        over = mastered | ((after.fresh >= params.patience) & (count > 0))
+        return jax.lax.cond(over & (state.stage < params.stages - 1), lambda: _next_stage(after), lambda: after)
 
 
 def _next_stage(state: RollInState) -> RollInState:
@@ -123,7 +126,7 @@ def _next_stage(state: RollInState) -> RollInState:
         archive=state.growing,
         growing=nothing,
         next=jnp.int32(0),
-        scores=jnp.full_like(state.scores, jnp.nan),
+        block=state.block.next,
         fresh=jnp.int32(0),
         stage=state.stage + 1,
     )
