@@ -37,6 +37,13 @@ def pinned(reference: str, root: Path | str) -> str:
         raise UsageError(f"guide: {error}") from error
 
 
+def unpinned(reference: Any) -> bool:
+    """Return whether ``reference`` names a study without the digest of its policy."""
+    from autorl.curricula.starts.guide import STUDY
+
+    return isinstance(reference, str) and reference.startswith(STUDY) and parts_of(reference[len(STUDY) :])[1] is None
+
+
 def with_pinned_guide(specification: Specification, overrides: Overrides, root: Path | str | None) -> Overrides:
     """Return the ``overrides`` that led to ``specification``, and one more that pins the study below ``root`` that guides its teacher.
 

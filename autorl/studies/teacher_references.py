@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from autorl.studies.models import EnvironmentChoice
 
 _TRIED = 32
+_UNPINNED = "{name}: expected a study with the digest of its policy, so that a resume follows no other one"
+_PINNED = "Write study:PATH#DIGEST, as the study.yaml of a study that it guides has it; or name it in teacher.parameters.guide"
 
 
 def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Finding]:
@@ -30,7 +32,7 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
     if space is not None and TEACHER in getattr(space, "dimensions", {}) and s.teacher is not None:
         message = f"fixed here, but searched by {space.name!r}. Remove it here, or from the space"
         found.append(Finding((TEACHER, "name"), message, s.teacher.name))
-    found += _places(s, names)
+    found += [*_places(s, names), *_unpinned(s, space)]
     if found:
         return found
     for environment, choice, points in places:
@@ -247,6 +249,22 @@ def _strangers(s: Sections, space: Space | None) -> list[Finding]:
                 message = f"dimension {name!r} is of a teacher that is never chosen; {there}"
                 return [Finding(("search", "space"), message, part.name)]
     return []
+
+
+def _unpinned(s: Sections, space: Space | None) -> Iterator[Finding]:
+    """Yield the guides of spaces and schedules that name a study without saying which of its policies: a resume might follow another."""
+    from autorl.studies.pinned_guide import unpinned
+
+    for part in leaves(space):
+        for name, dimension in getattr(part, "dimensions", {}).items():
+            if of_teacher(name) and name.endswith(".guide"):
+                for choice in filter(unpinned, getattr(dimension, "choices", ())):
+                    yield Finding.refused(("search", "space"), _UNPINNED.format(name=name), choice, _PINNED)
+    for i, entry in enumerate(s.schedule or ()):
+        for name, value in entry.hyperparameters.items():
+            if of_teacher(name) and name.endswith(".guide") and unpinned(value):
+                path: Path = ("schedule", i, "hyperparameters", name)
+                yield Finding.refused(path, _UNPINNED.format(name=name), value, _PINNED)
 
 
 def shaping(space: Space) -> list[str]:

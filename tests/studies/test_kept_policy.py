@@ -1,6 +1,7 @@
 """The policy that a study keeps acts elsewhere as it did there, and a bad name or file gives one clear error."""
 
 import json
+import re
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from autorl.outer.protocol import Status
 from autorl.studies import checkpoint
 from autorl.studies.folder import StudyFolder
 from autorl.studies.kept_policy import NAME, Trained, _described, guide_env_steps, guide_of, keep, kept_policy
+from autorl.studies.problems import SpecificationError
 from autorl.studies.trial import Trial
 
 SIZES = {"hidden_size": 16, "n_layers": 1, "n_envs": 1}
@@ -163,6 +165,17 @@ def test_a_guide_is_found_below_the_root_and_held_to_what_it_was(overrides, tmp_
         autorl.load("second", root=tmp_path).run()
     keep(folder, [agent])
     guide_of(pin, agent.environment)
+
+
+@pytest.mark.parametrize("guide", ["study:kept", "kept_policy_test:guide"])
+def test_a_guide_that_is_searched_is_a_pinned_one(guide, tmp_path):
+    teachers = {"type": "categorical", "choices": ["jump_start", "snapshots"]}
+    guides = {"type": "categorical", "choices": [guide, f"study:other#{'0' * 64}"]}
+    space = {"name": "guides", "dimensions": {"teacher": teachers, "teacher.jump_start.guide": guides}}
+    with pytest.raises(SpecificationError) as caught:
+        autorl.create({**SMALL, "search": {"space": space, "method": "random"}}, name="searched", root=tmp_path)
+    asked = r"teacher.jump_start.guide: expected a study with the digest of its policy.*, got 'study:kept'. Write study:PATH#DIGEST"
+    assert bool(re.search(asked, str(caught.value))) == (guide == "study:kept")
 
 
 def test_what_trained_a_guide_is_said_to_be_uncounted(tmp_path):
