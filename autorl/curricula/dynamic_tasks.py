@@ -11,7 +11,7 @@ from jax import Array
 
 from autorl.curricula.protocol import Channels, Proposal, Teacher, stream
 from autorl.curricula.tasks import find
-from autorl.curricula.trials import fewer
+from autorl.curricula.trials import without
 from autorl.declarations import hyperparameters, static, traced
 from autorl.errors import UsageError
 
@@ -46,6 +46,7 @@ class DynamicTasksState(NamedTuple):
         points: float32 [K, D]; on trial.
         begun: int32 [K]; episodes of each that began, as far as that was told.
         visits: int32 [K]; those of them that ended.
+        lost: int32 [K]; those that began and told nothing.
         solved: int32 [K]; those of them that were solved.
         better: int32 [K]; those that beat the control policy.
         control: float32 [K]; sums of the control policy's scores.
@@ -58,6 +59,7 @@ class DynamicTasksState(NamedTuple):
     points: Array
     begun: Array
     visits: Array
+    lost: Array
     solved: Array
     better: Array
     control: Array
@@ -98,7 +100,7 @@ class DynamicTasks(Teacher[DynamicTasksState]):
         none, zero = jnp.zeros(params.candidates, jnp.int32), jnp.int32(0)
         pool = jnp.zeros((params.taken, self.space.dimensions))
         first = self.space.draw(stream(seed, zero), params.candidates)
-        return DynamicTasksState(first, none, none, none, none, none.astype(jnp.float32), pool, zero, zero, seed)
+        return DynamicTasksState(first, none, none, none, none, none, none.astype(jnp.float32), pool, zero, zero, seed)
 
     def _propose(self, params: DynamicTasksParameters, state: DynamicTasksState, key: Array, n: int) -> Proposal:
         keys = jax.random.split(key, 3)
@@ -120,7 +122,9 @@ class DynamicTasks(Teacher[DynamicTasksState]):
         return state._replace(begun=state.begun.at[where].add(1, mode="drop"))
 
     def _lost(self, params: DynamicTasksParameters, state: DynamicTasksState, points: Array, which: Array) -> Any:
-        return state._replace(begun=fewer(state.begun, state.visits, self._places(state, points, which)))
+        where = self._places(state, points, which)
+        begun, visits, lost = without(state.begun, state.visits, state.lost, where)
+        return state._replace(begun=begun, visits=visits, lost=lost)
 
     def _places(self, state: DynamicTasksState, points: Array, which: Array) -> Array:
         """Return which tasks on trial ``points`` [n, D] are, int32 [n]; K for the others and those that ``which`` [n] does not say."""
@@ -157,6 +161,7 @@ def _judged(params: DynamicTasksParameters, state: DynamicTasksState, fresh: Arr
         points=jnp.where(over[:, None], fresh, state.points),
         begun=again(state.begun),
         visits=again(state.visits),
+        lost=again(state.lost),
         solved=again(state.solved),
         better=again(state.better),
         control=again(state.control),

@@ -95,7 +95,7 @@ class GoalGan(Teacher[GoalGanState]):
         return state._replace(trials=state.trials.started(points, which))
 
     def _lost(self, params: GoalGanParameters, state: GoalGanState, points: Array, which: Array) -> GoalGanState:
-        return state._replace(trials=state.trials.lost(points, which))
+        return state._replace(trials=state.trials.told_nothing(points, which))
 
     def _update(
         self, params: GoalGanParameters, state: GoalGanState, points: Array, channels: Channels, valid: Array

@@ -85,7 +85,7 @@ class Sfl(Teacher[SflState]):
         return state._replace(trials=trials)
 
     def _lost(self, params: SflParameters, state: SflState, points: Array, which: Array) -> SflState:
-        return state._replace(trials=state.trials.lost(points, which & _evaluating(params, state)))
+        return state._replace(trials=state.trials.told_nothing(points, which & _evaluating(params, state)))
 
     def _update(
         self, params: SflParameters, state: SflState, points: Array, channels: Channels, valid: Array

@@ -9,6 +9,9 @@ from jax import Array
 
 from autorl.curricula.tasks import find, first_alike
 
+MOST_LOST = 8
+"""Episodes of a task that may end without telling anything, and others be played for them; from then on each counts as one that failed."""
+
 
 class Trials(NamedTuple):
     """A round. The first ``used`` places are filled.
@@ -21,6 +24,7 @@ class Trials(NamedTuple):
         sums: float32 [C], of what their episodes came to.
         visits: int32 [C], those that ended.
         begun: int32 [C], those that began, as far as that was told.
+        lost: int32 [C], those that began and told nothing.
         used: int32, places filled.
         heard: bool, whether it was ever told what began.
     """
@@ -29,6 +33,7 @@ class Trials(NamedTuple):
     sums: Array
     visits: Array
     begun: Array
+    lost: Array
     used: Array
     heard: Array
 
@@ -36,7 +41,7 @@ class Trials(NamedTuple):
     def empty(cls, capacity: int, dimensions: int) -> Trials:
         """Return a round before its first episode."""
         none, sums = jnp.zeros(capacity, jnp.int32), jnp.zeros(capacity)
-        return cls(jnp.zeros((capacity, dimensions)), sums, none, none, jnp.int32(0), jnp.bool_(False))
+        return cls(jnp.zeros((capacity, dimensions)), sums, none, none, none, jnp.int32(0), jnp.bool_(False))
 
     @property
     def again(self) -> Trials:
@@ -57,11 +62,14 @@ class Trials(NamedTuple):
         place, after = self._placed(points, which)
         return after._replace(begun=after.begun.at[place].add(1, mode="drop"), heard=jnp.bool_(True))
 
-    def lost(self, points: Array, which: Array) -> Trials:
-        """Return the round after those of n episodes that ``which`` [n] says ended without telling anything: others are played for them."""
+    def told_nothing(self, points: Array, which: Array) -> Trials:
+        """Return the round after those of n episodes that ``which`` [n] says ended without telling anything: others are played for them,
+        until there were `MOST_LOST`.
+        """
         place, known = find(points, self.points, jnp.arange(len(self.visits)) < self.used)
         place = jnp.where(which & known, place, len(self.visits))
-        return self._replace(begun=fewer(self.begun, self.visits, place))
+        begun, visits, lost = without(self.begun, self.visits, self.lost, place)
+        return self._replace(begun=begun, visits=visits, lost=lost)
 
     def told(self, points: Array, values: Array, valid: Array) -> Trials:
         """Return the round after n episodes ended.
@@ -108,6 +116,15 @@ class Trials(NamedTuple):
         return tasks, (turn < owed) | (self.used + number < len(self.visits))
 
 
-def fewer(begun: Array, visits: Array, place: Array) -> Array:
-    """Return ``begun`` [C] with one less at each of ``place`` [n] (C: nowhere), but none below the ``visits`` [C] that have ended."""
-    return jnp.maximum(begun.at[place].add(-1, mode="drop"), jnp.minimum(begun, visits))
+def without(begun: Array, visits: Array, lost: Array, place: Array) -> tuple[Array, Array, Array]:
+    """Return ``begun``, ``visits`` and ``lost``, int32 [C] each, after episodes of the tasks at ``place`` [n] (C: of none) told nothing.
+
+    They count as not begun, but where more than `MOST_LOST` were lost as visits that came to nothing: else a task that never tells
+    anything would be waited for for ever.
+    """
+    more = jnp.zeros_like(lost).at[place].add(1, mode="drop")
+    # no more than are under way: nothing else was said to have begun
+    more = jnp.minimum(more, jnp.maximum(begun - visits, 0))
+    lost = lost + more
+    hopeless = lost > MOST_LOST
+    return jnp.where(hopeless, begun, begun - more), jnp.where(hopeless, visits + more, visits), lost

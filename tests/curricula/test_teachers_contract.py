@@ -15,6 +15,7 @@ import pytest
 from autorl.curricula.protocol import CHANNELS, Feedback, Teacher, choose
 from autorl.curricula.tasks import TaskSpace
 from autorl.curricula.teachers import TEACHERS, make_teacher
+from autorl.curricula.trials import MOST_LOST
 from autorl.errors import UnknownNameError, UsageError
 
 LOW, HIGH = (-2.0, 10.0), (-1.0, 30.0)
@@ -154,6 +155,13 @@ def test_episodes_that_began_and_ended_without_a_return_are_played_again(name: s
     tasks, under_way = play(state, 1)
     assert begun(under_way) >= 4, "those two again"
     assert begun(told(under_way, tasks, np.ones(4, np.float32), np.ones(4, bool))) == 0, "so that all are judged"
+    state, first = under_way, np.asarray(getattr(under_way, "trials", under_way).points)
+    for turn in range(2, 2 * MOST_LOST + 4):
+        state = told(state, tasks, none, np.ones(4, bool))
+        tasks, state = play(state, turn)
+    assert not np.isin(getattr(state, "trials", state).points, first).all(), (
+        "tasks that never tell anything are given up"
+    )
 
 
 @every_teacher
