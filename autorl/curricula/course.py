@@ -65,6 +65,11 @@ class TaughtCourse:
         return 0 if self.control is None else int(self.control.env_steps)
 
     @property
+    def hears(self) -> frozenset[str]:
+        """The channels that the teacher needs."""
+        return self.teacher.needs(self.parameters)
+
+    @property
     def of_levels(self) -> bool:
         """Whether tasks are levels that can be drawn."""
         return hasattr(self.points, "text")
@@ -96,6 +101,7 @@ class TaughtCourse:
             successes=successes if self.reports else jnp.clip(scores, 0.0, 1.0),
             antagonist_returns=None if rival is None else (rival - self.low) / self.width,
             values=(episodes["values"] - self.low) / self.width,
+            mean_values=(episodes["mean_values"] - self.low) / self.width,
             positive_value_losses=episodes["positive_value_losses"] / self.width,
             absolute_value_losses=episodes["absolute_value_losses"] / self.width,
         )

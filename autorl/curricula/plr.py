@@ -106,7 +106,7 @@ def _registers(
     returns = channels["returns"]
     age = (buffer.clock - buffer.played[place]) / jnp.maximum(buffer.clock, 1)
     given = {
-        "value": "values",
+        "value": "mean_values",
         "positive_value_loss": "positive_value_losses",
         "absolute_value_loss": "absolute_value_losses",
         "antagonist_return": "antagonist_returns",

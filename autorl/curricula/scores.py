@@ -29,7 +29,7 @@ CHANNEL_OF: Mapping[str, str] = {
     "return": "returns",
     "max_return": "returns",
     "previous_return": "returns",
-    "value": "values",
+    "value": "mean_values",
     "positive_value_loss": "positive_value_losses",
     "absolute_value_loss": "absolute_value_losses",
     "success_rate": "successes",

@@ -31,8 +31,9 @@ class Course(Protocol):
     def update(self, state: Any, points: Array, episodes: Mapping[str, Array]) -> Any:
         """Return the state after n episodes; those with a return that is not finite say nothing.
 
-        ``episodes``, each float32 [n]: returns, successes, values, positive_value_losses, absolute_value_losses, and antagonist_returns
-        where there is a second agent. ``ended``, bool [n], says in which rows an episode ended; what does not end says nothing either.
+        ``episodes``, each float32 [n]: returns, successes, values, mean_values, positive_value_losses, absolute_value_losses, and
+        antagonist_returns where there is a second agent. ``ended``, bool [n], says in which rows an episode ended; what does not end says
+        nothing either.
         """
 
     def task(self, default: Task, point: Array) -> Task:

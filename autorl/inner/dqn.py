@@ -91,7 +91,7 @@ class DQN:
     environment: Environment
     Hyperparameters: ClassVar[type] = DQNHyperparameters
     tells: ClassVar[frozenset[str]] = TELLS
-    """What a teacher hears of an episode; its value is the greatest action value of the first observation."""
+    """What a teacher hears of an episode; the value of an observation is its greatest action value."""
     acts_by: ClassVar[tuple[str, ...]] = ("hidden_size", "n_layers", "activation", "normalize_observations")
 
     def __post_init__(self) -> None:

@@ -156,6 +156,7 @@ class PairedPPO(PPO):
             "returns": heard.mean,
             "successes": heard.success,
             "values": batch.samples.value.reshape(seen.reward.shape)[0],
+            "mean_values": jnp.mean(batch.samples.value.reshape(seen.reward.shape), axis=0),
             "positive_value_losses": jnp.mean(jnp.maximum(advantage, 0.0), axis=0),
             "absolute_value_losses": jnp.mean(jnp.abs(advantage), axis=0),
             "antagonist_returns": better.best,

@@ -131,7 +131,7 @@ class PPO:
     environment: Environment
     Hyperparameters: ClassVar[type] = PPOHyperparameters
     tells: ClassVar[frozenset[str]] = frozenset(
-        {"returns", "successes", "values", "positive_value_losses", "absolute_value_losses"}
+        {"returns", "successes", "values", "mean_values", "positive_value_losses", "absolute_value_losses"}
     )
     """What a teacher hears of an episode."""
     acts_by: ClassVar[tuple[str, ...]] = (

@@ -232,10 +232,10 @@ class SAC:
 
         return outputs
 
-    def _first_values(
+    def _values_told(
         self, state: SACState, hp: SACHyperparameters, outputs: Callable[[Array], Array], flat: Array
     ) -> Array | None:
-        """Return the values [B] of observations that begin an episode, if a teacher is to hear of them."""
+        """Return the values [B] of observations, if a teacher is to hear of them: of those that begin an episode, or of all."""
         lessons = state.actors.lessons
         if lessons is None:
             return None
@@ -247,6 +247,8 @@ class SAC:
             found: Any = network.apply(tree, normal, self.policy.mode(outputs(flat)))
             return jnp.min(found, axis=0) / jnp.where(hp.reward_scale > 0.0, hp.reward_scale, 1.0)
 
+        if "mean_values" in getattr(hp.teacher, "hears", ()):
+            return values()
         first = jnp.any(lessons.desk.steps == 0)
         return lax.cond(first, values, lambda: jnp.zeros(flat.shape[0], jnp.float32))
 
@@ -284,7 +286,7 @@ class SAC:
             played,
             done,
             total,
-            self._first_values(state, hp, outputs, flat),
+            self._values_told(state, hp, outputs, flat),
             part_done(progress.env_steps, horizon),
         )
         progress = progress._replace(

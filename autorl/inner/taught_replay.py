@@ -18,7 +18,7 @@ from autorl.inner.rollout import Actors
 from autorl.inner.sum_tree import SumTree
 from autorl.inner.teaching import Played, told_at_once
 
-TELLS = frozenset({"returns", "successes", "values"})
+TELLS = frozenset({"returns", "successes", "values", "mean_values"})
 """What a teacher hears of an episode from a learner with a replay. Value losses are not among it: they are of advantages
 along the episode, which such a learner never estimates."""
 

@@ -34,6 +34,7 @@ class Desk(NamedTuple):
         train: bool [B]; whether to learn from them.
         success: float32 [B]; the greatest success that an episode has reported; 0 where none is reported.
         value: float32 [B]; the agent's value of an episode's first observation.
+        total: float32 [B]; sum of its values so far.
         positive: float32 [B]; sum of positive advantages so far.
         absolute: float32 [B]; sum of absolute advantages so far.
         steps: int32 [B]; steps so far, of those that ended rollouts told of.
@@ -47,6 +48,7 @@ class Desk(NamedTuple):
     train: Array
     success: Array
     value: Array
+    total: Array
     positive: Array
     absolute: Array
     steps: Array
@@ -111,7 +113,7 @@ def start_lessons(
     desk = Desk(
         points=points[:count],
         train=train[:count],
-        **dict.fromkeys(("success", "value", "positive", "absolute"), none),
+        **dict.fromkeys(("success", "value", "total", "positive", "absolute"), none),
         steps=jnp.zeros(count, jnp.int32),
         next_points=points,
         next_train=train,
@@ -246,11 +248,12 @@ def told(
     """
     desk, ends = _summed(lessons.desk, done, values, advantage)
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (played, done, returns, ends))
-    tasks, ended, totals, (value, positive, absolute, steps) = flat
+    tasks, ended, totals, (value, mean, positive, absolute, steps) = flat
     episodes = {
         "returns": totals,
         "successes": tasks.success,
         "values": value,
+        "mean_values": mean,
         "positive_value_losses": positive,
         "absolute_value_losses": absolute,
     }
@@ -267,15 +270,17 @@ def told_at_once(
 ) -> Lessons:
     """Return the lessons after one step of B environments: the teacher has heard of the episodes that it ended, but of no value losses.
 
-    Arguments are as those of `told`, for one step: [B]. ``values`` need only be right where an episode began.
+    Arguments are as those of `told`, for one step: [B]. Where the teacher needs no mean of them, ``values`` need only be right where an
+    episode began.
     """
     desk, size = lessons.desk, len(lessons.desk.next_points)
-    first = jnp.where(desk.steps == 0, values, desk.value)
+    first, total = jnp.where(desk.steps == 0, values, desk.value), desk.total + values
     lost = jnp.full_like(returns, jnp.nan)
     episodes = {
         "returns": returns,
         "successes": played.success,
         "values": first,
+        "mean_values": total / (desk.steps + 1),
         "positive_value_losses": lost,
         "absolute_value_losses": lost,
     }
@@ -290,25 +295,30 @@ def told_at_once(
     # where an episode ended, `written` counts the steps that are not learned from
     diary = looked_at(lessons.diary, played.train | jnp.any(done), part)
     teacher, diary = update_if(jnp.any(done), hear, (teacher, diary))
-    desk = desk._replace(value=first, steps=jnp.where(done, 0, desk.steps + 1), used=jnp.where(news, size, desk.used))
+    total, steps = jnp.where(done, 0.0, total), jnp.where(done, 0, desk.steps + 1)
+    desk = desk._replace(value=first, total=total, steps=steps, used=jnp.where(news, size, desk.used))
     return Lessons(teacher, desk, diary)
 
 
-def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[Desk, tuple[Array, Array, Array, Array]]:
-    """Return the desk after a rollout, and of each step's episode, [T, B]: first value, mean positive and absolute advantage, steps."""
+def _summed(desk: Desk, done: Array, values: Array, advantage: Array) -> tuple[Desk, tuple[Array, ...]]:
+    """Return the desk after a rollout, and of each step's episode so far, [T, B] each: first and mean value, mean positive and absolute
+    advantage, steps.
+    """
 
-    def step(now: Desk, row: tuple[Array, Array, Array]) -> tuple[Desk, tuple[Array, Array, Array, Array]]:
+    def step(now: Desk, row: tuple[Array, Array, Array]) -> tuple[Desk, tuple[Array, ...]]:
         ends, value, gain = row
         steps = now.steps + 1
         first = jnp.where(now.steps == 0, value, now.value)
         positive, absolute = now.positive + jnp.maximum(gain, 0.0), now.absolute + jnp.abs(gain)
+        total = now.total + value
         after = now._replace(
             value=first,
+            total=jnp.where(ends, 0.0, total),
             positive=jnp.where(ends, 0.0, positive),
             absolute=jnp.where(ends, 0.0, absolute),
             steps=jnp.where(ends, 0, steps),
         )
-        return after, (first, positive / steps, absolute / steps, steps)
+        return after, (first, total / steps, positive / steps, absolute / steps, steps)
 
     return lax.scan(step, desk, (done, values, advantage))
 

@@ -33,8 +33,8 @@ def drawn(n=64):
 
 def test_registers_are_those_of_the_language():
     assert set(CHANNEL_OF) == set(REGISTERS)
-    # what a policy that acts at random gets is measured for filters of tasks alone
-    assert set(CHANNEL_OF.values()) == set(Feedback._fields) - {"control_returns"}
+    # what a policy that acts at random gets is measured for filters of tasks alone, the value of the first observation for SPaCE
+    assert set(CHANNEL_OF.values()) == set(Feedback._fields) - {"control_returns", "values"}
     assert set(SCORE_GRAPHS) == set(SCORES)
 
 
@@ -116,9 +116,9 @@ def test_what_a_graph_scores_high_is_replayed(told):
 def test_graphs_that_need_an_antagonist_say_so():
     assert "antagonist_returns" in PLR.needs(PLR.parameters({"score": score_graph("regret")}))
     assert PLR.needs(PLR.parameters({"score": reads("return")})) == {
-        "returns", "values", "successes", "positive_value_losses", "absolute_value_losses",
+        "returns", "mean_values", "successes", "positive_value_losses", "absolute_value_losses",
     }  # fmt: skip
-    assert PLR.needs(PLR.parameters()) == {"returns", "values"}
+    assert PLR.needs(PLR.parameters()) == {"returns", "mean_values"}
 
 
 @pytest.mark.parametrize(

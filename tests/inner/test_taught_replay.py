@@ -138,7 +138,7 @@ def test_only_episodes_to_learn_from_enter_the_replay(training):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(none.moments))
 
 
-def test_the_teacher_hears_returns_successes_and_the_value_of_the_first_observation(training):
+def test_the_teacher_hears_returns_successes_and_values(training):
     # without learning, the values at the end are those of all episodes
     own = {"learning_starts": 10 * HORIZON, "normalize_observations": False}
     own |= {"reward_scale": 4.0} if isinstance(training.learner, SAC) else {}
@@ -150,7 +150,10 @@ def test_the_teacher_hears_returns_successes_and_the_value_of_the_first_observat
     assert rows[:, 3].tolist() == (wages > 5).astype(float).tolist()
     expected = values(training.learner, hp, state, jnp.asarray(wages, jnp.float32)[:, None])
     np.testing.assert_allclose(rows[:, 4], expected, rtol=1e-4, atol=1e-5)
-    assert np.isnan(rows[:, 5:]).all(), "value losses are nothing that it can be told"
+    np.testing.assert_allclose(
+        rows[:, 7], expected, rtol=1e-4, atol=1e-5, err_msg="what is observed never changes in an episode"
+    )
+    assert np.isnan(rows[:, 5:7]).all(), "value losses are nothing that it can be told"
 
 
 def values(learner, hp, state, observation):

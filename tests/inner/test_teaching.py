@@ -68,6 +68,7 @@ class Recorder:
 
     dimensions = 2
     features = 2
+    hears = frozenset({"mean_values"})
     room = 64
 
     def tree_flatten(self):
@@ -78,14 +79,14 @@ class Recorder:
         return cls(*leaves)
 
     def init(self, key):
-        return Heard(jnp.int32(0), jnp.full((self.room, 7), jnp.nan))
+        return Heard(jnp.int32(0), jnp.full((self.room, 8), jnp.nan))
 
     def propose(self, state, key, n):
         which = jnp.arange(n) % len(self.tasks)
         return self.tasks[which], self.train[which]
 
     def update(self, state, points, episodes):
-        names = ("returns", "successes", "values", "positive_value_losses", "absolute_value_losses")
+        names = ("returns", "successes", "values", "positive_value_losses", "absolute_value_losses", "mean_values")
         rows = jnp.concatenate([points, jnp.stack([episodes[name] for name in names], axis=1)], axis=1)
         valid = jnp.isfinite(episodes["returns"])
         place = jnp.where(valid, state.count + jnp.cumsum(valid) - 1, self.room)
@@ -143,11 +144,12 @@ def test_the_tasks_proposed_are_those_that_are_played_and_told_of():
     assert wages(played.points) == [[1, 10], [1, 10], [20, 10], [1, 10]]
     heard = lessons.teacher
     assert int(heard.count) == 3
-    wage, _, total, success, value, positive, absolute = np.asarray(heard.rows[:3]).T
+    wage, _, total, success, value, positive, absolute, mean = np.asarray(heard.rows[:3]).T
     np.testing.assert_allclose(100 * wage, [1, 20, 10], rtol=1e-5)
     np.testing.assert_allclose(total, [2, 20, 30], rtol=1e-5)
     assert success.tolist() == [0, 1, 1]
     assert value.tolist() == [0, 20, 1], "the agent's value of each episode's first observation"
+    np.testing.assert_allclose(mean, [5, 20, 11], err_msg="of its observations 0 and 10; 20; 1, 11 and 21")
     np.testing.assert_allclose(positive, [1 / 2, 1, 2 / 3])
     np.testing.assert_allclose(absolute, [1, 1, 1])
 
@@ -160,7 +162,7 @@ def test_an_episode_goes_on_over_the_end_of_a_rollout():
     assert int(lessons.teacher.count) == 2
     first = np.asarray(lessons.teacher.rows[0])
     assert first[4] == 0.0, "the value of its first observation, in the rollout before"
-    np.testing.assert_allclose(first[[2, 5, 6]], [35.0, 3 / 5, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(first[[2, 5, 6, 7]], [35.0, 3 / 5, 1.0, 12.0], rtol=1e-6)
 
 
 def test_a_new_proposal_is_made_when_one_is_used_up():
@@ -323,7 +325,8 @@ def test_a_real_teacher_is_told_scores_and_skips_what_told_nothing():
     points, train_ = course.propose(state, jax.random.key(1), 6)
     assert (points.shape, train_.shape) == ((6, 2), (6,))
     episodes = dict.fromkeys(
-        ("returns", "successes", "values", "positive_value_losses", "absolute_value_losses"), jnp.full(6, 250.0)
+        ("returns", "successes", "values", "mean_values", "positive_value_losses", "absolute_value_losses"),
+        jnp.full(6, 250.0),
     )
     update = jax.jit(course.update)
     after = update(state, points, {**episodes, "returns": jnp.full(6, jnp.nan)})

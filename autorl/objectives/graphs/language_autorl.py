@@ -69,7 +69,7 @@ LEVEL = (
     Register("return", _FLOAT, "R", False, "return of the episode, as a score"),
     Register("max_return", _FLOAT, "R_{\\max}", False, "greatest return in the level so far, this one included"),
     Register("previous_return", _FLOAT, "R_{-1}", False, "mean return in the level the time before; 0 in a new one"),
-    Register("value", _FLOAT, "V(s_0)", False, "the agent's value of the first observation"),
+    Register("value", _FLOAT, "\\overline{V}", False, "mean over the episode of the agent's values"),
     Register("positive_value_loss", _FLOAT, "\\overline{A^+}", False, "mean positive part of the advantages"),
     Register("absolute_value_loss", _FLOAT, "\\overline{|A|}", False, "mean absolute advantage"),
     Register("success_rate", _FLOAT, "p", False, "share of successes in the level, over about its last ten episodes"),
