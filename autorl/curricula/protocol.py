@@ -47,21 +47,21 @@ class Feedback(NamedTuple):
             says that its episode told nothing, and the teacher skips it.
         successes: 1 or true if the episode reached its goal, else 0; a share of the goal in between.
         values: The agent's estimate of the return at the first observation.
-        mean_values: Mean over steps of its estimates.
         antagonist_returns: Return of a second agent in the same task.
         positive_value_losses: Mean over steps of the positive part of the generalised advantage.
         absolute_value_losses: Mean over steps of the absolute generalised advantage.
         control_returns: What a policy that acts at random gets in the same task, on the scale of returns.
+        mean_values: Mean over steps of the agent's estimates of the return.
     """
 
     returns: Array | None = None
     successes: Array | None = None
     values: Array | None = None
-    mean_values: Array | None = None
     antagonist_returns: Array | None = None
     positive_value_losses: Array | None = None
     absolute_value_losses: Array | None = None
     control_returns: Array | None = None
+    mean_values: Array | None = None
 
 
 CHANNELS = frozenset(Feedback._fields)

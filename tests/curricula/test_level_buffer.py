@@ -167,10 +167,10 @@ def test_replays_are_learned_from_and_new_levels_only_without_robustness(
 def test_regret_beyond_what_was_seen_is_replayed(pupil: Pupils) -> None:
     """A level once solved, but valued low, is where the greatest return so far exceeds the value: the top rank."""
     one = pupil("robust_plr")
-    state = full(one, values=np.linspace(0.05, 0.95, 16))
+    state = full(one, mean_values=np.linspace(0.05, 0.95, 16))
     hard = one.tasks([[0.05, 0.05]])
-    state = one.update(state, hard, returns=[0.9], values=[0.9])
-    state = one.update(state, hard, returns=[0.0], values=[0.1])
+    state = one.update(state, hard, returns=[0.9], mean_values=[0.9])
+    state = one.update(state, hard, returns=[0.0], mean_values=[0.1])
     np.testing.assert_allclose(state.buffer.scores[0], 0.8, atol=1e-6)
     drawn = np.concatenate([one.unit(one.propose(state, seed).tasks) for seed in range(40)])
     assert (np.abs(drawn - 0.05).max(axis=1) < 1e-4).mean() > 0.3
@@ -180,7 +180,7 @@ def test_accel_edits_every_level_that_was_replayed_and_looks_only(pupil: Pupils)
     one = pupil("accel")
     state = full(one)
     replayed = one.tasks(np.asarray(state.buffer.levels)[[1, 4, 6, 7, 9, 11, 13, 15]])
-    state = one.update(state, replayed, returns=np.full(8, 0.5), values=np.zeros(8))
+    state = one.update(state, replayed, returns=np.full(8, 0.5), mean_values=np.zeros(8))
     edits = one.propose(state, 5)
     assert not edits.train.any()
     moved = np.abs(one.unit(edits.tasks) - one.unit(replayed))
@@ -189,7 +189,7 @@ def test_accel_edits_every_level_that_was_replayed_and_looks_only(pupil: Pupils)
     assert len(np.unique(np.round(edits.tasks, 5), axis=0)) == 8
     twice = one.propose(state, 6)
     assert not np.array_equal(edits.tasks, twice.tasks)
-    after = one.update(state, edits.tasks, returns=np.full(8, 2.0), values=np.zeros(8))
+    after = one.update(state, edits.tasks, returns=np.full(8, 2.0), mean_values=np.zeros(8))
     assert not np.asarray(after.replayed).any(), "edits are not edited again unless they are replayed"
     known = held_levels(one, after)
     assert known(edits.tasks).all(), "edits that score high join the buffer"
@@ -201,7 +201,7 @@ def test_accel_edits_few_replays_in_turn_and_takes_one_edit_for_one_edit(pupil: 
     one = pupil("accel")
     state = full(one)
     levels = one.tasks(np.asarray(state.buffer.levels)[[3, 12]])
-    state = one.update(state, levels, returns=[0.5, 0.5], values=[0.0, 0.0])
+    state = one.update(state, levels, returns=[0.5, 0.5], mean_values=[0.0, 0.0])
     single = one.teacher.parameters({"capacity": 16, "most_edits": 3, "edits": 1})
     edits = one.unit(one.propose(state, 5, single).tasks)
     parents = one.unit(levels)[[0, 1] * 4]

@@ -64,7 +64,7 @@ def told():
             rows = np.full((4, 4), np.nan, np.float32)
             rows[: len(batch)] = batch
             _, returns, successes, values = jnp.asarray(rows).T
-            feedback = Feedback(returns, successes, values, None, returns / 2, returns / 4)
+            feedback = Feedback(returns, successes, None, None, returns / 2, returns / 4, mean_values=values)
             state = update(own, state, jnp.nan_to_num(rows[:, :1]), feedback)
         held = int(state.buffer.size)
         found = dict(zip(state.buffer.levels[:held, 0].tolist(), state.buffer.scores[:held].tolist(), strict=True))

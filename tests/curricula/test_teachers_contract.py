@@ -36,7 +36,9 @@ def lesson(one: Any, state: Any, first: int, last: int) -> tuple[Any, list[Any]]
     for step in range(first, last):
         proposals.append(one.propose(state, step))
         tasks = proposals[-1].tasks
-        state = one.update(state, tasks, returns=returns_of(tasks, step), values=np.zeros(len(tasks)))
+        state = one.update(
+            state, tasks, returns=returns_of(tasks, step), values=np.zeros(len(tasks)), mean_values=np.zeros(len(tasks))
+        )
     return state, proposals
 
 
