@@ -43,7 +43,17 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "race": {"method": "tpe", "policy": "race", "settings": {"batch": 6, "n_startup_trials": 4}},
     "asha": {"method": "random", "policy": "asha", "settings": {"batch": 3}},
     "pbt": {"method": "pbt", "settings": {"population_size": 4, "intervals": 4}},
+    "taught": {"method": "pbt", "settings": {"population_size": 4, "intervals": 4}},
 }
+CURRICULUM: dict[str, Any] = {
+    "environment": {
+        "id": "contextual:CartPole-v1",
+        "score_range": [0, 500],
+        "tasks": {"vary": {"length": None}, "held_out": 4},
+    },
+    "teacher": {"name": "plr", "parameters": {"capacity": 8, "fill": 0.2}},
+}
+"""Of the search that is `taught`: what a teacher holds is in every checkpoint, and its parameters evolve."""
 
 
 def specification(method: str) -> dict[str, Any]:
@@ -52,11 +62,16 @@ def specification(method: str) -> dict[str, Any]:
         **LEARNER,
         "hyperparameters": {k: v for k, v in LEARNER["hyperparameters"].items() if k != "update_epochs"},
     }
+    taught = method == "taught"
+    dimensions = {
+        **SPACE["dimensions"],
+        **({"teacher.plr.staleness": {"type": "float", "low": 0.0, "high": 1.0}} if taught else {}),
+    }
     return {
-        "environment": "probe:observation_action_reward",
+        **(CURRICULUM if taught else {"environment": "probe:observation_action_reward"}),
         "learner": learner,
-        "search": {"space": SPACE, **SEARCHES[method]},
-        "budget": {"trainings": 4 if method == "pbt" else 12, "env_steps": 512},
+        "search": {"space": {"dimensions": dimensions}, **SEARCHES[method]},
+        "budget": {"trainings": 4 if SEARCHES[method]["method"] == "pbt" else 12, "env_steps": 512},
         "seeds": {"study": 3, "tuning": 2, "test": 2},
         "evaluation": {"episodes": 4, "points": 5 if "policy" in SEARCHES[method] else 2},
         "finalists": 2,

@@ -9,7 +9,9 @@ import pytest
 import autorl
 
 
-@pytest.mark.parametrize("method", ["random", pytest.param("pbt", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "method", ["random", *(pytest.param(one, marks=pytest.mark.slow) for one in ("pbt", "taught"))]
+)
 def test_a_killed_study_ends_as_if_it_had_not_been(tmp_path, method):
     harness.kill_test(tmp_path, method, kills=2, seed=1)
 
