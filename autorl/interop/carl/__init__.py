@@ -1,0 +1,23 @@
+"""CARL (Benjamins et al., 2023, Contextualize Me): its contexts and context spaces as tasks of ours, ours as its, and teachers that play it.
+
+Contexts and spaces are plain data here, and need no CARL. Only `teacher_selector` imports it.
+"""
+
+from autorl.interop.carl.contexts import (
+    contexts_at,
+    contexts_from_tasks,
+    held_out_contexts,
+    overrides_from_contexts,
+    tasks_from_contexts,
+)
+from autorl.interop.carl.spaces import box_from_space, vary_from_space
+
+__all__ = [
+    "box_from_space",
+    "contexts_at",
+    "contexts_from_tasks",
+    "held_out_contexts",
+    "overrides_from_contexts",
+    "tasks_from_contexts",
+    "vary_from_space",
+]
