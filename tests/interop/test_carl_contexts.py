@@ -113,11 +113,11 @@ def test_contexts_that_cannot_be(context, words):
 
 
 def test_errors_list_the_first_few():
-    with pytest.raises(UsageError, match="context 4: .*; and 15 more$"):
+    with pytest.raises(UsageError, match=r"context 4: .*; and 15 more$"):
         carl.tasks_from_contexts(CARTPOLE, [{"x": 1}] * 20)
     with pytest.raises(UsageError, match="'gravity' changes nothing in CARLPendulum; vary 'g' instead"):
         carl.tasks_from_contexts(PENDULUM, [{"gravity": 9.0}])
-    with pytest.raises(UsageError, match="task 0: length: expected a number from 0.05 to 5, got 9, by CARL's limits"):
+    with pytest.raises(UsageError, match=r"task 0: length: expected a number from 0\.05 to 5, got 9, by CARL's limits"):
         carl.contexts_from_tasks("contextual:CartPole-wide", [{"length": 9.0}])
     with pytest.raises(UsageError, match="'gymnax:CartPole-v1' has no counterpart in CARL; there is one of contextual"):
         carl.contexts_from_tasks("gymnax:CartPole-v1", [{}])
@@ -147,7 +147,7 @@ def test_ranges_are_read_off_features_in_every_form():
 def test_all_of_a_context_space_is_taken_but_what_makes_no_sense_here():
     there = {"LINK_LENGTH_2": uniform("LINK_LENGTH_2", 0.1, 10), "torque_noise_max": uniform("torque_noise_max", -1, 1)}
     assert carl.vary_from_space(ACROBOT, types.SimpleNamespace(context_space=there)) == {"torque_noise_max": (0.0, 1)}
-    with pytest.raises(UsageError, match="'LINK_LENGTH_2' changes nothing.*'torque_noise_max': .*within"):
+    with pytest.raises(UsageError, match=r"'LINK_LENGTH_2' changes nothing.*'torque_noise_max': .*within"):
         carl.vary_from_space(ACROBOT, there)
 
 

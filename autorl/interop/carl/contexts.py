@@ -92,7 +92,9 @@ def contexts_from_tasks(
             continue
         wrong += [f"task {key!r}: {problem}, by CARL's limits" for problem in box.problems(task)]
         contexts[key] = {
-            name: there.inert[name][0] if name in there.inert else _exact(task[name.lower()], there.limits[name.lower()])
+            name: there.inert[name][0]
+            if name in there.inert
+            else _exact(task[name.lower()], there.limits[name.lower()])
             for name in there.features
         }
     _refuse(wrong)
@@ -143,7 +145,9 @@ def held_out_contexts(environment: Mapping[str, Any]) -> dict[Any, Context]:
     made, _ = counterpart(choice.id)
     tasks = exam(choice, made, make_task(made, choice.task))
     if not isinstance(tasks, TaskSet):
-        raise UsageError("environment.tasks: expected one of held_out, grid and named, which say what agents are scored on")
+        raise UsageError(
+            "environment.tasks: expected one of held_out, grid and named, which say what agents are scored on"
+        )
     return contexts_from_tasks(made, _unstacked(tasks.tasks))
 
 

@@ -44,8 +44,8 @@ def vary_from_space(environment: str | Environment, space: Any) -> dict[str, tup
         Our name -> (low, high), or None, its own range, where CARL gives none: an infinite one.
 
     Raises:
-        UsageError: An environment that CARL does not have; or listing features that are unknown, categorical or normally distributed, change
-            nothing, have one infinite end, or go beyond what the environment allows.
+        UsageError: An environment that CARL does not have; or listing features that are unknown, categorical or normally distributed,
+            change nothing, have one infinite end, or go beyond what the environment allows.
     """
     made, there = counterpart(environment)
     box = task_space(made)
@@ -74,7 +74,7 @@ def vary_from_space(environment: str | Environment, space: Any) -> dict[str, tup
 
 
 def box_from_space(environment: str | Environment, space: Any) -> TaskBox:
-    """Return ``space`` as a box of tasks: its ranges, logarithmic and whole where it is; arguments and errors are those of `vary_from_space`."""
+    """Return ``space`` as a box of tasks: its ranges, logarithmic and whole where it is; else as `vary_from_space`."""
     made, there = counterpart(environment)
     ranges = vary_from_space(made, space)
     said = {there.ours(one.name): one for one in _features(space) if one.name not in there.inert}
@@ -126,7 +126,9 @@ def _features(space: Any) -> list[_Feature]:
 def _from_object(name: str, feature: Any) -> _Feature:
     lower, upper = (getattr(feature, end, None) for end in ("lower", "upper"))
     whole = "Integer" in type(feature).__name__
-    distribution = "categorical" if hasattr(feature, "choices") else "normal" if hasattr(feature, "sigma") else "uniform"
+    distribution = (
+        "categorical" if hasattr(feature, "choices") else "normal" if hasattr(feature, "sigma") else "uniform"
+    )
     return _Feature(name, lower, upper, bool(getattr(feature, "log", False)), whole, _problem(distribution))
 
 
@@ -145,4 +147,6 @@ def _problem(distribution: str) -> str:
         return ""
     if distribution == "categorical":
         return "it is categorical, and a dimension of tasks is a number; take a uniform range, or list its contexts"
-    return f"its distribution is {distribution!r}, and tasks are drawn uniformly; take a uniform range, or sample contexts"
+    return (
+        f"its distribution is {distribution!r}, and tasks are drawn uniformly; take a uniform range, or sample contexts"
+    )
