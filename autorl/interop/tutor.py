@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
-from autorl.curricula.protocol import CHANNELS, Feedback, Teacher
+from autorl.curricula.protocol import CHANNELS, Feedback, Proposal, Teacher
 from autorl.errors import UsageError, suggestion
 
 _COUNT: Final = "asked"
@@ -64,9 +66,6 @@ class Tutor:
         own, self._draws = jax.random.split(jax.random.key(seed, impl="threefry2x32"))
         self.state: Any = teacher.init(own, self.parameters)
         self._asked = 0
-        self._propose = jax.jit(teacher.propose, static_argnums=3)
-        self._begun = jax.jit(teacher.begun)
-        self._update = jax.jit(teacher.update)
 
     @property
     def looks(self) -> bool:
@@ -87,7 +86,7 @@ class Tutor:
         proposal = self._proposed(n)
         self._asked += 1
         if self.teacher.hears_starts:
-            self.state = self._begun(self.parameters, self.state, proposal.tasks, jnp.ones(n, jnp.bool_))
+            self.state = _begun(self.teacher, self.parameters, self.state, proposal.tasks)
         return np.asarray(proposal.tasks), np.asarray(proposal.train)
 
     def tell(self, tasks: ArrayLike, **channels: ArrayLike | None) -> None:
@@ -107,7 +106,7 @@ class Tutor:
             name: self._scaled(name, value) for name, value in channels.items() if value is not None
         }
         played = np.atleast_2d(np.asarray(tasks, np.float32))
-        self.state = self._update(self.parameters, self.state, played, Feedback(**heard))
+        self.state = _update(self.teacher, self.parameters, self.state, played, Feedback(**heard))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that is to be kept, as named arrays: with the same arguments and these, a tutor goes on as this one would."""
@@ -126,11 +125,27 @@ class Tutor:
         self.state = self.teacher.from_arrays(self.parameters, rest)
         self._asked = int(count)
 
-    def _proposed(self, n: int) -> Any:
-        return self._propose(self.parameters, self.state, jax.random.fold_in(self._draws, self._asked), n)
+    def _proposed(self, n: int) -> Proposal:
+        return _propose(self.teacher, self.parameters, self.state, jax.random.fold_in(self._draws, self._asked), n)
 
     def _scaled(self, name: str, value: ArrayLike) -> NDArray[np.float32]:
         told = np.atleast_1d(np.asarray(value, np.float32))
         if name == "successes":
             return told
         return np.asarray((told if name in _LOSSES else told - self._low) / self._width, np.float32)
+
+
+# compiled once for all tutors of equal teachers and static parameters
+@partial(jax.jit, static_argnums=(0, 4))
+def _propose(teacher: Teacher[Any], parameters: Any, state: Any, key: Array, n: int) -> Proposal:
+    return teacher.propose(parameters, state, key, n)
+
+
+@partial(jax.jit, static_argnums=0)
+def _begun(teacher: Teacher[Any], parameters: Any, state: Any, tasks: Array) -> Any:
+    return teacher.begun(parameters, state, tasks, jnp.ones(len(tasks), jnp.bool_))
+
+
+@partial(jax.jit, static_argnums=0)
+def _update(teacher: Teacher[Any], parameters: Any, state: Any, tasks: Array, feedback: Feedback) -> Any:
+    return teacher.update(parameters, state, tasks, feedback)

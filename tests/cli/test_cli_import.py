@@ -66,8 +66,8 @@ def test_contexts_of_carl_become_the_tasks_of_an_experiment(tmp_path):
     assert (done.code, done.out, done.err) == (0, f"{made}\n", "")
     assert call(*arguments).out == made.read_text()
     section = yaml.safe_load(made.read_text())["environment"]
-    assert section["tasks"]["named"][3] == {}
-    assert EnvironmentChoice.model_validate(section).tasks.named[3] == {}
+    assert section["tasks"]["named"][3] == {"link_length_1": 1.0}, "the default task, which is not written empty"
+    assert len(EnvironmentChoice.model_validate(section).tasks.named) == 4
     back = held_out_contexts(section)
     assert {i: back[i] for i in range(3)} == contexts
 

@@ -56,8 +56,8 @@ def test_points_are_tasks_and_back(name):
     # a choice goes back to its middle
     expected = [np.floor(min(x, n - 1)) + 0.5 if n else x for x, n in zip(point, counts, strict=True)]
     np.testing.assert_allclose(back, expected)
-    if hasattr(space, "contains"):  # Syllabus's own
-        assert space.contains(encoded) or written.encode(back) == encoded
+    if hasattr(space, "decode"):  # Syllabus's own
+        jax.tree.map(np.testing.assert_array_equal, space.encode(space.decode(encoded)), encoded)
     ours = syllabus.task_space_of(space)
     assert (ours.low, ours.high) == tuple(zip(*written.sides, strict=True))
     drawn = np.asarray(ours.from_unit(ours.draw(jax.random.key(0), 200)))
@@ -71,7 +71,7 @@ def test_points_are_tasks_and_back(name):
 def test_an_edit_of_a_choice_is_any_other():
     ours = syllabus.task_space_of(foreign.discrete(4))
     edits = jax.vmap(lambda key: ours.edit(key, np.array([0.375], np.float32), np.int32(1), 1))
-    assert set(np.asarray(edits(jax.random.split(jax.random.key(1), 64)))[:, 0]) == {0.125, 0.625, 0.875}
+    assert set(np.asarray(edits(jax.random.split(jax.random.key(1), 32)))[:, 0]) == {0.125, 0.625, 0.875}
     mixed = syllabus.task_space_of(foreign.together(foreign.discrete(4), foreign.box([0.0], [1.0])))
     point = np.array([0.375, 0.5], np.float32)
     after = np.asarray(mixed.edit(jax.random.key(3), point, np.int32(40), 40))

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from autorl.environments.task_box import task_space
 from autorl.errors import UsageError
 from autorl.interop.carl.contexts import overrides_from_contexts
+from autorl.interop.carl.names import counterpart
 from autorl.interop.carl.spaces import vary_from_space
 
 _LARGEST_FILE: Final = 16_000_000
@@ -37,7 +39,9 @@ def section(path: Path, environment: str) -> str:
             tasks = overrides_from_contexts(environment, data)
             if not tasks:
                 raise UsageError("there is no context in it")
-            rows = ["    named:", *(f"      - {_flow(task)}" for task in tasks.values())]
+            first = task_space(counterpart(environment)[0]).dimensions[0]
+            usual = {first.name: first.default}  # an experiment has no empty task
+            rows = ["    named:", *(f"      - {_flow(task or usual)}" for task in tasks.values())]
             remark = f"{len(tasks)} contexts, in their order; features at their defaults are left out"
     except UsageError as error:
         raise UsageError(f"{path.name}: {error}") from error
