@@ -1,4 +1,4 @@
-"""``autorl import configspace | optuna``: a search space of another tool as a file of ours."""
+"""``autorl import configspace | optuna | carl``: what another tool searches or plays, as a file of ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from autorl.interop.imports.imported import Imported
 
 group = typer.Typer(
-    help="Import a search space from ConfigSpace or Optuna.", no_args_is_help=True, rich_markup_mode=None
+    help="Import a search space from ConfigSpace or Optuna, or tasks from CARL.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Space file to write (NAME.yaml); standard output if not given.")
@@ -65,6 +67,34 @@ def optuna(
         lines: Sequence[str] = [json.dumps(asdict(e), allow_nan=False) for e in earlier or ()]
         write_text_atomic(trials, "".join(f"{line}\n" for line in lines))
         typer.echo(trials)
+
+
+def carl(
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSON of contexts ({id: {feature: value}}), or of their space as ConfigSpace writes it."),
+    ],
+    environment: Annotated[str, typer.Option(help="Ours of the same features, such as contextual:CartPole-v1.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write (NAME.yaml); standard output if not given.")
+    ] = None,
+) -> None:
+    """Write CARL's contexts as the tasks that agents are scored on, or a context space as what a teacher varies.
+
+    It is the section 'environment' of an experiment. Features may have CARL's names; unknown ones, those that change nothing, and values
+    beyond the limits are errors. Back, from a study's tasks to contexts: autorl.interop.carl.held_out_contexts.
+    """
+    from autorl.interop.carl.files import section
+    from autorl.studies.folder import write_text_atomic
+
+    if output is not None and output.suffix != ".yaml":
+        raise UsageError(f"--output: an experiment ends in .yaml, got {str(output)!r}")
+    text = section(file, environment)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text_atomic(output, text)
+        typer.echo(output)
 
 
 def _write(imported: Imported, name: str, source: str, output: Path | None, learner: str | None) -> None:

@@ -9,6 +9,8 @@ Where this differs from CARL, and why:
   second length only to draw its picture.
 * Pendulum starts within [-max, max], as Gymnasium does; CARL draws from [0, max].
 * Acrobot's ``torque_noise_max`` must not be negative: CARL allows it, and Gymnasium then draws no noise.
+* CartPole's total mass, and pole mass times length, follow the task. CARL writes features into Gymnasium's object, which computed both
+  before, so that there a heavier pole is not heavier everywhere (seen in carl-bench 1.1.1).
 * Where CARL's range is infinite, the range proposed to teachers is finite, and chosen here.
 """
 

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from command_line import call
 
 from autorl.errors import AutoRLError
+from autorl.interop.carl import held_out_contexts
 from autorl.spaces import load_space
+from autorl.studies.models import EnvironmentChoice
 
 CONFIGSPACE = Path(__file__).parents[1] / "interop" / "configspace_1_2.json"
 
@@ -52,3 +55,53 @@ def test_a_study_of_ours_goes_through_optuna_and_back(finished, tmp_path):
     lines = [json.loads(line) for line in trials.read_text().splitlines()]
     assert len(lines) == 4
     assert set(lines[0]) == {"candidate", "score", "status"}
+
+
+def test_contexts_of_carl_become_the_tasks_of_an_experiment(tmp_path):
+    contexts = held_out_contexts({"id": "contextual:Acrobot-v1", "tasks": {"held_out": 3}})
+    (tmp_path / "contexts.json").write_text(json.dumps({**contexts, "default": {"LINK_MOI": 1.0}}))
+    made = tmp_path / "made.yaml"
+    arguments = ("import", "carl", tmp_path / "contexts.json", "--environment", "contextual:Acrobot-v1")
+    done = call(*arguments, "-o", made)
+    assert (done.code, done.out, done.err) == (0, f"{made}\n", "")
+    assert call(*arguments).out == made.read_text()
+    section = yaml.safe_load(made.read_text())["environment"]
+    assert section["tasks"]["named"][3] == {"link_length_1": 1.0}, "the default task, which is not written empty"
+    assert len(EnvironmentChoice.model_validate(section).tasks.named) == 4
+    back = held_out_contexts(section)
+    assert {i: back[i] for i in range(3)} == contexts
+
+
+def test_a_context_space_becomes_what_a_teacher_varies(tmp_path):
+    entries = [
+        {"type": "uniform_float", "name": n, "lower": low, "upper": 2.0}
+        for n, low in (("length", 0.1), ("masscart", 1))
+    ]
+    (tmp_path / "space.json").write_text(json.dumps({"hyperparameters": entries}))
+    done = call("import", "carl", tmp_path / "space.json", "--environment", "contextual:CartPole-v1")
+    assert yaml.safe_load(done.out) == {
+        "environment": {
+            "id": "contextual:CartPole-v1",
+            "tasks": {"vary": {"length": [0.1, 2.0], "masscart": [1.0, 2.0]}},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "words"),
+    [
+        ('[{"width": 1}]', "contextual:CartPole-v1", "error: contexts.json: context 0: unknown feature 'width'"),
+        ("[]", "contextual:CartPole-v1", "error: contexts.json: there is no context in it"),
+        ("{", "contextual:CartPole-v1", "error: contexts.json: no JSON"),
+        (
+            "[{}]",
+            "gymnax:CartPole-v1",
+            "error: contexts.json: environment 'gymnax:CartPole-v1' has no counterpart in CARL",
+        ),
+    ],
+)
+def test_contexts_that_cannot_be_imported(tmp_path, text, environment, words):
+    (tmp_path / "contexts.json").write_text(text)
+    done = call("import", "carl", tmp_path / "contexts.json", "--environment", environment, "-o", tmp_path / "out.yaml")
+    assert (done.code, done.out, (tmp_path / "out.yaml").exists()) == (2, "", False)
+    assert done.err.startswith(words)
