@@ -161,7 +161,7 @@ def evolve(method: RollingHorizon, seed: int, trainings: int, kept: Policies) ->
                 sources = [Source(seed, (*state.committed, *plan[: depth + 1])) for plan in state.population]
                 asked |= dict.fromkeys(sources)
                 table[:, depth] = [np.mean(line["shown"]) for line in kept.of(sources)]
-            state = method.tell(state, table)
+            state = method.tell(state, table.tolist())
     return _chosen(list(asked), kept, Source(seed, state.committed))
 
 
