@@ -10,17 +10,27 @@ The students are drawn in three groups that share nobody: on the first 8 a searc
 parameters, `SPACE`; the best 3 are tried again on the next 8, which decides; the held-out ones come last, once. There the winner stands
 beside ALP-GMM with its published parameters (random tasks 10 %, as Meta-ACL ran it), the best ALP-GMM of the search, arms with default
 parameters (so that what the search adds to the choice of the teacher is seen) and uniform tasks, all with the same episodes, students
-and seeds. Differences are paired by student: mean and 95 % interval (Student's t). The episodes that the search cost are printed:
-students to come share them. With --record, each group of lessons is a line of FILE, and what stands there is not run again.
+and seeds. Two more arms search for each student alone (`benchmarks/_classroom_arms.py`). AGAIN lets ALP-GMM teach for a twentieth of the
+episodes, tests the student and hands on the curriculum of one of the elders who are most alike. Rolling-horizon evolution plans on copies
+of the student. Tests and copies are on their ledgers, but in "free copies", which is no fair rival.
+
+Differences are paired by student: mean and 95 % interval (Student's t). The episodes that the search cost are printed: students to come
+share them.
+
+Neither of those two had its day here: with --held-out 24, students of rolling horizons that pay for their copies master 0.7 %, and those
+of AGAIN, whose elders had mastered 14 % themselves, 7.3 % (11.7 % with an elder for each first cell); ALP-GMM alone has 14.1 %.
+
+With --record, each group of lessons is a line of FILE, and what stands there is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +45,7 @@ DEVICES = start()
 
 import jax  # noqa: E402  # after `start`, so that every core is a device
 import jax.numpy as jnp  # noqa: E402
+from _classroom_arms import CLASSROOM_SEED, FIT_RATE, Elders, Pupil, handed_on, planned, room  # noqa: E402
 from jax import Array  # noqa: E402
 from jax.sharding import Mesh, PartitionSpec  # noqa: E402
 
@@ -44,6 +55,7 @@ from autorl.curricula.protocol import Feedback  # noqa: E402
 from autorl.curricula.tasks import TaskSpace  # noqa: E402
 from autorl.curricula.teachers import make_teacher  # noqa: E402
 from autorl.inner.threefry import unrolled  # noqa: E402
+from autorl.keys import derive  # noqa: E402
 
 GROUP = 8
 """Students of the search, students who decide among the finalists, and students taught in one call of a program."""
@@ -66,6 +78,12 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "arms, default": {"teacher": "arms"},
     "uniform": {"teacher": "uniform"},
 }
+
+
+PRETRAIN = 0.05
+"""Share of AGAIN's episodes before the student is tested: the published 10,000 of 200,000."""
+PLANS: dict[str, list[Any]] = {"lesson": [25, 76], "population": [2, 4], "horizon": [1, 2], "generations": [1, 2]}
+"""Settings of rolling-horizon evolution that are tried on those who are not held out; a lesson is so many episodes in one cell."""
 
 
 class School:
@@ -97,12 +115,33 @@ class School:
         return scores
 
     def _play(self, curriculum: dict[str, Any], numbers: np.ndarray, seed: int) -> np.ndarray:
-        name, episodes = curriculum["teacher"], self.options.episodes
+        name, episodes, cells = curriculum["teacher"], self.options.episodes, self.options.cells
         values = {key.removeprefix(f"{name}_"): value for key, value in curriculum.items() if key != "teacher"}
+        if name == "rolling_horizon":
+            pupils = [Pupil((n % cells, n // cells), np.zeros((cells, cells), int)) for n in numbers.tolist()]
+            seeds = [derive(seed, "student", n) for n in numbers.tolist()]
+            taught = [planned(one, values, episodes, own) for one, own in zip(pupils, seeds, strict=True)]
+            return np.array([one.mastered for one in taught])
         values |= {"horizon": episodes} if name == "schedule" else {}
+        if name == "again":
+            elders = self.elders(tuple(values.pop("elders")), values["pretrain"])
+            values |= room(episodes)
         lesson = Lesson(self, name, [values] * GROUP, numbers, seed)
-        lesson.play(episodes)
+        if name == "again":
+            handed_on(lesson, elders, values, episodes)
+        else:
+            lesson.play(episodes)
         return lesson.mastered
+
+    @cache  # noqa: B019  # one school a run
+    def elders(self, numbers: tuple[int, ...], pretrain: int) -> Elders:
+        """Return the students ``numbers`` as those who were taught by ALP-GMM before."""
+        groups = [numbers[i : i + GROUP] for i in range(0, len(numbers), GROUP)]
+        values = [{"random_ratio": 0.1, "fit_rate": FIT_RATE}] * GROUP
+        lessons = [
+            Lesson(self, "alp_gmm", values, np.resize(np.array(group), GROUP), CLASSROOM_SEED) for group in groups
+        ]
+        return Elders.of(lessons, [len(group) for group in groups], pretrain, self.options.episodes)
 
 
 class Lesson:
@@ -218,6 +257,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     tuned = next((one for one, _ in tried if one["teacher"] == "alp_gmm"), None)
     if tuned is not None and tuned != winner:
         arms["alp_gmm, searched"] = tuned
+    arms |= searches_for_one(school, training + deciding)
     scores = {name: school.teach(one, held_out, seed=3) for name, one in arms.items()}
     return {
         "winner": winner,
@@ -226,8 +266,32 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "rows": {name: row(values, scores) for name, values in scores.items()},
         "curricula": arms,
         "search_episodes": options.episodes * GROUP * (len(tried) + len(finalists)),
+        "elder_episodes": {name: options.episodes * len(one.get("again_elders", ())) for name, one in arms.items()},
         "cpu_seconds": sum(line["cpu_seconds"] for line in school.lines),
     }
+
+
+def searches_for_one(school: School, others: list[int]) -> dict[str, dict[str, Any]]:
+    """Return the arms that find out who each student is.
+
+    They are AGAIN with the ``others`` as elders, and with one for each first cell, the student's own among them, as published; and rolling
+    horizons, with the settings that were best for the ``others``.
+    """
+    pretrain = round(PRETRAIN * school.options.episodes)
+    known = {"others": others, "all first cells": list(range(school.options.cells**2))}
+    again = {
+        f"again, {name}": {"teacher": "again", "again_pretrain": pretrain, "again_elders": elders}
+        for name, elders in known.items()
+    }
+    tried = [dict(zip(PLANS, values, strict=True)) for values in itertools.product(*PLANS.values())]
+    arms = {}
+    for name, free in {"rolling horizon": False, "rolling horizon, free copies": True}.items():
+        settings = [{**one, "free": free} for one in tried]
+        plans = [
+            {"teacher": "rolling_horizon", **{f"rolling_horizon_{k}": v for k, v in one.items()}} for one in settings
+        ]
+        arms[name] = max(plans, key=lambda one: float(np.mean(school.teach(one, others, seed=1))))
+    return arms | again
 
 
 def row(values: list[float], scores: dict[str, list[float]]) -> dict[str, Any]:
@@ -249,14 +313,15 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 def show(found: dict[str, Any], options: argparse.Namespace) -> None:
     print(f"found: {described(found['winner'])}")
-    print(f"{'curriculum':<20}{'mastered, %':>24}{'gain on alp_gmm':>26}")
+    print(f"{'curriculum':<30}{'mastered, %':>24}{'gain on alp_gmm':>26}")
     for name, line in sorted(found["rows"].items(), key=lambda pair: -pair[1]["mean"]):
         mean = "{:.1f} [{:.1f}, {:.1f}]".format(line["mean"], *line["interval"])
         gain = "{:+.1f} [{:+.1f}, {:+.1f}]".format(line["gain"], *line["gain_interval"])
-        print(f"{name:<20}{mean:>24}{gain:>26}")
+        print(f"{name:<30}{mean:>24}{gain:>26}")
+    elders = sum(found["elder_episodes"].values())
     print(
         f"{options.held_out} held-out students of {options.cells**2}, {options.episodes:,} episodes each; the search took "
-        f"{found['search_episodes']:,} episodes; all {found['cpu_seconds']:.0f} s of processor time"
+        f"{found['search_episodes']:,} episodes and AGAIN's elders {elders:,}; all {found['cpu_seconds']:.0f} s of processor time"
     )
 
 

@@ -14,6 +14,16 @@ myopic oracle sees all 100 matrices and adds the task that helps most on average
 samples of the trials. Published, with noise 5: gp_mbtl .603 ± .067, m_mbtl .218 ± .023, mgp_mbtl .871 ± .014. Nothing was tuned here:
 constants are the published ones. With --record, each setting of each method is a line of FILE as soon as it is done, and what stands
 there is not run again.
+
+    python benchmarks/mbtl.py --train contextual:CartPole-v1 [--vary length masscart masspole] [--scales 0.2 2] [--side 4]
+        [--policies 12] [--budget 32768] [--trials 3] [--scores 0 500] [--only METHOD ...] [--record FILE]
+
+trains PPO where the methods say (`autorl/engine/task_study.py`), after the CartPole tasks of Cho et al. (2024): a grid of the features
+--vary, from --scales[0] to --scales[1] of their defaults (published: 10 a feature, 5 million env steps a training). Each policy is tried
+twice in every task: the first score is what methods see and by which tasks choose their policy, the second is reported, as a part of
+--scores. Beside MBTL's methods stands rolling-horizon evolution, whose policies go on from task to task; all have as many trainings of
+--budget env steps, of which rolling horizons may leave a few. "One policy" is the best one alone by what it showed, or the student that
+was evolved. With --record, each training is a line of FILE, and a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -33,6 +43,7 @@ import numpy as np
 from autorl.outer.tasks.methods import TASK_METHODS
 from autorl.outer.tasks.protocol import TaskSelection, generalisation
 
+ALL = (*TASK_METHODS, "rolling_horizon")
 SIDE, POLICIES, TRIALS = 8, 50, 100
 SETTINGS = [(f, g, h) for f in (0, 1) for g in (1, 0) for h in ("non-distance", "L1")]
 """f and g (1: linear) and the distance, in the order of the published table."""
@@ -183,12 +194,35 @@ def show(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--trials", type=int, default=TRIALS, help="at most 100")
+    parser.add_argument("--trials", type=int, help="at most 100; all of them by default, 3 with --train")
     parser.add_argument("--first-trial", type=int, default=0)
-    parser.add_argument("--only", nargs="*", choices=list(TASK_METHODS), help="some of the methods, beside random")
+    parser.add_argument("--only", nargs="*", choices=list(ALL), help="some of the methods, beside random")
     parser.add_argument("--noise", type=int, default=5)
     parser.add_argument("--record", type=Path, help="file of results, a line for each setting of each method")
+    parser.add_argument(
+        "--train", metavar="ENVIRONMENT", help="train policies in this one, which declares a task space"
+    )
+    parser.add_argument("--vary", nargs="+", default=["length", "masscart", "masspole"], help="features of its tasks")
+    parser.add_argument("--scales", nargs=2, type=float, default=[0.2, 2.0], help="of the features' defaults")
+    parser.add_argument("--side", type=int, default=4, help="tasks along each feature")
+    parser.add_argument("--policies", type=int, default=12, help="trainings of a method")
+    parser.add_argument("--budget", type=int, default=32_768, help="env steps of a training")
+    parser.add_argument("--scores", nargs=2, type=float, default=[0.0, 500.0], help="returns that count as 0 and 1")
     options = parser.parse_args()
+    options.trials = options.trials or (3 if options.train else TRIALS)
+    if options.train:
+        import _mbtl_training  # jax, which the matrices do without
+
+        rows = _mbtl_training.run(options)
+        if options.json:
+            print(json.dumps({"setting": vars(options) | {"record": None}, "rows": rows}))
+        else:
+            _mbtl_training.show(rows, options)
+        return
+    if "rolling_horizon" in (options.only or ()):
+        parser.error(
+            "--only rolling_horizon: its policies go on from task to task, which the matrices do not say; add --train."
+        )
     if not 0 <= options.first_trial < options.first_trial + options.trials <= TRIALS:
         parser.error(f"--first-trial, --trials: expected trials within 0 to {TRIALS - 1}.")
     check()

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     POLICIES = "policies"
     LEARNERS = "learners"
     TEACHERS = "teachers"
+    TASK_METHODS = "task_methods"
     ENVIRONMENTS = "environments"
     STUDIES = "studies"
 
@@ -48,7 +49,7 @@ def list_(
     root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = Path("studies"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List spaces, objectives, experiments, methods, budget policies, learners, teachers, environments and studies."""
+    """List spaces, objectives, experiments, methods, budget policies, learners, teachers, task methods, environments and studies."""
     from autorl.cli.output import print_json, print_table
 
     if kind is not None and kind not in list(Kind):
@@ -79,6 +80,8 @@ def _rows(kind: Kind, root: Path) -> list[dict[str, Any]]:
         return [{"name": name} for name in ALGORITHMS]
     if kind is Kind.TEACHERS:
         return _teachers()
+    if kind is Kind.TASK_METHODS:
+        return _task_methods()
     if kind is Kind.ENVIRONMENTS:
         from autorl.environments.registry import environment_names
 
@@ -103,6 +106,13 @@ def _teachers() -> list[dict[str, Any]]:
         {"name": t.name, "parameters": ", ".join(t.Parameters.__dataclass_fields__), "reference": t.reference}
         for t in found
     ]
+
+
+def _task_methods() -> list[dict[str, Any]]:
+    from autorl.outer.tasks.methods import ALL_TASK_METHODS
+
+    found = [ALL_TASK_METHODS.load(name) for name in ALL_TASK_METHODS]
+    return [{"name": m.name, "chooses": m.chooses, "reference": m.reference} for m in found]
 
 
 def _policies() -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class Job:
         points: Cumulative env steps at which to evaluate; the last one is the end.
         horizon: Env steps of a whole training, of which this may be a part.
         goes_on: Whether it may be continued: then it has not failed if it ends before its first iteration fits in.
+        task: What it is trained on (host arrays), if not on the environment's task.
     """
 
     trial: int
@@ -44,6 +45,7 @@ class Job:
     horizon: int = 0
     parent_state: Tree = None
     goes_on: bool = False
+    task: Tree = None
 
 
 class Keep(NamedTuple):

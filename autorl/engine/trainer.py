@@ -213,7 +213,7 @@ class Trainer:
         stepped: Callable[[int], None],
         saver: Saver,
     ) -> list[Outcome]:
-        tasks = [self.tasks[job.environment] for job in jobs]
+        tasks = [self.tasks[job.environment] if job.task is None else job.task for job in jobs]
         horizons = [self.horizons[job.environment] for job in jobs]
         exams = [self.exams[job.environment] for job in jobs] if self.exams else tasks
         chunk = Chunk(program, jobs, hps, tasks, horizons, self.check, exams)

@@ -81,8 +81,8 @@ def mend(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Make the folder and hold it for this process alone."""
+def locked(path: Path, doing: str = "evaluating objectives") -> Iterator[None]:
+    """Make the folder and hold it for this process alone; ``doing`` tells another one what this one does."""
     with storage_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
@@ -90,9 +90,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StudyLockedError(
-                f"another process is evaluating objectives into {str(path.parent)!r}; wait for it"
-            ) from None
+            raise StudyLockedError(f"another process is {doing} into {str(path.parent)!r}; wait for it") from None
         yield
     finally:
         os.close(lock)

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import _mbtl_training
 import mbtl
 import numpy as np
 import pytest
@@ -77,3 +78,38 @@ def test_nobody_beats_the_oracle_and_the_record_is_read_instead_of_run(
 @pytest.mark.slow
 def test_the_oracle_of_one_setting_is_the_published_one() -> None:
     mbtl.check()
+
+
+def test_methods_are_compared_on_trained_policies_at_equal_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[Any] = []
+
+    class Fake:
+        def __init__(self, transfer: Any, devices: Any) -> None:
+            self.transfer = transfer
+
+        def __call__(self, sources: Any, done: Any) -> None:
+            for index, source in enumerate(sources):
+                trained.append(source)
+                row = 1 - np.abs(self.transfer.cells - self.transfer.cells[source.tasks[-1]]).sum(axis=1) / 10
+                steps = {"train_env_steps": self.transfer.env_steps, "evaluation_env_steps": 9}
+                done(index, {"status": "completed", "shown": row.tolist(), "judged": row.tolist(), **steps})
+
+    monkeypatch.setattr(_mbtl_training, "Training", Fake)
+    file = tmp_path / "policies.jsonl"
+    given = options(train="contextual:CartPole-v1", vary=["length", "masspole"], scales=[0.2, 2.0], side=3, only=None)
+    given = argparse.Namespace(**{**vars(given), "budget": 64, "policies": 6, "scores": [0.0, 500.0], "record": file})
+    rows = _mbtl_training.run(given)
+    assert list(rows) == list(mbtl.ALL)
+    assert all(rows[name]["trainings"] == [6, 6] for name in rows if name != "rolling_horizon")
+    assert all(row["env_steps"]["train"] == [64 * count for count in row["trainings"]] for row in rows.values())
+    assert all(1 < count <= 6 for count in rows["rolling_horizon"]["trainings"]), "shared lessons are trained once"
+    assert max(len(tasks) for tasks in rows["rolling_horizon"]["tasks"][0]) == 2, "policies go on"
+    assert len(file.read_text().splitlines()) == len(trained) == len(set(trained)) < 2 * 5 * 6
+    assert _mbtl_training.run(given) == rows
+    assert len(file.read_text().splitlines()) == len(trained), "recorded already"
+    _mbtl_training.show(rows, given)
+    out = capsys.readouterr().out
+    assert "0.000 ± 0.000" in out.splitlines()[1], "random is what the others are compared with"
+    assert "9 tasks; 2 seeds" in out

@@ -14,6 +14,7 @@ from autorl.environments.registry import environment_names
 from autorl.inner.algorithms import ALGORITHMS
 from autorl.outer.budget.policies import POLICIES
 from autorl.outer.methods import METHODS
+from autorl.outer.tasks.methods import ALL_TASK_METHODS
 
 
 def listed(kind, *more):
@@ -33,6 +34,7 @@ def listed(kind, *more):
         ("policies", lambda: POLICIES),
         ("learners", lambda: ALGORITHMS),
         ("teachers", lambda: ALL_TEACHERS),
+        ("task_methods", lambda: ALL_TASK_METHODS),
         ("environments", environment_names),
     ],
 )
@@ -51,6 +53,9 @@ def test_list_tells_each_thing_by_a_whole_sentence():
     methods = {row["name"]: row for row in listed("methods")}
     assert all(set(row["searches"].split(", ")) == METHODS.load(name).searches for name, row in methods.items())
     assert all(row["reference"] for row in methods.values())
+    for row in listed("task_methods"):
+        assert row["chooses"].endswith("."), row
+        assert row["reference"], row
 
 
 def test_list_without_a_kind_is_all_kinds(finished):
@@ -63,6 +68,7 @@ def test_list_without_a_kind_is_all_kinds(finished):
         "policies",
         "learners",
         "teachers",
+        "task_methods",
         "environments",
         "studies",
     ]

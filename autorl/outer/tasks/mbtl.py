@@ -79,6 +79,7 @@ class GpMbtl(_Model):
     """
 
     name: ClassVar[str] = "gp_mbtl"
+    chooses: ClassVar[str] = "The next training task, by a Gaussian process of its score and what transfer costs."
     reference: ClassVar[str] = (
         "Cho et al., 2024, Model-Based Transfer Learning for Contextual Reinforcement Learning; slopes learned as in SD-MBTL, 2026"
     )
@@ -105,6 +106,7 @@ class MMbtl(_Model):
     """
 
     name: ClassVar[str] = "m_mbtl"
+    chooses: ClassVar[str] = "The next training task, by clusters, so that all tasks are near a trained one."
     reference: ClassVar[str] = "SD-MBTL, 2026, Structure Detection for Contextual Reinforcement Learning"
 
     def _ask(self, state: Trained) -> int:
@@ -163,6 +165,9 @@ class MgpMbtl(MMbtl):
     """M-MBTL where what was seen looks like mountains, GP-MBTL where it does not; asked anew after each policy from the sixth on."""
 
     name: ClassVar[str] = "mgp_mbtl"
+    chooses: ClassVar[str] = (
+        "The next training task, by clusters or by the Gaussian process, whichever fits what was seen."
+    )
     reference: ClassVar[str] = "SD-MBTL, 2026, Structure Detection for Contextual Reinforcement Learning"
 
     def _ask(self, state: Trained) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,6 +88,10 @@ class Poet:
         neighbours: By how many nearest tasks novelty is judged.
         seed: Decides all that is drawn.
     """
+
+    name: ClassVar[str] = "poet"
+    chooses: ClassVar[str] = "New tasks that are neither too hard nor too easy, and which agent goes on in which task."
+    reference: ClassVar[str] = "Wang et al., 2019, Paired Open-Ended Trailblazer"
 
     first: Point
     reproduce_at: float

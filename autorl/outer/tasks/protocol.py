@@ -52,6 +52,8 @@ class TaskSelection(ABC):
 
     name: ClassVar[str]
     """Its name in `autorl.outer.tasks.methods.TASK_METHODS`."""
+    chooses: ClassVar[str]
+    """What it chooses and by what, in one sentence for people."""
     reference: ClassVar[str]
     """Authors, year and title."""
 

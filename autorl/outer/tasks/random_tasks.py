@@ -12,6 +12,7 @@ class RandomTasks(TaskSelection):
     """An order of all tasks, drawn once."""
 
     name: ClassVar[str] = "random"
+    chooses: ClassVar[str] = "The next training task, at random."
     reference: ClassVar[str] = "Tobin et al., 2017, Domain Randomization for Transferring Deep Neural Networks"
 
     def _ask(self, state: Trained) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -55,6 +56,14 @@ class RollingHorizon:
         mutation: Probability that a position of a child gets a task at random.
         seed: Decides all that is drawn.
     """
+
+    name: ClassVar[str] = "rolling_horizon"
+    chooses: ClassVar[str] = (
+        "The tasks of one student in order, by evolving what comes next and committing to the first of it."
+    )
+    reference: ClassVar[str] = (
+        "RHEA-CL, 2024, arXiv 2408.06068; Perez et al., 2013, Rolling Horizon Evolution versus Tree Search"
+    )
 
     tasks: int
     horizon: int = 3
