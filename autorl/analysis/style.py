@@ -118,7 +118,7 @@ def colour_bar(figure: Figure, drawn: ScalarMappable, axes: Axes | Sequence[Axes
     bar.ax.tick_params(labelsize=_SMALL, length=0, labelcolor=MUTED)
     if bar.solids is not None:
         bar.solids.set_edgecolor("face")  # no seams between the colours
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_label(text, fontsize=_SMALL, color=INK)
 
 

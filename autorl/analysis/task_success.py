@@ -113,11 +113,11 @@ def _maps(values: Mapping[Arm, Array], names: Mapping[Arm, str], grid: Sequence[
     width = {1: 4.9, 2: 6.8}.get(across, 8.6)
     figure, axes = new_figure(0.7 + (4.0 if across == 1 else 2.7) * down, down, across, width)
     features = [Feature(*one["feature"]) for one in grid]
-    edges = [_edges(feature, len(one["values"])) for feature, one in zip(features, grid, strict=True)]
+    x, y = (_edges(feature, len(one["values"])) for feature, one in zip(features, grid, strict=True))
     limits = _range(values, what)
     for i, (axis, (arm, means)) in enumerate(zip(axes, values.items(), strict=False)):
         sides = [len(one["values"]) for one in grid]
-        drawn = heat_map(axis, *edges, means.reshape(sides).T, limits)
+        drawn = heat_map(axis, x, y, means.reshape(sides).T, limits)
         for which, feature in zip("xy", features, strict=True):
             value_axis(axis, feature, which)
         axis.grid(visible=False)

@@ -165,7 +165,7 @@ WIDE = {
     },
     "learner": "ppo",
     "teacher": "uniform",
-    "budget": {"env_steps": 1000},
+    "budget": {"env_steps": 10_000},
     "evaluation": {"episodes": 72},
 }
 

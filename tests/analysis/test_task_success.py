@@ -16,7 +16,7 @@ def study(tasks, score_range=(0, 10)):
             "environment": environment,
             "learner": "ppo",
             "teacher": "uniform",
-            "budget": {"env_steps": 1000},
+            "budget": {"env_steps": 10_000},
             "evaluation": {"episodes": 72},
         }
     )
@@ -26,18 +26,19 @@ def lesson(tasks, environment=0):
     return {"environment": environment, "tasks": list(tasks), "successes": [], "diary": None}
 
 
-GRID = study({"vary": {"length": None, "gravity": [1.0, 3.0]}, "grid": 3})
+GRID = {"vary": {"length": None, "gravity": [1.0, 3.0]}, "grid": 3}
 
 
 def test_success_is_the_mean_over_trainings_where_failed_ones_succeed_in_nothing():
-    found = task_success(GRID, [lesson([10.0] * 9), lesson([]), lesson([5.0] * 9, environment=1)], 0)
+    of = study(GRID)
+    found = task_success(of, [lesson([10.0] * 9), lesson([]), lesson([5.0] * 9, environment=1)], 0)
     assert (found["of"], found["trainings"]) == ("success", 2)
     assert found["means"] == [0.5] * 9
     assert [one["feature"][0] for one in found["grid"]] == ["length", "gravity"]
     length, gravity = (one["values"] for one in found["grid"])
     assert length == pytest.approx([0.05, np.sqrt(0.5), 10.0]), "equal ratios"
     assert gravity == [1.0, 2.0, 3.0]
-    assert task_success(GRID, [lesson([])], 0) == {}
+    assert task_success(of, [lesson([])], 0) == {}
 
 
 def test_returns_are_shown_where_nobody_says_what_success_is():
@@ -47,7 +48,7 @@ def test_returns_are_shown_where_nobody_says_what_success_is():
 
 def test_a_grid_of_two_dimensions_is_a_map_of_each_arm():
     """Tasks that succeed by their length alone: the first dimension of the grid varies slowest and lies along x."""
-    own = task_success(GRID, [lesson(np.repeat([0.0, 5.0, 10.0], 3))], 0)
+    own = task_success(study(GRID), [lesson(np.repeat([0.0, 5.0, 10.0], 3))], 0)
     figure = task_success_figure({"method": own, "teacher:none": own}, "tpe", "e")
     maps = [axis for axis in figure.axes if axis.patches and axis.get_title(loc="left")]
     assert [axis.get_title(loc="left") for axis in maps] == ["tpe: mean 0.5", "no teacher: mean 0.5"]
