@@ -48,7 +48,9 @@ def curriculum_figure(found: Json, name: str, most: int = MOST_FEATURES) -> Figu
         row = axes[len(maps) * f : len(maps) * (f + 1)]
         for axis, (what, values) in zip(row, maps.items(), strict=True):
             heights = feature.at(np.linspace(0.0, 1.0, values.shape[2] + 1))
-            drawn = heat_map(axis, edges, heights, values[:, f].T)
+            # shares and changes are read from 0 on
+            limits = None if what == "mean return" else (0.0, float(np.nanmax([*values[:, f].flat, 0.0])))
+            drawn = heat_map(axis, edges, heights, values[:, f].T, limits)
             value_axis(axis, feature, "y")
             axis.grid(visible=False)
             steps_axis(axis, most=3)

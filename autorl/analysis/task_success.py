@@ -182,5 +182,5 @@ def _profile(values: Mapping[Arm, Array], names: Mapping[Arm, str], grid: Sequen
     label(
         axis, x=grid[0]["feature"][0] if grid else "share of the tasks, from the worst to the best of each line", y=what
     )
-    legend(axis, columns=1, loc="lower right")
+    legend(axis, columns=1, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
