@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from autorl.analysis import page
 from autorl.analysis.curriculum import curriculum_of, curriculum_table
 from autorl.analysis.curriculum_figures import curriculum_figure, curves_figure
+from autorl.analysis.gallery import gallery_figure, gallery_of
 from autorl.analysis.scores import arm_name
 from autorl.analysis.task_success import task_success, task_success_figure
 from autorl.errors import UsageError
@@ -27,10 +28,11 @@ Draw = Callable[["Figure", str], str]
 def readings(
     specification: Specification, trials: Sequence[Trial], lessons: Mapping[Arm, Sequence[Json]]
 ) -> list[Json]:
-    """Return, of each environment tested in, ``{"environment", "reports_success", "arms": {arm: {"played", "exam"}}}``.
+    """Return, of each environment tested in, ``{"environment", "reports_success", "arms": {arm: {"played", "exam", "levels"}}}``.
 
-    ``played`` is as `autorl.analysis.curriculum.curriculum_of`, ``exam`` as `autorl.analysis.task_success.task_success`; an arm without
-    either is left out. Where the environment cannot be made here, ``missing`` says why instead.
+    ``played`` is as `autorl.analysis.curriculum.curriculum_of`, ``exam`` as `autorl.analysis.task_success.task_success`, ``levels`` as
+    `autorl.analysis.gallery.gallery_of`; an arm without the first two is left out. Where the environment cannot be made here, ``missing``
+    says why instead.
 
     Args:
         specification: The study's.
@@ -61,6 +63,7 @@ def _reading(
         arm: {
             "played": curriculum_of(specification, lessons[arm], environment, tested[arm]),
             "exam": task_success(specification, lessons[arm], environment),
+            "levels": gallery_of(specification, lessons[arm], environment),
         }
         for arm in in_order(tested)
     }
@@ -96,14 +99,12 @@ def parts(found: Sequence[Json], study: str, method: str, draw: Draw) -> list[st
             made.append(page.table(curriculum_table(played[lead], one["reports_success"]), heading=True))
             made.append(draw(curriculum_figure(played[lead], who, _MOST_FEATURES), f"curriculum-{i}"))
             made.append(draw(curves_figure(played, method, one["environment"]), f"training-curves-{i}"))
+            if levels := one["arms"][lead]["levels"]:
+                made.append(draw(gallery_figure(levels, who), f"levels-{i}"))
         if exams:
             made.append(draw(task_success_figure(exams, method, one["environment"]), f"task-success-{i}"))
         if played:
             others = ", ".join(arm for arm in played if arm != next(iter(played)))
             also = f" The heat maps of another arm: --arm ARM, of {others}." if others else ""
-            made.append(
-                page.paragraph(
-                    f"autorl curriculum show {study} draws these anew, and levels where tasks are some.{also}", "note"
-                )
-            )
+            made.append(page.paragraph(f"autorl curriculum show {study} draws these anew.{also}", "note"))
     return made
