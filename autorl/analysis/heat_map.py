@@ -51,7 +51,8 @@ def heat_map(
             if own == colour
         ]
         path = Path.make_compound_path(*(Path([*box, box[0]], closed=True) for box in boxes))
-        axis.add_patch(PathPatch(path, facecolor=colours(int(colour)), linewidth=0, antialiased=False))
+        # a thin line closes the seams that browsers leave between colours
+        axis.add_patch(PathPatch(path, color=colours(int(colour)), linewidth=0.4, antialiased=False))
     axis.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
     return ScalarMappable(Normalize(low, high), colours)
 
