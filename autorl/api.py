@@ -275,13 +275,10 @@ class Study:
             return list(record.meta(lessons_key(trial.arm, trial.phase, trial.number), []))
 
     def curriculum(self, trial: Trial, environment: int = 0) -> dict[str, Any]:
-        """Return which tasks the trainings of ``trial`` played in an environment (its index), see `autorl.analysis.curriculum`.
-
-        Empty if they had no teacher.
-        """
+        """Return which tasks the trainings of ``trial`` played in an environment (index): `autorl.analysis.curriculum.curriculum_of`."""
         from autorl.analysis.curriculum import curriculum_of
 
-        return curriculum_of(self.specification, self.lessons(trial), environment)
+        return curriculum_of(self.specification, self.lessons(trial), environment, trial)
 
     def plain_specification(self) -> dict[str, Any]:
         """Return the resolved specification as plain JSON data."""
@@ -289,6 +286,7 @@ class Study:
 
     def report(self) -> Path:
         """Write ``report.html`` (one self-contained file) and the Optuna storage beside the record; return the report's path."""
+        from autorl.analysis.curriculum_page import readings
         from autorl.analysis.report import write_report
         from autorl.interop import optuna_storage
 
@@ -297,7 +295,10 @@ class Study:
         with Record.open(self.folder.record, readonly=True) as record:
             compiled = record.meta(COMPILED, [])
         plain, tested = self.plain_specification(), self._tested(trials)
-        write_report(self.folder.report, trials, plain, about, self.space, self.folder.figures, compiled, tested)
+        curricula = readings(self.specification, trials, tested)
+        write_report(
+            self.folder.report, trials, plain, about, self.space, self.folder.figures, compiled, tested, curricula
+        )
         if self.space is not None:
             started = datetime.fromisoformat(about["started"])
             optuna_storage.write(self.folder.optuna, self.folder.name, trials, self.space, started=started)

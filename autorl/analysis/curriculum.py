@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autorl.analysis.scores import count, number
+from autorl.analysis.scores import count, number, plural
 from autorl.analysis.tables import Column, Table
-from autorl.studies.trial import Json
+from autorl.environments.features import Feature
+from autorl.studies.trial import Json, Trial
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from autorl.studies.specification import Specification
 
 Array = NDArray[np.float64]
-Feature = tuple[str, float, float]
-"""Name, least and greatest value of what tells tasks apart."""
 _ROWS = 10
 """Intervals of the table; the figure has all."""
+_GEOMETRIC = "geo. mean"
 
 
 def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: int, environment: int = 0) -> Json:
     """Return what the trainings of a trial in one environment played, seeds together, as JSON data.
 
-    Keys: ``features``, ``until`` (env steps at the end of each of K intervals), ``episodes``, ``returns``, ``successes`` (arrays [K][F][N],
-    the last two means, None where nothing was played), ``env_steps``, ``unlearned`` (env steps that were not learned from), ``before``
+    Keys: ``features`` (name, least and greatest value, whether the scale is log), ``until`` (env steps at the end of each of K intervals),
+    ``episodes``, ``returns``, ``successes`` (arrays [K][F][N] of bins that are equal on the scale of the feature, the last two means, None
+    where nothing was played), ``learning_progress`` (likewise, see `learning_progress`), ``training_returns`` ([T][K]; mean return of the
+    episodes of each of T trainings, None where none ended), ``env_steps``, ``unlearned`` (env steps that were not learned from), ``before``
     (env steps of guides and control policies before the trainings, in ``env_steps`` too), ``trainings``.
 
     Args:
@@ -41,17 +41,23 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
     diaries = [one["diary"] for one in own]
     if not diaries:
         return {}
-    sums = {name: np.sum([np.asarray(d[name], np.float64) for d in diaries], axis=0) for name in diaries[0]}
-    episodes = sums["episodes"]
-    intervals = len(episodes)
+    each = {name: np.stack([np.asarray(d[name], np.float64) for d in diaries]) for name in diaries[0]}
+    sums = {name: values.sum(axis=0) for name, values in each.items()}
+    returns = _divided(sums["returns"], sums["episodes"])
+    intervals = len(returns)
     before = sum(one.get("teacher_env_steps", 0) for one in own)
     first = before / len(own)
     return {
         "features": [list(one) for one in features],
         "until": [round(first + (env_steps - first) * (k + 1) / intervals) for k in range(intervals)],
-        "episodes": episodes.astype(int).tolist(),
-        "returns": _means(sums["returns"], episodes),
-        "successes": _means(sums["successes"], episodes),
+        "episodes": sums["episodes"].astype(int).tolist(),
+        "returns": _listed(returns),
+        "successes": _listed(_divided(sums["successes"], sums["episodes"])),
+        "learning_progress": _listed(learning_progress(returns)),
+        # each episode is in one bin of each feature, so those of the first are all
+        "training_returns": _listed(
+            _divided(each["returns"][:, :, 0].sum(axis=-1), each["episodes"][:, :, 0].sum(axis=-1))
+        ),
         "env_steps": env_steps * len(diaries),
         "unlearned": int(sums["unlearned"].sum()),
         "unlearned_by_interval": sums["unlearned"].astype(int).tolist(),
@@ -60,33 +66,75 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
     }
 
 
-def curriculum_of(specification: Specification, lessons: Sequence[Json], environment: int) -> Json:
-    """Return `curriculum` of a trial of the study of ``specification``; empty if it had no teacher there."""
+def learning_progress(returns: Array) -> Array:
+    """Return the absolute change of the mean return of each cell from the interval before, [K, F, N]; NaN where either has none.
+
+    So it has the noise of both means, which is great where few episodes ended. Learning progress as in Matiisen et al. (2017,
+    Teacher-Student Curriculum Learning): the absolute slope of what a task pays, here from one twentieth of the training to the next.
+
+    Args:
+        returns: Mean returns of the cells, [K, F, N]; NaN where no episode ended.
+    """
+    return np.abs(np.diff(returns, axis=0, prepend=np.full_like(returns[:1], np.nan)))
+
+
+def curriculum_of(specification: Specification, lessons: Sequence[Json], environment: int, trial: Trial) -> Json:
+    """Return `curriculum` of a trial of a study, and how its trainings were evaluated; empty if they had no teacher there.
+
+    ``evaluations`` is ``{"env_steps": [P], "scores": [T][P], "held_out": whether on held-out tasks}``, and ``score_range`` what returns
+    count as 0 and 1 in these scores; None: they are returns.
+    """
     told = [one for one in lessons if one["diary"] is not None and one["environment"] == environment]
     if not told:
         return {}
+    choice = specification.environments[environment]
+    features = _features(specification, environment, told[0].get("features"))
+    found = curriculum(lessons, features, choice.env_steps or specification.budget.env_steps, environment)
+    # lessons stand environment by environment, as the curves do, which count the environments of their phase
+    place = list(dict.fromkeys(one["environment"] for one in lessons)).index(environment)
+    curves = [one for one in trial.curves if one.environment == place]
+    longest = max((one.env_steps for one in curves), key=len, default=())
+    scores = [[*one.scores, *[None] * (len(longest) - len(one.scores))] for one in curves]
+    held_out = any(one["tasks"] for one in told)
+    return {
+        **found,
+        "evaluations": {"env_steps": list(longest), "scores": scores, "held_out": held_out},
+        "score_range": None if choice.score_range is None else list(choice.score_range),
+    }
+
+
+def _features(specification: Specification, environment: int, recorded: Sequence[Any] | None) -> list[Feature]:
+    """Return the features that a diary is in: the ``recorded`` ones, or else those of the environment's tasks."""
     from autorl.engine.lessons import CourseMaker
     from autorl.environments.registry import make_environment
+    from autorl.environments.task_points import has_tasks
 
     choice = specification.environments[environment]
-    features = told[0].get("features") or CourseMaker.of(choice, make_environment(choice.id)).points.features
-    return curriculum(lessons, features, choice.env_steps or specification.budget.env_steps, environment)
+    made = make_environment(choice.id)
+    own = [Feature(*one) for one in CourseMaker.of(choice, made).points.features] if has_tasks(made) else []
+    # records of older versions do not say which scales are log
+    known = {tuple(one[:3]): one for one in own}
+    return own if recorded is None else [known.get(tuple(one), Feature(*one)) for one in recorded]
 
 
-def _means(sums: Array, episodes: Array) -> list[Any]:
-    means = np.divide(sums, episodes, out=np.full_like(sums, np.nan), where=episodes > 0)
-    return np.where(np.isnan(means), None, means).tolist()  # type: ignore[call-overload]
+def _divided(sums: Array, episodes: Array) -> Array:
+    """Return means; NaN where no episode ended."""
+    return np.divide(sums, episodes, out=np.full_like(sums, np.nan), where=episodes > 0)
+
+
+def _listed(values: Array) -> list[Any]:
+    return np.where(np.isnan(values), None, values).tolist()  # type: ignore[call-overload]
 
 
 def curriculum_table(found: Json, reports_success: bool) -> Table:
     """Return one row for each part of the training: episodes, mean task, mean return, mean success, share learned from."""
     episodes = np.asarray(found["episodes"], np.float64)
     returns, successes = (_filled(found[name]) for name in ("returns", "successes"))
-    names = [name for name, _, _ in found["features"]]
+    features = [Feature(*one) for one in found["features"]]
     columns = (
         Column("env steps"),
         Column("episodes"),
-        *map(Column, names),
+        *(Column(f"{one.name} ({_GEOMETRIC})" if one.log else one.name) for one in features),
         Column("return"),
         *([Column("success")] if reports_success else []),
         Column("learned from"),
@@ -98,7 +146,7 @@ def curriculum_table(found: Json, reports_success: bool) -> Table:
         part = slice(first, first + step)
         own = episodes[part].sum(axis=0)
         total = own[0].sum()
-        means = [_mean_task(own[f], feature) for f, feature in enumerate(found["features"])]
+        means = [_mean_task(own[f], feature) for f, feature in enumerate(features)]
         told = [
             (values[part, 0] * episodes[part, 0]).sum() / total if total else None for values in (returns, successes)
         ]
@@ -115,8 +163,10 @@ def curriculum_table(found: Json, reports_success: bool) -> Table:
                 f"{learned:.0%}",
             )
         )
+    ratios = f" ({_GEOMETRIC}: the geometric mean of a dimension of which equal ratios are equally far apart)"
     note = (
-        f"Tasks are means over the episodes that ended, of {found['trainings']} trainings together. The teacher's ledger: "
+        f"Tasks are means over the episodes that ended{ratios if any(one.log for one in features) else ''}, of "
+        f"{plural(found['trainings'], 'training')} together, from counts in {episodes.shape[2]} bins of each range. The teacher's ledger: "
         f"{count(found['env_steps'])} env steps, {count(found['unlearned'])} of them not learned from"
         + (f", {count(found['before'])} taken by a guide or a control policy before." if found["before"] else ".")
     )
@@ -127,41 +177,13 @@ def _filled(values: Any) -> Array:
     return np.nan_to_num(np.asarray(values, np.float64))
 
 
-def _mean_task(episodes: Array, feature: Sequence[Any]) -> float | None:
-    """Return the mean value of a feature, from the middles of its bins; None without an episode."""
-    _, low, high = feature
-    middles = low + (np.arange(len(episodes)) + 0.5) / len(episodes) * (high - low)
-    return float((episodes * middles).sum() / episodes.sum()) if episodes.sum() else None
+def _mean_task(episodes: Array, feature: Feature) -> float | None:
+    """Return the mean value of a feature, from the middles of its bins, the geometric one where its scale is log; None without an episode.
 
-
-def curriculum_figure(found: Json, name: str) -> Figure:
-    """Return, for each feature of the tasks, a heat map of what was played over the training, and beside it of what came of it."""
-    from autorl.analysis.style import label, new_figure, score_colours, steps_axis, title
-
-    features, until = found["features"], np.asarray(found["until"], np.float64)
-    episodes, returns = np.asarray(found["episodes"], np.float64), np.asarray(found["returns"], np.float64)
-    shown = features[:_ROWS]
-    figure, axes = new_figure(0.6 + 1.9 * len(shown), len(shown), 2)
-    edges = np.concatenate([[found["before"] / found["trainings"]], until])
-    for f, (feature, low, high) in enumerate(shown):
-        heights = np.linspace(low, high, episodes.shape[2] + 1)
-        shares = episodes[:, f] / np.maximum(episodes[:, f].sum(axis=1, keepdims=True), 1.0)
-        maps = (("share of episodes", shares), ("mean return", returns[:, f]))
-        last = "environment steps" if f == len(shown) - 1 else ""
-        for axis, (what, values) in zip(axes[2 * f : 2 * f + 2], maps, strict=True):
-            # a pixel a cell, so that a page of it stays small
-            drawn = axis.pcolormesh(
-                edges, heights, np.ma.masked_invalid(values.T), cmap=score_colours(), rasterized=True
-            )
-            axis.grid(visible=False)
-            steps_axis(axis)
-            figure.colorbar(drawn, ax=axis)
-            label(axis, f"{feature}: {what}", last)
-    title(figure, f"{name}: tasks played, and what came of them")
-    return figure
-
-
-def describe_teacher(values: Mapping[str, Any]) -> str:
-    """Return a teacher in a few words: its name, and the parameters that differ from its own."""
-    chosen = values.get("parameters") or {}
-    return f"{values['name']} ({', '.join(f'{k} {v}' for k, v in chosen.items())})" if chosen else str(values["name"])
+    The diary has counts of bins that are equal on the feature's scale, so this is the mean that they tell without a guess at what lies
+    within the bins.
+    """
+    if not episodes.sum():
+        return None
+    middles = (np.arange(len(episodes)) + 0.5) / len(episodes)
+    return float(feature.at((episodes * middles).sum() / episodes.sum()))

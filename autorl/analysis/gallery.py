@@ -66,7 +66,7 @@ def _level(one: Mapping[str, Any], text: Any, word: str, key: str) -> Json:
 
 def gallery_figure(rows: Sequence[Json], name: str) -> Figure:
     """Return the rows of `gallery_of` as drawings: walls dark, the goal green, the agent a blue triangle that looks its way."""
-    from autorl.analysis.style import MUTED, new_figure, title
+    from autorl.analysis.style import INK, MUTED, new_figure, title
 
     figure, axes = new_figure(0.5 + 1.55 * len(rows), len(rows), COLUMNS)
     for r, row in enumerate(rows):
@@ -79,7 +79,7 @@ def gallery_figure(rows: Sequence[Json], name: str) -> Figure:
                     0.5, -0.04, row["levels"][c]["caption"], transform=axis.transAxes, ha="center", va="top",
                     fontsize=7, color=MUTED,
                 )  # fmt: skip
-        axes[r * COLUMNS].set_title(row["title"], loc="left", fontsize=8.5)
+        axes[r * COLUMNS].set_title(row["title"], loc="left", fontsize=8.5, color=INK)
         if not row["levels"]:
             axes[r * COLUMNS].text(0.0, 0.5, "no episode was learned from", fontsize=7, color=MUTED)
     title(figure, f"{name}: levels learned from, drawn at random over the training")
@@ -88,13 +88,19 @@ def gallery_figure(rows: Sequence[Json], name: str) -> Figure:
 
 def draw_level(axis: Axes, text: str) -> None:
     """Draw one level, given as lines of characters: ``#`` a wall, ``G`` the goal, ``>v<^`` the agent."""
-    from matplotlib.patches import Rectangle, RegularPolygon
+    from matplotlib.patches import PathPatch, Rectangle, RegularPolygon
+    from matplotlib.path import Path
 
     from autorl.analysis.style import BLUE, GREEN, INK
 
     cells = np.array([list(line) for line in text.split("\n")])
     height, width = cells.shape
-    axis.imshow(cells == "#", cmap="Greys", vmin=0, vmax=1.25, interpolation="nearest")
+    square = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)])
+    walls = [Path(square + place[::-1], closed=True) for place in np.argwhere(cells == "#")]
+    if walls:
+        # one path, not an image: a page holds vectors alone
+        axis.add_patch(PathPatch(Path.make_compound_path(*walls), facecolor=INK, linewidth=0, antialiased=False))
+    axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     axis.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor=INK, linewidth=1.0, clip_on=False))
     for row, column in np.argwhere(cells == "G"):
         axis.add_patch(Rectangle((column - 0.4, row - 0.4), 0.8, 0.8, color=GREEN))

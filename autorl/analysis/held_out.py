@@ -117,7 +117,7 @@ def held_out_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mappi
         done = [one for one in own if one["tasks"]]
         if not done:
             continue
-        known = [_successes(one, environments[one["environment"]]) for one in done]
+        known = [successes_of(one, environments[one["environment"]]) for one in done]
         success = None
         if all(values is not None for values in known):
             failed = [Exam(np.zeros(1), None)] * (len(own) - len(done))
@@ -162,7 +162,8 @@ def _teacher_steps(lessons: Sequence[Json]) -> float | None:
     return float(np.mean(taught)) if taught else None
 
 
-def _successes(lesson: Json, environment: Mapping[str, Any]) -> Exam | None:
+def successes_of(lesson: Json, environment: Mapping[str, Any]) -> Exam | None:
+    """Return a training's success in each held-out task: what was reported, or the score within [0, 1]; None where there is neither."""
     if lesson["successes"]:
         return _exam(lesson, "successes", "success_halves")
     if not environment.get("score_range"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from autorl.analysis import hall_of_fame, page
+from autorl.analysis import curriculum_page, hall_of_fame, page
 from autorl.analysis.anytime import anytime_figure
 from autorl.analysis.checklist import checklist, reproduction, space_table
 from autorl.analysis.figures import arm_scores, importance_bars, learning_curves, optimisation_history, slices
@@ -57,6 +57,7 @@ def write_report(
     figures: Path | None = None,
     compiled: Sequence[Json] = (),
     lessons: Mapping[Arm, Sequence[Json]] = MappingProxyType({}),
+    curricula: Sequence[Json] = (),
 ) -> None:
     """Write the report to ``path``, atomically, and its figures as SVG files into the folder ``figures``. See `render`.
 
@@ -64,7 +65,7 @@ def write_report(
         StudyError: A file cannot be written.
     """
     drawn: dict[str, str] = {}
-    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn, compiled, lessons))
+    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn, compiled, lessons, curricula))
     if figures is not None:
         for name, svg in drawn.items():
             write_text_atomic(figures / f"{name}.svg", svg)
@@ -78,6 +79,7 @@ def render(
     drawn: dict[str, str] | None = None,
     compiled: Sequence[Json] = (),
     lessons: Mapping[Arm, Sequence[Json]] = MappingProxyType({}),
+    curricula: Sequence[Json] = (),
 ) -> str:
     """Return the report as one self-contained HTML document.
 
@@ -89,6 +91,7 @@ def render(
         drawn: Filled with the SVG text of every figure, by name.
         compiled: The programs that were compiled, as the record keeps them.
         lessons: Of the test trainings of each arm, as the record keeps them.
+        curricula: What they tell of each environment (see `autorl.analysis.curriculum_page.readings`).
     """
     drawn = {} if drawn is None else drawn
     result = {**summarise(trials, specification), **lessons_summary(lessons, specification)}
@@ -98,6 +101,7 @@ def render(
         page.section("Result", *_result(result, trials, specification, drawn)),
         page.section("Winner", *_winner(result, specification)),
         page.section("Hall of fame", *_fame(result, searched, space, drawn)),
+        page.section(curriculum_page.heading(curricula), *_curriculum(result, curricula, drawn)),
         page.section("Search", *_search(result, trials, searched, specification, space, drawn)),
         page.section("Trials", *_trials(result, trials)),
         page.section("Failures", *_failures(result, trials)),
@@ -198,6 +202,11 @@ def _fame(result: Json, searched: Sequence[Trial], space: Space | None, drawn: d
         return []
     found, picture = hall_of_fame.parts(searched, space, _leader(result, searched))
     return [*found, "" if picture is None else _figure(drawn, picture, "loss-graph")]
+
+
+def _curriculum(result: Json, curricula: Sequence[Json], drawn: dict[str, str]) -> list[str]:
+    study, method = result["study"] or "STUDY", result["method"]
+    return curriculum_page.parts(curricula, study, method, lambda made, name: _figure(drawn, made, name))
 
 
 def _search(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from autorl.analysis.scores import count, number
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
@@ -48,6 +50,8 @@ PAGE_COLOURS = {
 }
 """The page's variable behind each colour: a dark page has lighter ones."""
 _TEXT, _SMALL, _TITLE = 9.5, 8.5, 11.0
+_LETTERS = 10.6
+"""Letters of a title on an inch."""
 
 
 def new_figure(height: float, rows: int = 1, columns: int = 1, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
@@ -84,8 +88,9 @@ def label(axis: Axes, title: str = "", x: str = "", y: str = "") -> None:
 
 
 def title(figure: Figure, text: str) -> None:
-    """Set the figure's title: what is shown, in words."""
-    figure.suptitle(text, x=0.01, ha="left", fontsize=_TITLE, color=INK, fontweight="bold")
+    """Set the figure's title: what is shown, in words; it is broken into lines where it is wider than the figure."""
+    lines = textwrap.wrap(text, max(20, int(_LETTERS * figure.get_figwidth())))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=_TITLE, color=INK, fontweight="bold")
 
 
 def legend(axis: Axes, columns: int = 3, **options: Any) -> None:
@@ -107,11 +112,21 @@ def score_colours() -> Colormap:
     return ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0.25, 1.0, 32)))
 
 
-def steps_axis(axis: Axes) -> None:
-    """Write environment steps as people do: 20 k, 1.5 M."""
+def colour_bar(figure: Figure, drawn: ScalarMappable, axes: Axes | Sequence[Axes], text: str = "") -> None:
+    """Add what the colours of ``drawn`` stand for, beside ``axes``."""
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02, format="{x:g}")
+    bar.ax.tick_params(labelsize=_SMALL, length=0, labelcolor=MUTED)
+    if bar.solids is not None:
+        bar.solids.set_edgecolor("face")  # no seams between the colours
+    bar.outline.set_visible(False)
+    bar.set_label(text, fontsize=_SMALL, color=INK)
+
+
+def steps_axis(axis: Axes, most: int = 6) -> None:
+    """Write environment steps as people do, 20 k, 1.5 M, at about ``most`` places."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.xaxis.set_major_locator(MaxNLocator(6))
+    axis.xaxis.set_major_locator(MaxNLocator(most))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value), least=1000)))
     axis.set_xlim(left=0)
 

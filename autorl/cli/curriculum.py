@@ -29,7 +29,11 @@ def show(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show a curriculum: a table of the tasks over the training, and in the study's folder of figures heat maps and drawings of levels."""
+    """Show a curriculum: a table of the tasks over the training, and in the study's folder of figures heat maps and drawings of levels.
+
+    The figures: what was played over the training in each dimension, what it paid and the learning progress there; curves of training and
+    evaluation; success in each held-out task, if there are any; and levels, where tasks are levels.
+    """
     from autorl.api import load
     from autorl.cli.output import print_json
 
@@ -47,9 +51,13 @@ def show(
         )
     if json:
         from autorl.analysis.gallery import gallery_of
+        from autorl.analysis.task_success import task_success
 
-        lessons = opened.lessons(chosen)
-        shown = {n: {**own, "levels": gallery_of(opened.specification, lessons, i)} for i, n, own in found}
+        of, lessons = opened.specification, opened.lessons(chosen)
+        shown = {
+            n: {**own, "tasks": task_success(of, lessons, i), "levels": gallery_of(of, lessons, i)}
+            for i, n, own in found
+        }
         print_json({"trial": [arm, chosen.phase, chosen.number], "environments": shown})
         return
     for i, name, own in found:
@@ -72,19 +80,29 @@ def _trial(study: Study, arm: str, number: int | None) -> Trial:
 
 def _print(study: Study, arm: str, trial: Trial, index: int, environment: str, found: Json) -> None:
     from autorl.analysis import tables
-    from autorl.analysis.curriculum import curriculum_figure, curriculum_table
+    from autorl.analysis.curriculum import curriculum_table
+    from autorl.analysis.curriculum_figures import curriculum_figure, curves_figure
     from autorl.analysis.gallery import gallery_figure, gallery_of
+    from autorl.analysis.scores import arm_name, method_name
+    from autorl.analysis.task_success import task_success, task_success_figure
     from autorl.environments.check import reports_success
     from autorl.environments.registry import make_environment
 
     typer.echo(f"{environment}, {arm}, trial {trial.number} of the {trial.phase}")
     typer.echo(tables.render(curriculum_table(found, reports_success(make_environment(environment)))))
     stem = "-".join((arm.replace(":", "-"), trial.phase, str(trial.number), str(index)))
-    name, figures = f"{environment}, {arm}", study.folder.figures
-    typer.echo(f"Figure: {_write(curriculum_figure(found, name), figures / f'curriculum-{stem}.png')}")
-    levels = gallery_of(study.specification, study.lessons(trial), index)
-    if levels:
-        typer.echo(f"Levels: {_write(gallery_figure(levels, name), figures / f'levels-{stem}.png')}")
+    method, lessons = method_name(study.plain_specification()), study.lessons(trial)
+    name = f"{environment}, {arm_name(arm, method)}"
+    drawn = [
+        ("Figure", "curriculum", curriculum_figure(found, name)),
+        ("Curves", "curves", curves_figure({arm: found}, method, name)),
+    ]
+    if tasks := task_success(study.specification, lessons, index):
+        drawn.append(("Held-out tasks", "tasks", task_success_figure({arm: tasks}, method, name)))
+    if levels := gallery_of(study.specification, lessons, index):
+        drawn.append(("Levels", "levels", gallery_figure(levels, name)))
+    for what, kind, figure in drawn:
+        typer.echo(f"{what}: {_write(figure, study.folder.figures / f'{kind}-{stem}.png')}")
 
 
 def _write(figure: Figure, path: Path) -> Path:

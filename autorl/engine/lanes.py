@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from autorl.environments.features import Feature
 from autorl.inner.acting import Acting
 from autorl.inner.diary import Diary
 from autorl.outer.protocol import Status
@@ -69,8 +70,8 @@ class Outcome:
     ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
     successes are reported; ``task_halves`` and ``success_halves`` are the same over the first and over the second half of the attempts at
     each task, empty where there is one attempt. ``teacher_env_steps`` are those of a whole training that were taken for its teacher before
-    the agent's first; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`), in terms of ``features`` (name, least
-    and greatest value) where those are not the tasks', and ``shelf`` which levels its teacher holds, if it is one that replays levels
+    the agent's first; ``diary`` says what a teacher's training played (`autorl.inner.diary.Diary`), in terms of ``features`` where those
+    are not the tasks', and ``shelf`` which levels its teacher holds, if it is one that replays levels
     (`autorl.curricula.level_buffer.LevelBuffer`). ``agent`` is what the trained agent acts by, where that is asked for and it has any.
     """
 
@@ -91,7 +92,7 @@ class Outcome:
     success_halves: tuple[tuple[float, ...], ...] = ()
     teacher_env_steps: int = 0
     diary: Diary | None = None
-    features: tuple[tuple[str, float, float], ...] | None = None
+    features: tuple[Feature, ...] | None = None
     shelf: Any = None
     agent: Agent | None = None
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from autorl.environments.features import Feature
 from autorl.environments.protocol import Environment, Task
 from autorl.environments.task_box import TaskBox, task_space
 from autorl.errors import UsageError
@@ -24,14 +25,14 @@ class TaskPoints(Protocol):
         """Numbers of a point, D."""
 
     @property
-    def features(self) -> tuple[tuple[str, float, float], ...]:
-        """What tells tasks apart for people: name, least and greatest value of F features."""
+    def features(self) -> tuple[Feature, ...]:
+        """What tells tasks apart for people: F features."""
 
     def task(self, default: Task, point: Array) -> Task:
         """Return ``default`` with what varies set to ``point``, float32 [D]. Traceable."""
 
     def described(self, point: Array) -> Array:
-        """Return the features of ``point`` [D], scaled to [0, 1], float32 [F]. Traceable."""
+        """Return where the features of ``point`` [D] lie in their ranges, on their scales, float32 [F] within [0, 1]. Traceable."""
 
     def sample(self, key: Array) -> Array:
         """Return a point as without a curriculum, float32 [D]. Traceable."""
@@ -59,9 +60,9 @@ class BoxPoints:
         return len(self.box.dimensions)
 
     @property
-    def features(self) -> tuple[tuple[str, float, float], ...]:
+    def features(self) -> tuple[Feature, ...]:
         """The dimensions themselves."""
-        return tuple((one.name, one.low, one.high) for one in self.box.dimensions)
+        return tuple(Feature(one.name, one.low, one.high, one.log) for one in self.box.dimensions)
 
     def task(self, default: Task, point: Array) -> Task:
         """Return ``default`` with the dimensions of the box at ``point``."""

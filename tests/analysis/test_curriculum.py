@@ -1,10 +1,18 @@
 """Held-out tasks and curricula, from numbers that can be added up by hand."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from autorl.analysis.curriculum import curriculum, curriculum_figure, curriculum_table
+from autorl.analysis.curriculum import curriculum, curriculum_of, curriculum_table, learning_progress
 from autorl.analysis.held_out import cvar, cvar_ranked_apart, held_out_summary, held_out_table
+from autorl.environments.features import Feature
+from autorl.environments.registry import make_environment
+from autorl.environments.task_points import task_points
+from autorl.inner.diary import BINS, INTERVALS, Episodes, empty_diary, written
+from autorl.studies.specification import from_mapping
+from autorl.studies.trial import Curve, Trial
 
 
 def lesson(tasks, successes=(), diary=None, environment=0):
@@ -93,7 +101,7 @@ def test_a_curriculum_is_read_from_diaries():
         "successes": (episodes * 0.5).tolist(),
         "unlearned": [25] + [0] * 19,
     }
-    found = curriculum([lesson([], diary=diary), lesson([], diary=diary)], [("width", 0.0, 16.0)], 1000)
+    found = curriculum([lesson([], diary=diary), lesson([], diary=diary)], [Feature("width", 0.0, 16.0)], 1000)
     assert (found["trainings"], found["env_steps"], found["unlearned"]) == (2, 2000, 50)
     assert found["until"][:2] == [50, 100]
     assert (found["returns"][0][0][0], found["returns"][1][0][0]) == (2.0, None)
@@ -110,10 +118,84 @@ def test_a_curriculum_is_read_from_diaries():
     assert table.rows[5][:3] == ("600", "2", "15.50")
     assert table.rows[1][2:] == ("-", "-", "-", "100%")
     assert "50 of them not learned from" in table.note
-    assert len(curriculum_figure(found, "study").axes) == 4, "two maps, each with its colours"
+    assert "of 2 trainings together, from counts in 16 bins" in table.note
+    assert "geometric" not in table.note
+    assert found["training_returns"][1][:2] == [2.0, None]
     guided = [{**lesson([], diary=diary), "teacher_env_steps": 200} for _ in range(2)]
-    later = curriculum(guided, [("width", 0.0, 16.0)], 1000)
+    later = curriculum(guided, [Feature("width", 0.0, 16.0)], 1000)
     assert (later["before"], later["env_steps"], later["until"][:2]) == (400, 2000, [240, 280])
     assert curriculum_table(later, reports_success=True).rows[0][-1] == "69%", "50 of 160"
     assert "400 taken by a guide" in curriculum_table(later, reports_success=True).note
-    assert curriculum([lesson([1.0])], [("width", 0.0, 1.0)], 1000) == {}
+    assert curriculum([lesson([1.0])], [Feature("width", 0.0, 1.0)], 1000) == {}
+
+
+def filled(episodes, returns):
+    """A diary of one feature from [K][N] counts and mean returns."""
+    told = {name: np.zeros((INTERVALS, 1, BINS)) for name in ("episodes", "returns", "successes")}
+    told["episodes"][: len(episodes), 0, : len(episodes[0])] = episodes
+    told["returns"][: len(episodes), 0, : len(episodes[0])] = np.multiply(episodes, returns)
+    return {**{name: values.tolist() for name, values in told.items()}, "unlearned": [0] * INTERVALS}
+
+
+def test_learning_progress_is_the_absolute_change_of_a_cell_from_the_interval_before():
+    returns = np.array([[[1.0, 5.0, np.nan]], [[4.0, 3.0, 2.0]], [[4.5, np.nan, 2.0]]])
+    expected = np.array([[[np.nan] * 3], [[3.0, 2.0, np.nan]], [[0.5, np.nan, 0.0]]])
+    np.testing.assert_array_equal(learning_progress(returns), expected)
+    diary = filled([[2, 1], [4, 0], [1, 1]], [[10.0, 7.0], [6.0, 0.0], [9.0, 1.0]])
+    found = curriculum([lesson([], diary=diary)], [Feature("x", 0.0, 1.0)], 1000)
+    assert [row[0][:2] for row in found["learning_progress"][:4]] == [
+        [None, None],
+        [4.0, None],
+        [3.0, None],
+        [None] * 2,
+    ]
+
+
+def test_what_trainings_were_paid_is_kept_apart():
+    diaries = [filled([[3, 1], [0, 0], [2, 2]], [[1.0, 5.0], [0.0, 0.0], [4.0, 8.0]]), filled([[1]], [[7.0]])]
+    found = curriculum([lesson([], diary=d) for d in diaries], [Feature("x", 0.0, 1.0)], 1000)
+    assert [row[:3] for row in found["training_returns"]] == [[2.0, None, 6.0], [7.0, None, None]]
+
+
+WIDE = {
+    "environment": {
+        "id": "contextual:CartPole-wide",
+        "score_range": [0, 500],
+        "tasks": {"vary": {"length": None, "masspole": None}, "grid": 3},
+    },
+    "learner": "ppo",
+    "teacher": "uniform",
+    "budget": {"env_steps": 10_000},
+    "evaluation": {"episodes": 72},
+}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Tasks of the uniform teacher, their values, and the diary that a training writes of them."""
+    environment = make_environment("contextual:CartPole-wide")
+    points = task_points(environment, {"length": None, "masspole": None})
+    where = jax.vmap(points.sample)(jax.random.split(jax.random.key(0), 4000))
+    tasks = jax.vmap(points.task, (None, 0))(environment.default_task(), where)
+    all_of, none = jnp.ones(len(where), bool), jnp.zeros(len(where))
+    diary = written(empty_diary(2), Episodes(where, none + 100.0, none, all_of, all_of), jnp.float32(0.0))
+    kept = {name: np.asarray(getattr(diary, name)).tolist() for name in diary._fields if name != "levels"}
+    return {name: np.asarray(tasks[name], np.float64) for name in ("length", "masspole")}, kept
+
+
+@pytest.mark.parametrize("recorded", [{}, {"features": [["steps", 0.0, 9.0], ["masspole", 0.05, 10.0]]}])
+def test_the_mean_task_is_that_of_the_tasks_played_though_their_scale_is_log(drawn, recorded):
+    tasks, diary = drawn
+    trial = Trial("method", "test", 0, {}, 1000, curves=(Curve(0, 0, (500, 1000), (0.25, None)),))
+    told = {**lesson([1.0] * 9, diary=diary), **recorded}
+    found = curriculum_of(from_mapping(WIDE), [told], 0, trial)
+    assert found["evaluations"] == {"env_steps": [500, 1000], "scores": [[0.25, None]], "held_out": True}
+    assert found["score_range"] == [0, 500]
+    table = curriculum_table(found, reports_success=False)
+    row = dict(zip((column.name for column in table.columns), table.rows[0], strict=True))
+    assert float(row["masspole (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["masspole"]).mean()), rel=0.03)
+    assert "geometric mean of a dimension" in table.note
+    if recorded:
+        assert found["features"][0] == ["steps", 0.0, 9.0, False], "records of older versions do not say which are log"
+    else:
+        assert float(row["length (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["length"]).mean()), rel=0.03)

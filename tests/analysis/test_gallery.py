@@ -43,8 +43,10 @@ def test_a_level_is_drawn_as_it_is():
     assert points.text(np.asarray(points.point(level_from_text(TEXT)))) == TEXT
     _, (axis,) = new_figure(2)
     draw_level(axis, TEXT)
-    np.testing.assert_array_equal(axis.images[0].get_array(), [[0, 1, 0], [0, 0, 1], [0, 0, 0]])
-    _, goal, agent = axis.patches
+    walls, _, goal, agent = axis.patches
+    inside = [[walls.get_path().contains_point((column, row)) for column in range(3)] for row in range(3)]
+    np.testing.assert_array_equal(inside, [[0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    assert axis.get_ylim() == (2.5, -0.5), "rows grow downwards"
     assert goal.get_xy() == pytest.approx((2 - 0.4, 2 - 0.4))
     assert agent.xy == (0, 1)
 
@@ -63,6 +65,6 @@ def test_the_agent_looks_its_way(way, corner):
 def test_the_figure_has_a_place_for_every_level():
     figure = gallery_figure(gallery_rows(FOUND, lambda one: TEXT, 1000), "maze")
     assert len(figure.axes) == 7 * 6
-    assert sum(bool(axis.images) for axis in figure.axes) == 5 * 6 + 2
+    assert sum(bool(axis.patches) for axis in figure.axes) == 5 * 6 + 2
     empty = gallery_figure([{"title": "to step 1", "levels": []}], "maze")
     assert [text.get_text() for axis in empty.axes for text in axis.texts] == ["no episode was learned from"]

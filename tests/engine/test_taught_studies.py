@@ -95,12 +95,25 @@ def test_the_winner_can_be_exported_and_trained_again(study):
     assert "teacher" not in str(exported["learner"])
 
 
+def test_the_report_shows_the_curriculum_and_what_every_arm_can_do_in_the_end(study):
+    page = study.folder.report.read_text()
+    assert "<h2>Curriculum</h2>" in page
+    for words in (
+        "tasks of the trainings on test seeds",
+        "learning progress",
+        "no teacher: mean",
+        "teacher uniform: mean",
+    ):
+        assert words in page
+
+
 def test_the_command_line_shows_the_curriculum(study):
     found = CliRunner().invoke(app, ["curriculum", "show", str(study.path), "--trial", "1"])
     assert found.exit_code == 0, found.output
     assert "gate_position" in found.output
-    (picture,) = study.folder.figures.glob("curriculum-method-search-1-0.png")
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    for kind in ("curriculum", "curves", "tasks"):
+        (picture,) = study.folder.figures.glob(f"{kind}-method-search-1-0.png")
+        assert picture.read_bytes().startswith(b"\x89PNG")
     shown = CliRunner().invoke(app, ["curriculum", "show", str(study.path), "--arm", "teacher:none"])
     assert "without a teacher" in str(shown.exception)
 

@@ -15,6 +15,7 @@ from autorl.curricula.starts.archive import Archive
 from autorl.curricula.starts.guide import Guide, Guides, guided, guides_of_modules
 from autorl.curricula.starts.protocol import Episodes, GuidedStarter, Starter, Starts
 from autorl.curricula.teachers import STARTERS
+from autorl.environments.features import Feature
 from autorl.environments.protocol import Environment, Reached, ResumableEnvironment, Task
 from autorl.environments.task_points import BoxPoints, TaskPoints
 from autorl.errors import UsageError
@@ -71,11 +72,11 @@ class StartsCourse:
         return 0 if self.guide is None else int(np.sum(self.guide.alive))
 
     @property
-    def described_as(self) -> tuple[tuple[str, float, float], ...]:
-        """Name, least and greatest value of the features."""
+    def described_as(self) -> tuple[Feature, ...]:
+        """The features."""
         own = (
-            ("from the archive", 0.0, 1.0),
-            ("steps before the start", 0.0, float(self.environment.max_episode_steps)),
+            Feature("from the archive", 0.0, 1.0),
+            Feature("steps before the start", 0.0, float(self.environment.max_episode_steps)),
         )
         return own if self.points is None else (*own, *self.points.features)
 

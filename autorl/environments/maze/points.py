@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from autorl.environments.features import Feature
 from autorl.environments.maze.edits import edit_level
 from autorl.environments.maze.level import random_level, text_of
 from autorl.environments.maze.paths import solvable_level
@@ -36,9 +37,9 @@ class MazePoints:
         return self.size * self.size + 3
 
     @property
-    def features(self) -> tuple[tuple[str, float, float], ...]:
+    def features(self) -> tuple[Feature, ...]:
         """How many walls, and how many moves from start to goal if there were none."""
-        return ("walls", 0.0, self.size * self.size / 2), ("distance", 0.0, 2.0 * self.size - 2)
+        return Feature("walls", 0.0, self.size * self.size / 2), Feature("distance", 0.0, 2.0 * self.size - 2)
 
     def task(self, default: Task, point: Array) -> dict[str, Array]:
         """Return the level at ``point`` [D]; nothing of ``default`` is left."""
@@ -66,7 +67,7 @@ class MazePoints:
         """Return walls and distance, scaled to [0, 1]."""
         level = self.task(None, point)
         distance = jnp.sum(jnp.abs(level["start"] - level["goal"]))
-        ends = jnp.array([one[2] for one in self.features], jnp.float32)
+        ends = jnp.array([one.high for one in self.features], jnp.float32)
         return jnp.stack([jnp.sum(level["walls"]), distance]).astype(jnp.float32) / ends
 
     def text(self, point: Any) -> str:
