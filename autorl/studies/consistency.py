@@ -11,6 +11,7 @@ from autorl.studies.problems import Path, shown
 
 if TYPE_CHECKING:
     from autorl.studies.models import (
+        Baselines,
         Budget,
         EnvironmentChoice,
         EnvironmentSettings,
@@ -55,6 +56,7 @@ class Sections:
     seed: int = 0
     hurdle: Hurdle | None = None
     teacher: TeacherChoice | None = None
+    baselines: Baselines | None = None
     broken: Set[str] = frozenset()
 
     @classmethod
@@ -70,6 +72,7 @@ class Sections:
             specification.seeds.study,
             specification.hurdle,
             specification.teacher,
+            specification.baselines,
         )
 
     def intact(self, *names: str) -> bool:
