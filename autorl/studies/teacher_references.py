@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError, suggestion
-from autorl.spaces.plain_values import NO_TEACHER, TEACHER, leaves, of_teacher, with_teacher
+from autorl.spaces.plain_values import NO_TEACHER, TEACHER, leaves, of_teacher, teacher_entries, with_teacher
 from autorl.studies.classroom import Classroom
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.first_judgement import judged_before_training
@@ -15,7 +15,7 @@ from autorl.studies.problems import Path
 if TYPE_CHECKING:
     from autorl.environments.task_points import TaskPoints
     from autorl.spaces import Space
-    from autorl.studies.models import EnvironmentChoice
+    from autorl.studies.models import ComparedTeacher, EnvironmentChoice
 
 _TRIED = 32
 _UNPINNED = "{name}: expected a study with the digest of its policy, so that a resume follows no other one"
@@ -28,7 +28,8 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
     if learner is None or not s.intact("teacher", "environment"):
         return found
     names, baselines = _teachers(s, space), _baselines(s)
-    if not names and not baselines:
+    found += _arms(baselines)
+    if not names and all(one.name == NO_TEACHER for _, one in baselines):
         return found + _strangers(s, space)
     if space is not None and TEACHER in getattr(space, "dimensions", {}) and s.teacher is not None:
         message = f"fixed here, but searched by {space.name!r}. Remove it here, or from the space"
@@ -116,13 +117,25 @@ def _teachers(s: Sections, space: Space | None) -> list[str]:
     return [*own, *named]
 
 
-def _baselines(s: Sections) -> list[tuple[Path, str]]:
+def _baselines(s: Sections) -> list[tuple[Path, ComparedTeacher]]:
     """Return the teachers that the study's is compared with, each with its place."""
     named = () if s.baselines is None else s.baselines.teachers
-    return [(("baselines", "teachers", i), name) for i, name in enumerate(named) if name != NO_TEACHER]
+    return [(("baselines", "teachers", i), one) for i, one in enumerate(named)]
 
 
-def _places(s: Sections, names: Sequence[str], baselines: Sequence[tuple[Path, str]]) -> Iterator[Finding]:
+def _arms(baselines: Sequence[tuple[Path, ComparedTeacher]]) -> Iterator[Finding]:
+    """Yield the teachers that are named twice, as there is one arm of a name, and parameters of no teacher."""
+    seen: set[str] = set()
+    for path, one in baselines:
+        if one.name in seen:
+            message = f"teacher {one.name!r} is there already, and an arm is known by its name"
+            yield Finding((*path, "name"), f"{message}. Remove one, or make a study of its own", one.name)
+        if one.name == NO_TEACHER and one.parameters:
+            yield Finding.refused((*path, "parameters"), "expected no parameters of no teacher", dict(one.parameters))
+        seen.add(one.name)
+
+
+def _places(s: Sections, names: Sequence[str], baselines: Sequence[tuple[Path, ComparedTeacher]]) -> Iterator[Finding]:
     """Yield the teachers that do not exist, and the environments without a task space."""
     from autorl.curricula.teachers import ALL_TEACHERS, STARTERS
     from autorl.environments.registry import make_environment
@@ -133,7 +146,7 @@ def _places(s: Sections, names: Sequence[str], baselines: Sequence[tuple[Path, s
     named: list[tuple[Path, str]] = [
         ((TEACHER, "name") if name == own else ("search", "space"), name) for name in names
     ]
-    named += baselines
+    named += [((*path, "name"), one.name) for path, one in baselines if one.name != NO_TEACHER]
     for path, name in named:
         if name not in ALL_TEACHERS:
             known = [*ALL_TEACHERS, NO_TEACHER] if path[0] == "baselines" else ALL_TEACHERS
@@ -193,14 +206,22 @@ def _lessons(s: Sections, space: Space | None, classroom: Classroom) -> list[Fin
 def _compared(s: Sections, classroom: Classroom) -> Iterator[Finding]:
     """Yield why teachers that the study's is compared with cannot teach in ``classroom``: such an arm would end the study."""
     own = None if s.teacher is None else {"name": s.teacher.name, "parameters": dict(s.teacher.parameters)}
-    for path, name in _baselines(s):
-        teacher = with_teacher({TEACHER: name}, own)[TEACHER]
+    for path, one in _baselines(s):
+        if one.name == NO_TEACHER:
+            continue
+        teacher = with_teacher(teacher_entries(one.name, one.parameters), own)[TEACHER]
+        if one.parameters:
+            wrong = _parameters((*path, "parameters"), one.name, teacher["parameters"], classroom)
+            yield from wrong
+            if wrong:
+                continue
         try:
-            unmet = classroom.unmet(classroom.course(teacher), name)
+            course = classroom.course(teacher)
+            unmet = classroom.unmet(course, one.name)
         except UsageError as error:
             unmet = str(error)
         if unmet is not None:
-            yield Finding(path, unmet, name)
+            yield Finding((*path, "name"), unmet, one.name)
 
 
 def _tried(s: Sections, space: Space | None) -> list[Mapping[str, Any]]:
