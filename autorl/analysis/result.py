@@ -206,6 +206,7 @@ def _protocol(specification: Mapping[str, Any]) -> Json:
         "tuning_seeds": seeds.get("tuning"),
         "test_seeds": seeds.get("test"),
         "evaluation_episodes": evaluation.get("episodes"),
+        "task_statistic": evaluation.get("tasks") or "mean",
         "finalists": specification.get("finalists"),
     }
 

@@ -116,6 +116,7 @@ class Session:
             courses=[CourseMaker.of(*each) for each in zip(choices, made, strict=True)],
             horizons=[self.horizon(e) for e in range(len(self.environments))],
             episodes=self.specification.evaluation.episodes,
+            statistic=self.specification.evaluation.tasks,
             upper_bounds=bounds,
             devices=self.devices,
             check=self.stopper.check,

@@ -305,6 +305,10 @@ class Evaluation(Section):
         le=10_000,
         description="Last evaluations whose mean is the score of a training; the test of a study counts the last one alone.",
     )
+    tasks: Literal["mean", "iqm", "cvar"] = Field(
+        "mean",
+        description="What an evaluation on held-out tasks comes to: mean, iqm (of the middle half), cvar (mean of the worst tenth).",
+    )
 
 
 class Baselines(Section):

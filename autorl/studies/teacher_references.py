@@ -106,6 +106,9 @@ def _exam(s: Sections, path: Path, given: Any, points: TaskPoints) -> Iterator[F
         message = f"expected a multiple of the {count} tasks that agents are scored on"
         remedy = f"Write episodes: {count}, or a multiple of it"
         yield Finding.refused(("evaluation", "episodes"), message, episodes, remedy)
+    elif s.intact("evaluation") and s.evaluation.tasks == "cvar" and episodes < 2 * count:
+        message = f"expected at least {2 * count}, two attempts at each of the {count} tasks: one chooses the worst, one scores them"
+        yield Finding.refused(("evaluation", "episodes"), message, episodes, f"Write episodes: {2 * count}")
 
 
 def _teachers(s: Sections, space: Space | None) -> list[str]:
