@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,43 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorl.analysis.scores import all_environments, arm_name, count, number
-from autorl.analysis.statistics import iqm, stratified_bootstrap_interval
+from autorl.analysis.statistics import stratified_bootstrap_interval
 from autorl.analysis.tables import Column, Table
+from autorl.inner.task_statistics import STATISTICS, WORST, cvar, cvar_ranked_apart, iqm
 from autorl.studies.trial import Arm, Json
 
-WORST = 0.1
-"""Share of the tasks that the conditional value at risk is the mean of."""
-STATISTICS = ("mean", "iqm", "cvar")
-"""Over the tasks of one training."""
+LEAST_LEARNED = 0.1
+"""Share of its env steps from which a training has to learn, or else a result says that it learned from next to none."""
 Array = NDArray[np.float64]
 _SAME = "chosen and scored on the same attempts, which makes it too low (evaluation.episodes of two or more a task mend that)"
-
-
-def cvar(values: Array, share: float = WORST) -> float:
-    """Return the mean of the worst ``share`` of ``values`` [N] (rounded up), the conditional value at risk."""
-    worst = np.sort(np.asarray(values, np.float64))[: max(1, math.ceil(share * len(values)))]
-    return float(worst.mean())
-
-
-def cvar_ranked_apart(one: Array, other: Array, share: float = WORST) -> float:
-    """Return the conditional value at risk from two independent halves of the attempts at N tasks, [N] each.
-
-    The worst ``share`` of the tasks by one half is scored on the other half, both ways, and averaged. Were they scored on the attempts that
-    they were chosen by, it would count bad luck as difficulty: agents that do equally well in all tasks would have tasks in which they do
-    worse. So Rutherford et al. (2024, sampling for learnability) rank levels by evaluations of one seed and score them anew with another.
-    What is estimated is the mean success in the tasks that come out worst in half the attempts: with few attempts these are not yet all of
-    the truly worst, so it is rather too high than too low. Tasks that tie for the last places share them evenly, whatever their order.
-    """
-    weights = [_worst(half, max(1, math.ceil(share * len(one)))) for half in (one, other)]
-    return float((weights[0] @ other + weights[1] @ one) / 2.0)
-
-
-def _worst(values: Array, count: int) -> Array:
-    """Return the weights, of sum 1, by which the mean of the ``count`` lowest of ``values`` [N] is taken: equal ones have equal weights."""
-    last = np.partition(values, count - 1)[count - 1]
-    below, ties = values < last, values == last
-    weights: Array = (below + ties * (count - below.sum()) / ties.sum()) / count
-    return weights
 
 
 class Exam(NamedTuple):
@@ -77,13 +48,35 @@ def lessons_summary(lessons: Mapping[Arm, Sequence[Json]], specification: Mappin
 
     Those are the env steps of a test training that served its teacher alone, the mean over trainings; arguments as `held_out_summary`.
     ``guide_env_steps`` of each arm that a study's policy guided are those that trained it, of several the most; None if not known.
+    ``untaught`` of each arm with trainings that learned from less than `LEAST_LEARNED` of their env steps is ``{trainings, of, learned,
+    env_steps}``: how many these are, of how many, and the means over them of the env steps learned from and of all.
     """
     steps = {arm: _teacher_steps(own) for arm, own in lessons.items()}
     return {
         "held_out": held_out_summary(lessons, specification),
         "teacher_env_steps": {arm: one for arm, one in steps.items() if one is not None},
         "guide_env_steps": {arm: _guide_steps(own) for arm, own in lessons.items() if any(map(_guided, own))},
+        "untaught": {arm: found for arm, own in lessons.items() if (found := _untaught(own, specification))},
     }
+
+
+def _untaught(lessons: Sequence[Json], specification: Mapping[str, Any]) -> Json:
+    whole = (specification.get("budget") or {}).get("env_steps")
+    environments = all_environments(specification)
+    told = [one for one in lessons if one["diary"] is not None]
+    steps = [environments[one["environment"]].get("env_steps") or whole for one in told]
+    known = [(of, max(0, of - _served(one))) for one, of in zip(told, steps, strict=True) if of]
+    found = [(of, learned) for of, learned in known if learned < LEAST_LEARNED * of]
+    if not found:
+        return {}
+    of, learned = np.mean(found, axis=0)
+    return {"trainings": len(found), "of": len(known), "learned": round(learned), "env_steps": round(of)}
+
+
+def _served(lesson: Json) -> int:
+    """Return the env steps of a training that served its teacher alone."""
+    # records made before they were counted say nothing of the steps before the training
+    return int(sum(lesson["diary"]["unlearned"]) + lesson.get("teacher_env_steps", 0))
 
 
 def _guided(lesson: Json) -> bool:
@@ -155,10 +148,7 @@ def _intervals(rows: Array) -> Json:
 
 
 def _teacher_steps(lessons: Sequence[Json]) -> float | None:
-    # records made before they were counted say nothing of the steps before the training
-    taught = [
-        sum(one["diary"]["unlearned"]) + one.get("teacher_env_steps", 0) for one in lessons if one["diary"] is not None
-    ]
+    taught = [_served(one) for one in lessons if one["diary"] is not None]
     return float(np.mean(taught)) if taught else None
 
 

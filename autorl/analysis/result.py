@@ -87,7 +87,8 @@ def expected_arms(specification: Mapping[str, Any]) -> list[Arm]:
     if baselines.get("default", True) and not _is_default(specification):
         arms.append("default")
     arms += [f"{OBJECTIVE_ARM}{name}" for name in sorted(set(baselines.get("objectives") or ()))]
-    return [*arms, *(f"{TEACHER_ARM}{name}" for name in sorted(set(baselines.get("teachers") or ())))]
+    teachers = {one if isinstance(one, str) else one["name"] for one in baselines.get("teachers") or ()}
+    return [*arms, *(f"{TEACHER_ARM}{name}" for name in sorted(teachers))]
 
 
 def _is_default(specification: Mapping[str, Any]) -> bool:
@@ -205,6 +206,7 @@ def _protocol(specification: Mapping[str, Any]) -> Json:
         "tuning_seeds": seeds.get("tuning"),
         "test_seeds": seeds.get("test"),
         "evaluation_episodes": evaluation.get("episodes"),
+        "task_statistic": evaluation.get("tasks") or "mean",
         "finalists": specification.get("finalists"),
     }
 

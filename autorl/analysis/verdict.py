@@ -7,6 +7,10 @@ from autorl.studies.trial import Json
 
 _OPPONENTS = {"random": "random search", "default": "the default configuration"}
 _FEW_SEEDS = 5
+_OVER_TASKS = {
+    "iqm": "mean of the middle half of the held-out tasks",
+    "cvar": "mean of the worst tenth of the held-out tasks",
+}
 
 
 def headline(result: Json) -> str:
@@ -70,6 +74,9 @@ def _compared(name: str, difference: Json) -> str:
 
 def _reservations(result: Json) -> list[str]:
     arms, found = result["arms"], []
+    chosen = _OVER_TASKS.get(result["protocol"].get("task_statistic", "mean"))
+    if chosen is not None:
+        found.append(f"A training's score here is the {chosen}.")
     if any(arm["failed"] for arm in arms.values()):
         failed = ", ".join(
             f"{arm['failed']} of {arm['trainings']} ({_name(name, result)})"

@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autorl.analysis.scores import PHASES, arm_name, count, environments, is_random_search, method_name, policy_name
+from autorl.analysis.scores import (
+    PHASES,
+    arm_name,
+    count,
+    environments,
+    is_random_search,
+    method_name,
+    plural,
+    policy_name,
+)
 from autorl.analysis.warm_start import uncounted_work
 from autorl.studies.trial import Json, Ledger, Trial, in_order
 
@@ -102,6 +111,23 @@ def teacher_sentence(result: Json) -> str:
         return ""
     shares = ", ".join(f"{arm_name(arm, result['method'])} {count(round(steps))}" for arm, steps in spent.items())
     return f"Of a test training's env steps, these served the teacher alone, a guide's and a control policy's before it included: {shares}."
+
+
+def untaught_sentence(result: Json) -> str:
+    """Return which test trainings learned from next to none of their env steps, and the remedy, in words; nothing where all learned."""
+    found = result.get("untaught") or {}
+    if not found:
+        return ""
+    own = [
+        f"{arm_name(arm, result['method'])}, {one['trainings']} of {plural(one['of'], 'training')}: learned from "
+        f"{count(one['learned'])} of {count(one['env_steps'])} env steps"
+        for arm, one in found.items()
+    ]
+    return (
+        f"NEXT TO NOTHING was learned under these teachers: {'; '.join(own)}. The rest went to the teacher, so that such a score says "
+        "nothing about its curriculum. Remedy: a larger budget.env_steps, or a teacher that begins earlier: robust_plr and accel learn "
+        "from no episode before capacity * fill levels were played and kept, so give them a smaller capacity or fill."
+    )
 
 
 def guide_sentence(result: Json) -> str:

@@ -18,6 +18,8 @@ from autorl.errors import UsageError
 
 NARROW = 1e-3
 """Least diagonal entry of a root when a density is wanted: a Gaussian narrower than this many sides counts as this wide."""
+MOST_NUMBERS = 2_000_000
+"""In an expert's roots. All trainings that share a program hold their parameters side by side, 32 at once on a CPU."""
 
 
 @hyperparameters
@@ -46,7 +48,7 @@ class AgainParameters(AlpGmmParameters):
         shape=("stages", "max_components"),
     )
     thresholds: Array = traced(0.0, "Mean return at which a stage of the expert is over.", low=-1e9, shape=("stages",))
-    stages: int = static(80, "Room for stages of the expert; those that exist come first.", low=1, high=100_000)
+    stages: int = static(1, "Stages of the expert, or room for more; those that exist come first.", low=1, high=100_000)
     queue: int = static(10, "Returns of the expert's tasks that the mean is over.", low=1, high=10_000)
 
 
@@ -83,6 +85,13 @@ class Again(Teacher[AgainState]):
 
     def _check(self, params: AgainParameters) -> None:
         self._alp_gmm._check(params)
+        numbers = int(jnp.size(params.roots))
+        if numbers > MOST_NUMBERS:
+            raise UsageError(
+                f"stages: {params.stages} of {params.max_components} Gaussians over {self.space.dimensions} dimensions are {numbers} "
+                f"numbers to each training, expected at most {MOST_NUMBERS}. "
+                "Remedy: no more stages than the expert has, or fewer max_components"
+            )
         exists = jnp.asarray(params.progress).max(axis=1) > 0
         if not bool(jnp.all(exists[:-1] | ~exists[1:])):
             raise UsageError("progress: the stages that exist must come first, got an empty one before one that is not")

@@ -19,6 +19,7 @@ from autorl.inner.course import steps_before
 from autorl.inner.diary import Diary
 from autorl.inner.evaluation import TaskSet
 from autorl.inner.protocol import Evaluation
+from autorl.inner.task_statistics import over_tasks
 from autorl.keys import derive
 from autorl.outer.protocol import Status
 
@@ -58,6 +59,7 @@ class Chunk:
         horizons: Env steps of a whole training, of every job.
         check: Called between calls into the program; raises to stop.
         exams: What every job is evaluated on; by default its task.
+        statistic: What an evaluation on several tasks comes to, of `autorl.inner.task_statistics.STATISTICS`.
     """
 
     program: PopulationProgram
@@ -67,6 +69,7 @@ class Chunk:
     horizons: Sequence[int]
     check: Callable[[], None]
     exams: Sequence[Tree] = ()
+    statistic: str = "mean"
 
     def __post_init__(self) -> None:
         lanes = self.program.lanes
@@ -221,13 +224,15 @@ class Chunk:
         )
         returns = np.asarray(result.returns)[self.where].mean(axis=1, dtype=np.float64)
         used, steps = np.asarray(result.env_steps)[self.where], self._steps(states)
+        if self.exams and isinstance(self.exams[0], TaskSet):
+            self._note_tasks(result, np.flatnonzero(active), outcomes)
         for i in np.flatnonzero(active):
             value = float(returns[i])
+            if self.statistic != "mean":
+                value = over_tasks(self.statistic, outcomes[i].tasks, outcomes[i].task_halves)
             outcomes[i].env_steps += (int(steps[i]),)
             outcomes[i].returns += (value if np.isfinite(value) else None,)
             outcomes[i].evaluation_env_steps += int(used[i])
-        if self.exams and isinstance(self.exams[0], TaskSet):
-            self._note_tasks(result, np.flatnonzero(active), outcomes)
 
     def _note_tasks(self, result: Evaluation, active: np.ndarray, outcomes: list[Outcome]) -> None:
         """Keep the mean return and success of each held-out task: episode i plays the i-th, modulo their number."""

@@ -65,7 +65,9 @@ class Agent(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What became of a job. ``score`` is the mean return of its last evaluations, None unless completed.
+    """What became of a job. ``score`` is the mean of its last evaluations, None unless completed.
+
+    ``returns`` are its evaluations: the mean return of each, or another statistic over held-out tasks, where the study chose one.
 
     ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
     successes are reported; ``task_halves`` and ``success_halves`` are the same over the first and over the second half of the attempts at

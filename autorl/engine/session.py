@@ -116,6 +116,7 @@ class Session:
             courses=[CourseMaker.of(*each) for each in zip(choices, made, strict=True)],
             horizons=[self.horizon(e) for e in range(len(self.environments))],
             episodes=self.specification.evaluation.episodes,
+            statistic=self.specification.evaluation.tasks,
             upper_bounds=bounds,
             devices=self.devices,
             check=self.stopper.check,
@@ -250,7 +251,8 @@ class Session:
         """Return the hyperparameters of a candidate in an environment.
 
         What the learner and the environment fix holds for all candidates of a search, and for the arms of learned objectives and teachers,
-        whose candidates are ``{"objective": name}`` and ``{"teacher": name}``. Without a search the candidate is all there is.
+        whose candidates are ``{"objective": name}`` and ``{"teacher": name, "teacher.NAME.PARAMETER": value}``.
+        Without a search the candidate is all there is.
         """
         teacher = self.specification.teacher
         fixed = None if teacher is None else {"name": teacher.name, "parameters": dict(teacher.parameters)}

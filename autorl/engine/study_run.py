@@ -17,7 +17,7 @@ from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
-from autorl.spaces.plain_values import OBJECTIVE, TEACHER
+from autorl.spaces.plain_values import OBJECTIVE, teacher_entries
 from autorl.studies import checkpoint
 from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Phase, Stage, Trial
 
@@ -38,8 +38,8 @@ def run_study(session: Session) -> None:
         winners["default"] = Finalist({}, None, -1)
     for name in session.specification.baselines.objectives:
         winners[f"{OBJECTIVE_ARM}{name}"] = Finalist({OBJECTIVE: name}, None, -1)
-    for name in session.specification.baselines.teachers:
-        winners[f"{TEACHER_ARM}{name}"] = Finalist({TEACHER: name}, None, -1)
+    for teacher in session.specification.baselines.teachers:
+        winners[f"{TEACHER_ARM}{teacher.name}"] = Finalist(teacher_entries(teacher.name, teacher.parameters), None, -1)
     _test(session, winners)
     checkpoint.prune(
         session.folder.checkpoints, ()

@@ -41,6 +41,7 @@ class Trainer:
         check: Called between segments; raises to stop.
         objectives: Makes what the learners minimise of the loss graphs in the jobs' plans.
         exams: What agents are evaluated on in each environment, a task or a `TaskSet`; by default the tasks.
+        statistic: What an evaluation on several tasks comes to, of `autorl.inner.task_statistics.STATISTICS`.
         courses: Makes what the learners are taught by, one for each environment.
         programs: Every program compiled so far, by environment and static signature.
     """
@@ -54,6 +55,7 @@ class Trainer:
     check: Callable[[], None] = lambda: None
     objectives: Objectives = field(default_factory=Objectives)
     exams: Sequence[Tree] = ()
+    statistic: str = "mean"
     courses: Sequence[CourseMaker] = ()
     vectorise: Vectorise | None = None
     programs: dict[Any, PopulationProgram] = field(default_factory=dict)
@@ -216,7 +218,7 @@ class Trainer:
         tasks = [self.tasks[job.environment] if job.task is None else job.task for job in jobs]
         horizons = [self.horizons[job.environment] for job in jobs]
         exams = [self.exams[job.environment] for job in jobs] if self.exams else tasks
-        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check, exams)
+        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check, exams, self.statistic)
         return chunk.train(saver, stepped, keep)
 
 

@@ -52,7 +52,7 @@ def load_space(reference: str | Mapping[str, Any]) -> Space:
     Args:
         reference: ``ppo_arlbench``; a path that ends in ``.yaml``; or a mapping of one of the forms (name, learner and source may be
             left out) ``{name, learner, source, dimensions}``, ``{name, arrays: {w: [4, 2]}, init_scale}`` for named float32 arrays,
-            ``{name, parts: {part: a mapping of any form}}`` for several spaces searched together, and those of `OTHER_FORMS`.
+            ``{name, parts: {part: a space's name or a mapping of any form}}`` for several searched together, and those of `OTHER_FORMS`.
 
     Raises:
         UnknownNameError: No such space.
@@ -68,21 +68,38 @@ def resolve_space(reference: str | Mapping[str, Any]) -> Mapping[str, Any]:
         UnknownNameError: No such space.
         UsageError: The file cannot be read as a mapping.
     """
-    if isinstance(reference, Mapping):
-        return _resolved(reference)
+    return _resolved(reference if isinstance(reference, Mapping) else _read(reference))
+
+
+def _read(name: str) -> Mapping[str, Any]:
     from autorl import catalogue
 
-    path = catalogue.find("search_spaces", reference)
-    return _resolved({"name": path.stem, **read_mapping(path)})
+    path = catalogue.find("search_spaces", name)
+    return {"name": path.stem, **read_mapping(path)}
 
 
-def _resolved(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``data`` with everything written out that it refers to by name."""
+def _resolved(data: Mapping[str, Any], within: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Return ``data`` with everything written out that it refers to by name; it is itself a part of the spaces ``within``."""
     if isinstance(data.get("parts"), Mapping):
-        parts = {k: _resolved(part) if isinstance(part, Mapping) else part for k, part in data["parts"].items()}
-        return {**data, "parts": parts}
+        return {**data, "parts": {key: _resolved_part(data, key, part, within) for key, part in data["parts"].items()}}
     form = _form(data)
     return data if form is None else form.resolve(data)
+
+
+def _resolved_part(data: Mapping[str, Any], key: str, part: Any, within: tuple[str, ...]) -> Any:
+    if isinstance(part, Mapping):
+        return _resolved(part, within)
+    if not isinstance(part, str):
+        return part  # said where it is parsed
+    place = f"search space {data.get('name', 'inline')!r}: parts: {key}"
+    if part in within:
+        raise UsageError(
+            f"{place}: {part!r} is a part of itself: {' > '.join([*within, part])}. Remedy: name another space"
+        )
+    try:
+        return _resolved(_read(part), (*within, part))
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from error
 
 
 def _form(data: Mapping[str, Any]) -> Form | None:
@@ -116,8 +133,16 @@ def _parse_arrays(data: Mapping[str, Any], name: str) -> ArraySpace:
 def _parse_parts(data: Mapping[str, Any], name: str) -> ProductSpace:
     _only(data, name, ("name", "source", "parts"))
     parts = data["parts"]
-    if not isinstance(parts, Mapping) or not all(isinstance(part, Mapping) for part in parts.values()):
-        raise UsageError(f"search space {name!r}: parts: expected a mapping of names to spaces, got {parts!r}")
+    prefix = f"search space {name!r}: parts: "
+    if not isinstance(parts, Mapping):
+        raise UsageError(f"{prefix}expected a mapping of names to spaces, got {parts!r}")
+    wrong = [
+        f"{prefix}{key}: expected a space, or the name of one, got {part!r}"
+        for key, part in parts.items()
+        if not isinstance(part, Mapping)
+    ]
+    if wrong:
+        raise UsageError("; ".join(wrong))
     return ProductSpace({key: parse_space(part, default_name=str(key)) for key, part in parts.items()}, name)
 
 

@@ -32,6 +32,11 @@ def of_teacher(name: str) -> bool:
     return name == TEACHER or name.startswith(f"{TEACHER}.")
 
 
+def teacher_entries(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the teacher ``name`` with ``parameters`` as a candidate has it; `with_teacher` undoes it."""
+    return {TEACHER: name, **{f"{TEACHER}.{name}.{key}": value for key, value in parameters.items()}}
+
+
 def with_teacher(values: Mapping[str, Any], fixed: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return ``values`` with the teacher in one entry, if there is one.
 

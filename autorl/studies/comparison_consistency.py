@@ -44,7 +44,13 @@ class ComparisonSections:
 
 def contradictions(sections: ComparisonSections) -> list[Finding]:
     """Return every contradiction between sections; those that need a section that could not be read are left out."""
-    return [*_each_once(sections), *score_ranges(sections), *_lengths(sections)]
+    return [*_each_once(sections), *score_ranges(sections), *_lengths(sections), *_statistic(sections)]
+
+
+def _statistic(s: ComparisonSections) -> Iterator[Finding]:
+    if s.intact("evaluation") and s.evaluation.tasks != "mean":
+        message = "expected mean, as a comparison scores agents on one task in each environment"
+        yield Finding.refused(("evaluation", "tasks"), message, s.evaluation.tasks, "Leave it out")
 
 
 def _each_once(s: ComparisonSections) -> Iterator[Finding]:

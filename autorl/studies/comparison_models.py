@@ -18,10 +18,8 @@ from autorl.studies.models import (
     Evaluation,
     LearnerSettings,
     Section,
-    as_entries,
-    as_several,
 )
-from autorl.studies.values import SpaceReference, Whole
+from autorl.studies.values import SpaceReference, Whole, as_entries, as_several
 
 
 class ComparisonSeeds(Section):

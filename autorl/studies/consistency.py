@@ -11,6 +11,7 @@ from autorl.studies.problems import Path, shown
 
 if TYPE_CHECKING:
     from autorl.studies.models import (
+        Baselines,
         Budget,
         EnvironmentChoice,
         EnvironmentSettings,
@@ -55,6 +56,7 @@ class Sections:
     seed: int = 0
     hurdle: Hurdle | None = None
     teacher: TeacherChoice | None = None
+    baselines: Baselines | None = None
     broken: Set[str] = frozenset()
 
     @classmethod
@@ -70,6 +72,7 @@ class Sections:
             specification.seeds.study,
             specification.hurdle,
             specification.teacher,
+            specification.baselines,
         )
 
     def intact(self, *names: str) -> bool:
@@ -97,6 +100,7 @@ def inconsistencies(sections: Sections) -> list[Finding]:
         *_schedule(sections),
         *_roles(sections),
         *_hurdle(sections),
+        *_statistic(sections),
     ]
 
 
@@ -137,6 +141,19 @@ def _budget(s: Sections) -> Iterator[Finding]:
     if s.learner is not None and s.intact("evaluation") and crowded:
         message = f"expected at most as many as budget.env_steps ({s.budget.env_steps})"
         yield Finding.refused(("evaluation", "points"), message, s.evaluation.points)
+
+
+def _statistic(s: Sections) -> Iterator[Finding]:
+    """Yield that agents are scored on one task somewhere, where the score is a statistic over tasks."""
+    if s.evaluation.tasks == "mean" or not s.intact("environment", "evaluation"):
+        return
+    name = s.evaluation.tasks
+    for choice in s.environments:
+        if choice.tasks is None or not (choice.tasks.held_out or choice.tasks.grid or choice.tasks.named):
+            message = f"expected mean, as agents are scored on one task in {choice.id!r}"
+            remedy = "Give it some: tasks: {held_out: 100}, {grid: 10} or {named: [...]}"
+            yield Finding.refused(("evaluation", "tasks"), message, name, remedy)
+            return
 
 
 def _roles(s: Sections) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel, ValidationError
@@ -118,6 +118,8 @@ def _type_in_words(annotation: Any) -> str:
         return f"{inner}, or a list of them" if getattr(model_of(arm), "shorthand", None) else f"a list, each {inner}"
     if get_origin(arm) is tuple:
         return "two numbers [low, high]"
+    if get_origin(arm) is Literal:
+        return f"one of {', '.join(map(str, get_args(arm)))}"
     model = model_of(arm)
     if model is not None:
         mapping = f"a mapping with {', '.join(model_fields(model))}"

@@ -22,7 +22,10 @@ from autorl.studies.values import (
     TaskReference,
     TaskValue,
     Whole,
-    complaint,
+    as_entries,
+    as_interval,
+    as_names,
+    as_several,
 )
 
 if TYPE_CHECKING:
@@ -61,30 +64,6 @@ class Section(BaseModel, metaclass=_Meta):
         return {cls.shorthand: data} if cls.shorthand is not None and isinstance(data, str) else data
 
 
-def _interval(value: Any) -> Any:
-    """Accept a list of two numbers in increasing order."""
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise complaint("expected two numbers [low, high]")
-    return tuple(value)
-
-
-def as_several(value: Any) -> Any:
-    """Accept one environment without a list around it."""
-    if value is None:
-        raise complaint("expected an environment, such as gymnax:CartPole-v1")
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def as_entries(value: Any) -> Any:
-    """Accept a list where the model has a tuple."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def as_names(value: Any) -> Any:
-    """Accept one name without a list around it."""
-    return (value,) if isinstance(value, str) else as_entries(value)
-
-
 class EnvironmentSettings(Section):
     """One environment, the task in it, and what training there takes."""
 
@@ -93,7 +72,7 @@ class EnvironmentSettings(Section):
     task: Mapping[str, TaskValue] = Field(
         {}, description="Parameters of the task that differ from the environment's own."
     )
-    score_range: Annotated[tuple[Number, Number], BeforeValidator(_interval)] | None = Field(
+    score_range: Annotated[tuple[Number, Number], BeforeValidator(as_interval)] | None = Field(
         None, description="Returns [low, high] that count as 0 and 1. Needed when there are several environments."
     )
     env_steps: Whole | None = Field(
@@ -114,7 +93,7 @@ class EnvironmentSettings(Section):
 class TaskSettings(Section):
     """Which tasks of an environment there are: those that a teacher may propose, and those that agents are scored on."""
 
-    vary: Mapping[str, Annotated[tuple[Number, Number], BeforeValidator(_interval)] | None] | None = Field(
+    vary: Mapping[str, Annotated[tuple[Number, Number], BeforeValidator(as_interval)] | None] | None = Field(
         None,
         description="Dimensions of the task that a teacher varies, each with its range [low, high] (empty: its own); by default all.",
     )
@@ -174,6 +153,16 @@ class TeacherChoice(Section):
     shorthand = "name"
     name: str = Field(min_length=1, description="Name of the teacher, such as uniform, alp_gmm or plr.")
     parameters: Mapping[str, Plain] = Field({}, description="Parameters that differ from the teacher's own.")
+
+
+class ComparedTeacher(TeacherChoice):
+    """A teacher that the study's own is compared with."""
+
+    name: str = Field(min_length=1, description="Name of the teacher; none: the environment's task alone.")
+    parameters: Mapping[str, Plain] = Field(
+        {},
+        description="Parameters that differ from the teacher's own, and from those of the study's if it is the same.",
+    )
 
 
 class PolicyChoice(Section):
@@ -316,6 +305,10 @@ class Evaluation(Section):
         le=10_000,
         description="Last evaluations whose mean is the score of a training; the test of a study counts the last one alone.",
     )
+    tasks: Literal["mean", "iqm", "cvar"] = Field(
+        "mean",
+        description="What an evaluation on held-out tasks comes to: mean, iqm (of the middle half), cvar (mean of the worst tenth).",
+    )
 
 
 class Baselines(Section):
@@ -326,9 +319,8 @@ class Baselines(Section):
     objectives: Annotated[tuple[str, ...], BeforeValidator(as_entries)] = Field(
         (), description="Learned objectives, by name, that are tested with the default configuration."
     )
-    teachers: Annotated[tuple[str, ...], BeforeValidator(as_names)] = Field(
-        (),
-        description="Teachers, by name, that are tested with the default configuration; none: the environment's task alone.",
+    teachers: Annotated[tuple[ComparedTeacher, ...], BeforeValidator(as_names)] = Field(
+        (), description="Teachers, each once, that are tested with the default configuration."
     )
 
 
@@ -336,7 +328,7 @@ class Expected(Section):
     """What a run gives, for readers and for regression tests."""
 
     minutes: Number = Field(gt=0, allow_inf_nan=False, description="Wall time in minutes on two cores.")
-    score: Annotated[tuple[Number, Number], BeforeValidator(_interval)] = Field(
+    score: Annotated[tuple[Number, Number], BeforeValidator(as_interval)] = Field(
         description="Interval [low, high] in which the test score lies."
     )
 

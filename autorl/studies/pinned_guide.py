@@ -14,8 +14,6 @@ from autorl.studies.specification import Specification
 
 Overrides = Mapping[str, Any] | Sequence[str]
 
-_FIELD = "teacher.parameters.guide"
-
 
 def pinned(reference: str, root: Path | str) -> str:
     """Return ``study:PATH#DIGEST`` for ``study:NAME``; anything else, and what is pinned already, as it is.
@@ -45,19 +43,23 @@ def unpinned(reference: Any) -> bool:
 
 
 def with_pinned_guide(specification: Specification, overrides: Overrides, root: Path | str | None) -> Overrides:
-    """Return the ``overrides`` that led to ``specification``, and one more that pins the study below ``root`` that guides its teacher.
+    """Return the ``overrides`` that led to ``specification``, and more that pin the studies below ``root`` that guide teachers.
 
-    They are returned as they are where no study does, or where ``root`` is None, as for a study that was made already.
+    They are returned as they are where no study guides, or where ``root`` is None, as for a study that was made already.
 
     Raises:
         UsageError: As `pinned`.
     """
-    guide: Any = None if specification.teacher is None else specification.teacher.parameters.get("guide")
-    if root is None or not isinstance(guide, str):
+    if root is None:
         return overrides
-    found = pinned(guide, root)
-    if found == guide:
+    given = [] if specification.teacher is None else [("teacher", specification.teacher)]
+    given += [(f"baselines.teachers.{i}", one) for i, one in enumerate(specification.baselines.teachers)]
+    guides = {f"{place}.parameters.guide": one.parameters.get("guide") for place, one in given}
+    named = {field: (guide, pinned(guide, root)) for field, guide in guides.items() if isinstance(guide, str)}
+    changed = {field: found for field, (guide, found) in named.items() if found != guide}
+    if not changed:
         return overrides
     if isinstance(overrides, Mapping):
-        return {**overrides, _FIELD: found}
-    return [*([overrides] if isinstance(overrides, str) else overrides), f"{_FIELD}={json.dumps(found)}"]
+        return {**overrides, **changed}
+    written = [f"{field}={json.dumps(found)}" for field, found in changed.items()]
+    return [*([overrides] if isinstance(overrides, str) else overrides), *written]

@@ -21,6 +21,7 @@ from autorl.studies.convert import model_fields, model_of
 from autorl.studies.experiment_files import COMPARED
 from autorl.studies.explain import described
 from autorl.studies.models import (
+    ComparedTeacher,
     EnvironmentChoice,
     EnvironmentSettings,
     LearnerChoice,
@@ -54,7 +55,8 @@ def json_schema(*, names: bool = False) -> dict[str, Any]:
     """
     study, comparison = _schema_of(Specification), _schema_of(Comparison)
     definitions: dict[str, Any] = {**study.pop("$defs"), **comparison.pop("$defs")}
-    for model in (EnvironmentSettings, EnvironmentChoice, LearnerSettings, LearnerChoice, PolicyChoice, TeacherChoice):
+    places = (EnvironmentSettings, EnvironmentChoice)
+    for model in (*places, LearnerSettings, LearnerChoice, PolicyChoice, TeacherChoice, ComparedTeacher):
         definitions[model.__name__] = _with_shorthand(definitions[model.__name__], str(model.shorthand))
     if names:
         _add_names(definitions, comparison["properties"])
@@ -101,6 +103,7 @@ def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
     from autorl.inner.algorithms import ALGORITHMS
     from autorl.outer.budget.policies import POLICIES, WHOLE
     from autorl.outer.methods import METHODS
+    from autorl.spaces.plain_values import NO_TEACHER
 
     for section, field, known, own in (
         ("EnvironmentSettings", "id", ENVIRONMENTS, True),
@@ -108,6 +111,7 @@ def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
         ("LearnerSettings", "algorithm", ALGORITHMS, False),
         ("LearnerChoice", "algorithm", ALGORITHMS, False),
         ("TeacherChoice", "name", ALL_TEACHERS, False),
+        ("ComparedTeacher", "name", [*ALL_TEACHERS, NO_TEACHER], False),
     ):
         text, whole = definitions[section]["anyOf"]
         for place in (text, whole["properties"][field]):

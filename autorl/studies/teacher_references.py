@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError, suggestion
-from autorl.spaces.plain_values import TEACHER, leaves, of_teacher, with_teacher
+from autorl.spaces.plain_values import NO_TEACHER, TEACHER, leaves, of_teacher, teacher_entries, with_teacher
+from autorl.studies.classroom import Classroom
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.first_judgement import judged_before_training
 from autorl.studies.problems import Path
@@ -14,7 +15,7 @@ from autorl.studies.problems import Path
 if TYPE_CHECKING:
     from autorl.environments.task_points import TaskPoints
     from autorl.spaces import Space
-    from autorl.studies.models import EnvironmentChoice
+    from autorl.studies.models import ComparedTeacher, EnvironmentChoice
 
 _TRIED = 32
 _UNPINNED = "{name}: expected a study with the digest of its policy, so that a resume follows no other one"
@@ -22,22 +23,32 @@ _PINNED = "Write study:PATH#DIGEST, as the study.yaml of a study that it guides 
 
 
 def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Finding]:
-    """Return every problem with tasks, with the teacher, and with the teachers that ``space`` proposes."""
+    """Return every problem with tasks, with the teacher, with the teachers that ``space`` proposes and those it is compared with."""
     found, places = _tasks(s)
-    names = _teachers(s, space)
     if learner is None or not s.intact("teacher", "environment"):
         return found
-    if not names:
+    names, baselines = _teachers(s, space), _baselines(s)
+    found += _arms(baselines)
+    if not names and all(one.name == NO_TEACHER for _, one in baselines):
         return found + _strangers(s, space)
     if space is not None and TEACHER in getattr(space, "dimensions", {}) and s.teacher is not None:
         message = f"fixed here, but searched by {space.name!r}. Remove it here, or from the space"
         found.append(Finding((TEACHER, "name"), message, s.teacher.name))
-    found += [*_places(s, names), *_unpinned(s, space)]
+    found += [*_places(s, names, baselines), *_unpinned(s, space)]
     if found:
         return found
-    for environment, choice, points in places:
-        found += _lessons(s, space, learner, environment, choice, points)
-    return found[:1] if len(found) > 1 and all(one == found[0] for one in found) else found
+    if getattr(learner, "tells", None) is None:
+        message = f"{_algorithm(s)} cannot learn under a teacher yet; ppo, paired_ppo, dqn and sac can"
+        return [Finding(("learner", "algorithm"), message, _algorithm(s))]
+    rooms = [_classroom(s, learner, *place) for place in places]
+    if names:
+        each = [finding for room in rooms for finding in _lessons(s, space, room)]
+        found = each[:1] if all(one == each[0] for one in each) else each
+    found = found or _strangers(s, space)
+    tested = [room for room in rooms if room.choice.role == "held_out"]
+    for room in tested or [room for room in rooms if room.choice.role == "train"]:
+        found += _compared(s, room)
+    return found
 
 
 def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoice, TaskPoints | None]]]:
@@ -95,6 +106,9 @@ def _exam(s: Sections, path: Path, given: Any, points: TaskPoints) -> Iterator[F
         message = f"expected a multiple of the {count} tasks that agents are scored on"
         remedy = f"Write episodes: {count}, or a multiple of it"
         yield Finding.refused(("evaluation", "episodes"), message, episodes, remedy)
+    elif s.intact("evaluation") and s.evaluation.tasks == "cvar" and episodes < 2 * count:
+        message = f"expected at least {2 * count}, two attempts at each of the {count} tasks: one chooses the worst, one scores them"
+        yield Finding.refused(("evaluation", "episodes"), message, episodes, f"Write episodes: {2 * count}")
 
 
 def _teachers(s: Sections, space: Space | None) -> list[str]:
@@ -106,18 +120,41 @@ def _teachers(s: Sections, space: Space | None) -> list[str]:
     return [*own, *named]
 
 
-def _places(s: Sections, names: Sequence[str]) -> Iterator[Finding]:
+def _baselines(s: Sections) -> list[tuple[Path, ComparedTeacher]]:
+    """Return the teachers that the study's is compared with, each with its place."""
+    named = () if s.baselines is None else s.baselines.teachers
+    return [(("baselines", "teachers", i), one) for i, one in enumerate(named)]
+
+
+def _arms(baselines: Sequence[tuple[Path, ComparedTeacher]]) -> Iterator[Finding]:
+    """Yield the teachers that are named twice, as there is one arm of a name, and parameters of no teacher."""
+    seen: set[str] = set()
+    for path, one in baselines:
+        if one.name in seen:
+            message = f"teacher {one.name!r} is there already, and an arm is known by its name"
+            yield Finding((*path, "name"), f"{message}. Remove one, or make a study of its own", one.name)
+        if one.name == NO_TEACHER and one.parameters:
+            yield Finding.refused((*path, "parameters"), "expected no parameters of no teacher", dict(one.parameters))
+        seen.add(one.name)
+
+
+def _places(s: Sections, names: Sequence[str], baselines: Sequence[tuple[Path, ComparedTeacher]]) -> Iterator[Finding]:
     """Yield the teachers that do not exist, and the environments without a task space."""
     from autorl.curricula.teachers import ALL_TEACHERS, STARTERS
     from autorl.environments.registry import make_environment
     from autorl.environments.task_points import task_points
     from autorl.errors import UnknownNameError
 
-    for name in names:
+    own = None if s.teacher is None else s.teacher.name
+    named: list[tuple[Path, str]] = [
+        ((TEACHER, "name") if name == own else ("search", "space"), name) for name in names
+    ]
+    named += [((*path, "name"), one.name) for path, one in baselines if one.name != NO_TEACHER]
+    for path, name in named:
         if name not in ALL_TEACHERS:
-            path: Path = (TEACHER, "name") if s.teacher is not None and s.teacher.name == name else ("search", "space")
-            yield Finding(path, str(UnknownNameError("teacher", name, ALL_TEACHERS)), name)
-    if all(name in STARTERS for name in names):
+            known = [*ALL_TEACHERS, NO_TEACHER] if path[0] == "baselines" else ALL_TEACHERS
+            yield Finding(path, str(UnknownNameError("teacher", name, known)), name)
+    if all(name in STARTERS for _, name in named):
         return  # what they set is where episodes start, which is possible everywhere
     for i, choice in enumerate(s.environments):
         try:
@@ -127,34 +164,26 @@ def _places(s: Sections, names: Sequence[str]) -> Iterator[Finding]:
             yield Finding(("environment", i, "id"), message, choice.id)
 
 
-def _lessons(
-    s: Sections,
-    space: Space | None,
-    learner: Any,
-    environment: Any,
-    choice: EnvironmentChoice,
-    points: TaskPoints | None,
-) -> list[Finding]:
-    """Return why teachers, of the study or of a sample of its space, cannot teach the learner in ``environment``."""
-    from autorl.curricula.courses import agent_steps, any_course, parameters_of_steps
-    from autorl.environments.tasks import make_task
-    from autorl.studies.kept_policy import guide_of
+def _classroom(
+    s: Sections, learner: Any, environment: Any, choice: EnvironmentChoice, points: TaskPoints | None
+) -> Classroom:
+    known = s.intact("budget") and "env_steps" in s.budget.model_fields_set
+    steps = (choice.env_steps or s.budget.env_steps) if known else None
+    return Classroom(environment, choice, points, learner.tells, _algorithm(s), steps)
 
-    default = make_task(environment, choice.task)
-    algorithm = s.learner.algorithm if s.learner is not None else "the learner"
-    tells = getattr(learner, "tells", None)
-    if tells is None:
-        return [
-            Finding(
-                ("learner", "algorithm"),
-                f"{algorithm} cannot learn under a teacher yet; ppo, paired_ppo, dqn and sac can",
-                algorithm,
-            )
-        ]
+
+def _algorithm(s: Sections) -> str:
+    return s.learner.algorithm if s.learner is not None else "the learner"
+
+
+def _lessons(s: Sections, space: Space | None, classroom: Classroom) -> list[Finding]:
+    """Return why teachers, of the study or of a sample of its space, cannot teach in ``classroom``."""
+    from autorl.curricula.courses import parameters_of_steps
+
     fixed = None
     if s.teacher is not None:
         fixed = {"name": s.teacher.name, "parameters": dict(s.teacher.parameters)}
-        wrong = _parameters(s.teacher.name, s.teacher.parameters, environment, points)
+        wrong = _parameters((TEACHER, "parameters"), s.teacher.name, s.teacher.parameters, classroom)
         if wrong:
             return wrong
     for values in _tried(s, space):
@@ -163,24 +192,39 @@ def _lessons(
         shown = space.name if values and space is not None else s.teacher.name if s.teacher is not None else None
         assert teacher is not None  # every choice of a searched teacher names one
         try:
-            course = any_course(teacher, environment, points, choice.score_range, default, guide_of)
-            if s.intact("budget") and "env_steps" in s.budget.model_fields_set:
-                agent_steps(course, choice.env_steps or s.budget.env_steps)
-                steps, fewer = course.env_steps_before, parameters_of_steps(course)
-                early = list(judged_before_training(s, space, choice, teacher["name"], steps, fewer))
-                if early:
-                    return early
+            course = classroom.course(teacher)
         except UsageError as error:
             return [Finding(path, str(error), shown)]
-        missing = sorted(
-            course.teacher.needs(course.parameters) - tells - {"control_returns"}
-        )  # those the course knows
-        if missing:
-            message = f"teacher {teacher['name']!r} needs {', '.join(missing)}, which {algorithm} cannot tell it"
-            message += "; paired_ppo, two agents in lockstep, can" if missing == ["antagonist_returns"] else ""
-            message += f". With their own parameters, these fit: {', '.join(_fitting(environment, points, tells))}"
-            return [Finding(path, message, shown)]
-    return _strangers(s, space)
+        if classroom.env_steps is not None:
+            steps, fewer = course.env_steps_before, parameters_of_steps(course)
+            early = list(judged_before_training(s, space, classroom.choice, teacher["name"], steps, fewer))
+            if early:
+                return early
+        unmet = classroom.unmet(course, teacher["name"])
+        if unmet is not None:
+            return [Finding(path, unmet, shown)]
+    return []
+
+
+def _compared(s: Sections, classroom: Classroom) -> Iterator[Finding]:
+    """Yield why teachers that the study's is compared with cannot teach in ``classroom``: such an arm would end the study."""
+    own = None if s.teacher is None else {"name": s.teacher.name, "parameters": dict(s.teacher.parameters)}
+    for path, one in _baselines(s):
+        if one.name == NO_TEACHER:
+            continue
+        teacher = with_teacher(teacher_entries(one.name, one.parameters), own)[TEACHER]
+        if one.parameters:
+            wrong = _parameters((*path, "parameters"), one.name, teacher["parameters"], classroom)
+            yield from wrong
+            if wrong:
+                continue
+        try:
+            course = classroom.course(teacher)
+            unmet = classroom.unmet(course, one.name)
+        except UsageError as error:
+            unmet = str(error)
+        if unmet is not None:
+            yield Finding((*path, "name"), unmet, one.name)
 
 
 def _tried(s: Sections, space: Space | None) -> list[Mapping[str, Any]]:
@@ -197,43 +241,27 @@ def _tried(s: Sections, space: Space | None) -> list[Mapping[str, Any]]:
     ]
 
 
-def _fitting(environment: Any, points: TaskPoints | None, told: Set[str]) -> Iterator[str]:
-    """Yield the teachers that need nothing but what is ``told``."""
-    from autorl.curricula.courses import any_teacher
-    from autorl.curricula.teachers import ALL_TEACHERS
-
-    for name in ALL_TEACHERS:
-        try:
-            teacher = any_teacher(name, environment, points)
-            if teacher.needs(teacher.parameters()) <= told | {"control_returns"}:
-                yield name
-        except UsageError:  # it needs parameters that have no default, or other tasks
-            continue
-
-
-def _parameters(name: str, parameters: Mapping[str, Any], environment: Any, points: TaskPoints | None) -> list[Finding]:
-    """Return the parameters of the study's teacher that are unknown or out of range, or do not fit together."""
+def _parameters(path: Path, name: str, parameters: Mapping[str, Any], classroom: Classroom) -> list[Finding]:
+    """Return the parameters at ``path`` of a teacher that are unknown or out of range, or do not fit together."""
     from autorl.curricula.courses import any_teacher
 
-    teacher = any_teacher(name, environment, points)
+    teacher = any_teacher(name, classroom.environment, classroom.points)
     known = teacher.Parameters.__dataclass_fields__
     found = []
     for key, value in parameters.items():
         if key not in known:
             message = f"teacher {name!r} has no parameter {key!r}.{suggestion(key, known)}"
-            found.append(Finding((TEACHER, "parameters", key), message, value))
+            found.append(Finding((*path, key), message, value))
             continue
         from autorl.declarations import problems
 
-        found += [
-            Finding((TEACHER, "parameters", key), text, value) for _, text in problems(teacher.Parameters, {key: value})
-        ]
+        found += [Finding((*path, key), text, value) for _, text in problems(teacher.Parameters, {key: value})]
     if found:
         return found
     try:
         teacher.parameters(parameters)
     except UsageError as error:
-        return [Finding((TEACHER, "parameters"), str(error), dict(parameters))]
+        return [Finding(path, str(error), dict(parameters))]
     return []
 
 

@@ -16,6 +16,7 @@ from autorl.studies.consistency import Finding, Sections, inconsistencies
 from autorl.studies.convert import from_python, key_position, locate, model_fields, plain
 from autorl.studies.explain import findings_of
 from autorl.studies.models import (
+    Baselines,
     Budget,
     EnvironmentChoice,
     EnvironmentSettings,
@@ -198,6 +199,7 @@ def _readable_study(data: Any, findings: Sequence[Finding]) -> Sections:
         seed=(of.optional(Seeds, "seeds") or Seeds()).study,
         hurdle=of.optional(Hurdle, "hurdle"),
         teacher=of.optional(TeacherChoice, "teacher"),
+        baselines=of.optional(Baselines, "baselines"),
         broken=frozenset(of.broken | _touched(Specification, findings)),
     )
 

@@ -1,4 +1,4 @@
-"""The types of single values in a specification: what each accepts, and what it says when it does not."""
+"""The types of values in a specification, and of lists of them: what each accepts, and what it says when it does not."""
 
 from __future__ import annotations
 
@@ -15,6 +15,30 @@ MAX_PLAIN_DEPTH: Final = 20
 def complaint(message: str) -> PydanticCustomError:
     """Return the error of a validator; ``message`` starts with what was expected (and the value is added to it)."""
     return PydanticCustomError("autorl", "{message}", {"message": message})
+
+
+def as_interval(value: Any) -> Any:
+    """Accept a list of two numbers in increasing order."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise complaint("expected two numbers [low, high]")
+    return tuple(value)
+
+
+def as_several(value: Any) -> Any:
+    """Accept one environment without a list around it."""
+    if value is None:
+        raise complaint("expected an environment, such as gymnax:CartPole-v1")
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def as_entries(value: Any) -> Any:
+    """Accept a list where the model has a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def as_names(value: Any) -> Any:
+    """Accept one, by its name or written out, without a list around it."""
+    return (value,) if isinstance(value, str | Mapping) else as_entries(value)
 
 
 def _unwrapped(value: Any) -> Any:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from autorl.studies.comparison_models import Comparison
 from autorl.studies.convert import model_fields, resolve
-from autorl.studies.models import EnvironmentSettings, Specification, TaskSettings
+from autorl.studies.models import ComparedTeacher, EnvironmentSettings, Specification, TaskSettings
 
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
 
@@ -49,6 +49,8 @@ def _mapping(section: BaseModel) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
+    if isinstance(value, ComparedTeacher) and not value.parameters:
+        return value.name
     if isinstance(value, BaseModel):
         return _mapping(value)
     if isinstance(value, dict):

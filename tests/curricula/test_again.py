@@ -108,3 +108,10 @@ def test_the_student_goes_through_the_stages_of_the_expert(pupil: Pupils) -> Non
 
 
 SMALL_FIT = {"fit_rate": 40, "window": 48, "history": 512}
+
+
+def test_room_is_for_what_is_given() -> None:
+    levels = make_teacher("again", TaskSpace.unit(84))
+    assert levels.parameters().roots.shape == (1, 10, 84, 84), "no expert: no room for eighty stages of one"
+    with pytest.raises(UsageError, match=r"stages: 80 of 10 .* 5644800 numbers .* Remedy: no more stages"):
+        levels.parameters({"stages": 80})

@@ -24,7 +24,8 @@ OVERRIDES = {
 
 def test_the_experiment_asks_for_six_teachers_and_a_thousand_mazes():
     found = load("teacher_mazes")
-    assert {found.teacher.name, *found.baselines.teachers} == {"uniform", "plr", "robust_plr", "accel", "sfl", "arms"}
+    teachers = {found.teacher.name, *(one.name for one in found.baselines.teachers)}
+    assert teachers == {"uniform", "plr", "robust_plr", "accel", "sfl", "arms"}
     (environment,) = found.environments
     assert (environment.id, environment.tasks.held_out, found.budget.env_steps) == ("maze:9x9", 1000, 10_000_000)
     assert found.learner.hyperparameters["greedy_evaluation"] is False

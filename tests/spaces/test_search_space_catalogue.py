@@ -19,7 +19,8 @@ from autorl.spaces.plain_values import plain_values, with_teacher
 SHIPPED = [name for name, path in catalogue.names("search_spaces").items() if path.parent.name == "search_spaces"]
 CURRICULA = [name for name in SHIPPED if name.startswith("curriculum_")]
 LOSSES = [name for name in SHIPPED if name.startswith("loss_")]
-NAMES = [name for name in SHIPPED if name not in [*LOSSES, *CURRICULA]]
+JOINT = [name for name in SHIPPED if name.startswith("joint_")]
+NAMES = [name for name in SHIPPED if name not in [*LOSSES, *CURRICULA, *JOINT]]
 EXPECTED = {
     "ppo_arlbench", "ppo_arlbench_minigrid", "ppo_arlbench_brax", "ppo_arlbench_full", "ppo_arlbench_pbt",
     "ppo_arlbench_minigrid_pbt", "dqn_arlbench", "dqn_arlbench_minigrid", "dqn_arlbench_full", "dqn_arlbench_pbt",
@@ -30,7 +31,7 @@ EXPECTED = {
     "ppo_hporlbench", "dqn_hporlbench", "sac_hporlbench", "ppo_hporlbench_dynamic",
     "ppo_hporlbench_extended", "dqn_hporlbench_extended", "sac_hporlbench_extended",
     "loss_value", "loss_td_given", "loss_td", "loss_policy_gradient", "loss_constants",
-    "curriculum_schedule", "curriculum_spdl", "curriculum_score_graph",
+    "curriculum_schedule", "curriculum_spdl", "curriculum_score_graph", "joint_curriculum_and_loss",
 }  # fmt: skip
 
 
@@ -72,6 +73,15 @@ def test_spaces_of_losses_are_sourced_and_can_be_sampled(name: str) -> None:
     assert space.name == name
     assert re.search(r"[\w.], (19|20)\d\d", space.source), "a source names author and year"
     assert catalogue.find("search_spaces", name).read_text().startswith("# ")
+    assert space.validate(space.sample(0)) == []
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_joint_spaces_are_made_of_shipped_ones(name: str) -> None:
+    space = load_space(name)
+    assert space.name == name
+    assert catalogue.find("search_spaces", name).read_text().startswith("# ")
+    assert {part.name for part in space.parts.values()} <= set(SHIPPED)
     assert space.validate(space.sample(0)) == []
 
 

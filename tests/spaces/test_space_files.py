@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from autorl.errors import UnknownNameError, UsageError
-from autorl.spaces import Bool, Categorical, Condition, Fixed, Float, Int, load_space
+from autorl.spaces import Bool, Categorical, Condition, Fixed, Float, Int, load_space, resolve_space
 
 GOOD = """
 # a comment
@@ -21,6 +21,7 @@ dimensions:
   c: {type: categorical, choices: [tanh, "1", 1, on], when: {n: [1, 2]}}
   f: {type: fixed, value: 3e-4}
 """
+GOOD_PART = {"dimensions": {"x": {"type": "float", "low": 0, "high": 1}}}
 
 
 def write(path: Path, text: str) -> str:
@@ -127,3 +128,34 @@ def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_bytes(b"\xff\xfe\x00name")
     with pytest.raises(UsageError, match="not a YAML file"):
         load_space(str(tmp_path / "s.yaml"))
+
+
+def test_parts_may_be_named_like_whole_spaces(tmp_path: Path) -> None:
+    own = write(tmp_path / "own.yaml", GOOD)
+    space = load_space({"parts": {"a": "curriculum_schedule", "b": own, "c": {"parts": {"d": "curriculum_schedule"}}}})
+    assert space.parts["a"] == load_space("curriculum_schedule") == space.parts["c"].parts["d"]
+    assert space.parts["b"] == load_space(own)
+    resolved = resolve_space({"parts": {"a": "curriculum_schedule"}})
+    assert "dimensions" in resolved["parts"]["a"], "a study keeps them written out"
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"a": "curriculum_spld"},
+            r"parts: a: unknown search space 'curriculum_spld'\. Did you mean 'curriculum_spdl'",
+        ),
+        ({"a": 3, "b": GOOD_PART}, r"parts: a: expected a space, or the name of one, got 3$"),
+    ],
+)
+def test_parts_that_are_no_spaces(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_space({"parts": parts})
+
+
+def test_a_space_is_no_part_of_itself(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    write(own, f"parts: {{a: {own}}}\n")
+    with pytest.raises(UsageError, match="is a part of itself"):
+        load_space(str(own))

@@ -188,7 +188,7 @@ def test_every_field_is_explained():
     assert all(row.help.endswith(".") and row.expected for row in table)
     assert [row.path for row in table if row.required] == [
         "environment.id", "learner.algorithm", "teacher.name", "search.space",
-        "search.policy.name", "search.warm_start.study", "schedule.until", "expected.minutes", "expected.score",
+        "search.policy.name", "search.warm_start.study", "schedule.until", "baselines.teachers.name", "expected.minutes", "expected.score",
     ]  # fmt: skip
     assert {row.path: row.default for row in table}["seeds.test"] == 10
     compared = list(field_help(Comparison))
