@@ -20,7 +20,7 @@ from autorl.curricula.tasks import TaskSpace
 from autorl.curricula.teachers import make_teacher
 from autorl.environments.check import reports_success
 from autorl.environments.protocol import Environment, Task
-from autorl.environments.task_points import BoxPoints, TaskPoints
+from autorl.environments.task_points import BoxPoints, Generated, TaskPoints
 from autorl.errors import UsageError
 
 
@@ -128,7 +128,12 @@ def teacher_for(name: str, points: TaskPoints) -> Teacher[Any]:
     d = points.dimensions
     if isinstance(points, BoxPoints):
         return make_teacher(name, TaskSpace.unit(d))
-    return make_teacher(name, TaskSpace((0.0,) * d, (1.0,) * d, points.sample, points.edit))  # type: ignore[arg-type]
+    made = (
+        {"generator": points.generate, "generator_settings": len(points.settings)}
+        if isinstance(points, Generated)
+        else {}
+    )
+    return make_teacher(name, TaskSpace((0.0,) * d, (1.0,) * d, points.sample, points.edit, **made))  # type: ignore[arg-type]
 
 
 def make_course(

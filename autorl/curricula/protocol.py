@@ -95,7 +95,8 @@ class Teacher(ABC, Generic[State]):
             UsageError: An unknown name, a value out of range, or two that do not fit together.
         """
         try:
-            params = make_hyperparameters(self.Parameters, values or {}, {"dimensions": self.space.dimensions})
+            sizes = {"dimensions": self.space.dimensions, "settings": self.space.settings}
+            params = make_hyperparameters(self.Parameters, values or {}, sizes)
             self._check(params)
         except UsageError as error:
             raise UsageError(f"teacher {self.name!r}: {error}") from error

@@ -33,12 +33,16 @@ class TaskSpace:
         sampler: From a key to a point of [0, 1]^D, float32 [D]: tasks without a curriculum. Uniform if None.
         editor: From a key and a point to a similar point of [0, 1]^D: what a level editor changes in one edit. None changes one
             coordinate, by a Gaussian step of `EDIT`.
+        generator: From a key and settings in [0, 1]^G to a point of [0, 1]^D: how random tasks are made. None: the settings are the task.
+        generator_settings: Settings of the generator, G; of no account without one.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     sampler: Callable[[Array], Array] | None = None
     editor: Callable[[Array, Array], Array] | None = None
+    generator: Callable[[Array, Array], Array] | None = None
+    generator_settings: int = 0
 
     def __post_init__(self) -> None:
         if not self.low or len(self.low) != len(self.high):
@@ -64,6 +68,11 @@ class TaskSpace:
         """Number of coordinates, D."""
         return len(self.low)
 
+    @property
+    def settings(self) -> int:
+        """Settings from which tasks are made, G: of the generator, or else the coordinates."""
+        return self.dimensions if self.generator is None else self.generator_settings
+
     def from_unit(self, points: Array) -> Array:
         """Return points of [0, 1]^D, float32 [..., D], as tasks."""
         low, high = np.asarray(self.low, np.float32), np.asarray(self.high, np.float32)
@@ -79,6 +88,12 @@ class TaskSpace:
         if self.sampler is None:
             return jax.random.uniform(key, (n, self.dimensions))
         return jnp.clip(jax.vmap(self.sampler)(jax.random.split(key, n)), 0.0, 1.0)
+
+    def generate(self, key: Array, settings: Array) -> Array:
+        """Return a random point of [0, 1]^D for each of n ``settings`` in [0, 1]^G, float32 [n, D]."""
+        if self.generator is None:
+            return settings
+        return jnp.clip(jax.vmap(self.generator)(jax.random.split(key, len(settings)), settings), 0.0, 1.0)
 
     def edit(self, key: Array, point: Array, edits: Array, most: int) -> Array:
         """Return ``point`` [D] after ``edits`` (int32 scalar, at most ``most``) edits, one after another."""

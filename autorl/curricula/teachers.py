@@ -22,6 +22,7 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "again": "autorl.curricula.again:Again",
         "sequence": "autorl.curricula.sequence:Sequence",
         "schedule": "autorl.curricula.schedule:Schedule",
+        "generator": "autorl.curricula.generator:Generator",
         "adr": "autorl.curricula.adr:Adr",
         "learning_progress": "autorl.curricula.learning_progress:LearningProgress",
         "goal_gan": "autorl.curricula.goal_gan:GoalGan",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,18 @@ class TaskPoints(Protocol):
 
     def edit(self, key: Array, point: Array) -> Array | None:
         """Return ``point`` after one edit; None if any small change of a coordinate is one. Traceable."""
+
+
+@runtime_checkable
+class Generated(TaskPoints, Protocol):
+    """Points of tasks that are made at random, by settings."""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the G settings."""
+
+    def generate(self, key: Array, settings: Array) -> Array:
+        """Return a random point, float32 [D], for ``settings`` in [0, 1]^G. Traceable."""
 
 
 @dataclass(frozen=True)

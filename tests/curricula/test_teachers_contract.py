@@ -20,7 +20,7 @@ from autorl.errors import UnknownNameError, UsageError
 
 LOW, HIGH = (-2.0, 10.0), (-1.0, 30.0)
 COMPILED_SLOWLY = {"alp_gmm", "riac", "plr", "goal_gan", "again"}
-OPEN_LOOP = {"uniform", "sequence", "schedule"}
+OPEN_LOOP = {"uniform", "sequence", "schedule", "generator"}
 every_teacher = pytest.mark.parametrize("name", list(TEACHERS))
 every_learner = pytest.mark.parametrize("name", [name for name in TEACHERS if name not in OPEN_LOOP])
 Pupils = Callable[[str], Any]

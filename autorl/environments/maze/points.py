@@ -78,6 +78,16 @@ class MazePoints:
         """Return a random level, solvable or not, as in the generators of the literature."""
         return self.point(random_level(key, self.size, self.walls))
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """How many walls."""
+        return ("walls",)
+
+    def generate(self, key: Array, settings: Array) -> Array:
+        """Return a random level whose walls are ``settings[0]`` times half of the cells, to a whole number."""
+        walls = jnp.round(settings[0] * (self.size * self.size / 2)).astype(jnp.int32)
+        return self.point(random_level(key, self.size, walls))
+
     def examine(self, key: Array) -> Array:
         """Return a random level that can be solved: agents are scored on no other."""
         return self.point(solvable_level(key, self.size, self.walls))
