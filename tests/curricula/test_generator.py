@@ -64,5 +64,5 @@ def test_the_bounds_are_searched_by_a_shipped_space():
         "teacher.generator.least.0",
         "teacher.generator.spread.0",
     ]
-    with pytest.raises(SpecificationError, match=r"dimension 'teacher\.generator\.least' is of a teacher"):
+    with pytest.raises(SpecificationError, match=r"dimension 'teacher\.generator\.least\.0' is of a teacher"):
         from_mapping({**experiment, "teacher": "uniform"})
