@@ -11,8 +11,9 @@ that is near it: with 0.15 of a side next to no child is hard enough to join. An
 midst of its episodes.
 
 Measured, with --seeds 3 --rounds 24: POET loses. Mean .571 [.497, .635] against .933 [.931, .935] of fixed and .855 [.756, .920] of
-uniform; CVaR .045, .431 and .333, then still ranked and scored by the same episodes, so somewhat too low. CartPole needs no stepping stones, and POET spends its first rounds on one task. The mutation was set
-to 0.5 after a look at 0.15, which was worse still (.434, when POET was also charged for tasks that only filled up a batch).
+uniform; CVaR .045, .431 and .333, then still ranked and scored by the same episodes, so somewhat too low. CartPole needs no stepping
+stones, and POET spends its first rounds on one task. The mutation was set to 0.5 after a look at 0.15, which was worse still (.434, when
+POET was also charged for tasks that only filled up a batch).
 """
 
 from __future__ import annotations
