@@ -28,7 +28,7 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
     if learner is None or not s.intact("teacher", "environment"):
         return found
     names, baselines = _teachers(s, space), _baselines(s)
-    found += _arms(baselines)
+    found += [*_arms(baselines), *_twins(s, space, baselines)]
     if not names and all(one.name == NO_TEACHER for _, one in baselines):
         return found + _strangers(s, space)
     if space is not None and TEACHER in getattr(space, "dimensions", {}) and s.teacher is not None:
@@ -136,6 +136,18 @@ def _arms(baselines: Sequence[tuple[Path, ComparedTeacher]]) -> Iterator[Finding
         if one.name == NO_TEACHER and one.parameters:
             yield Finding.refused((*path, "parameters"), "expected no parameters of no teacher", dict(one.parameters))
         seen.add(one.name)
+
+
+def _twins(s: Sections, space: Space | None, baselines: Sequence[tuple[Path, ComparedTeacher]]) -> Iterator[Finding]:
+    """Yield the teacher that is the study's own once more, where no search makes a difference."""
+    searched = [name for part in leaves(space) for name in getattr(part, "searched", ())]
+    if s.teacher is None or any(map(of_teacher, searched)) or any(hasattr(part, "scored") for part in leaves(space)):
+        return
+    own = dict(s.teacher.parameters)
+    for path, one in baselines:
+        if one.name == s.teacher.name and {**own, **one.parameters} == own:
+            message = f"teacher {one.name!r} with the same parameters is the study's own"
+            yield Finding((*path, "name"), f"{message}. Remove it here, or give it other parameters", one.name)
 
 
 def _places(s: Sections, names: Sequence[str], baselines: Sequence[tuple[Path, ComparedTeacher]]) -> Iterator[Finding]:

@@ -79,6 +79,12 @@ def test_channels_beyond_returns_can_be_told(pendulum):
     with pytest.raises(UsageError, match="it needs 'values', which was not measured"):
         selector.ended(-800.0)
     selector.ended(-800.0, values=-700.0)
+    environment = gymnasium.make("Pendulum-v1")
+    environment.unwrapped.context_selector = selector
+    with pytest.raises(
+        UsageError, match=r"'space' needs 'values', and this tells returns and successes alone. Remedy: tell"
+    ):
+        carl.told(environment)
     assert int(selector.tutor.state.seen.sum()) == 1
 
 

@@ -185,6 +185,32 @@ def test_what_syllabus_tells_is_what_the_teacher_hears(package, monkeypatch):
     assert curriculum.completed_tasks == 4
 
 
+def test_a_task_that_an_episode_ended_in_is_not_told_twice(package, monkeypatch):
+    curriculum = syllabus.teacher_curriculum(foreign.discrete(3), "uniform", signal="progress")
+    heard = []
+    monkeypatch.setattr(curriculum.tutor, "tell", lambda tasks, **told: heard.append(told["returns"]))
+    (task,) = curriculum.sample(1)
+    curriculum.update_on_episode(5.0, 20, task, 0.25, env_id=1)
+    curriculum.update_task_progress(task, 0.5, env_id=2)
+    curriculum.update_task_progress(task, 0.25, env_id=1)
+    assert heard == [0.25, 0.5], "of the two reports of one end, the first; that of another environment too"
+    curriculum.update_task_progress(task, 0.75, env_id=1)
+    assert heard[2:] == [0.75], "what was played after it"
+
+
+def test_a_teacher_of_returns_that_hears_of_no_episode_is_pointed_at(package):
+    curriculum = syllabus.teacher_curriculum(foreign.discrete(3), "arms", ARMS)
+    with pytest.warns(
+        UserWarning, match=r"'arms' learns from returns, and was told of no episode .* Remedy: signal='progress'"
+    ):
+        for task in curriculum.sample(100):
+            curriculum.update_task_progress(task, 1.0)
+    other = syllabus.teacher_curriculum(foreign.discrete(3), "arms", ARMS)
+    other.update_on_episode(1.0, 1, other.sample(1)[0], 1.0, env_id=0)
+    for task in other.sample(100):
+        other.update_task_progress(task, 1.0)
+
+
 def test_random_tasks_come_first_where_they_are_asked_for(package):
     curriculum = syllabus.teacher_curriculum(foreign.discrete(3), "sequence", random_start_tasks=2)
     assert len(curriculum.sample(4)) == 4

@@ -49,6 +49,15 @@ def test_the_schema_has_names_and_parameters():
     assert {"none", "uniform"} <= set(teacher[0]["enum"]) == set(teacher[1]["properties"]["name"]["enum"])
 
 
+def test_the_studys_own_teacher_once_more_is_refused_where_nothing_differs():
+    for same in ("spdl", {"name": "spdl", "parameters": {"max_kl": 0.2}}):
+        with pytest.raises(
+            SpecificationError, match=r"'spdl' with the same parameters is the study's own. Remove it here"
+        ):
+            read([same])
+    assert read([{"name": "spdl", "parameters": {"max_kl": 0.3}}]).baselines.teachers[0].name == "spdl"
+
+
 def test_those_named_as_fitting_fit_in_mazes():
     with pytest.raises(SpecificationError) as caught:
         from_mapping({**STUDY, "environment": "maze:9x9", "teacher": "paired"})

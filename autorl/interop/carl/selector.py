@@ -87,6 +87,12 @@ class Told(gymnasium.Wrapper):
             raise UsageError(
                 f"expected an environment of CARL made with context_selector=teacher_selector(...), it has {type(selector).__name__}"
             )
+        missing = sorted(selector.tutor.needs - {"returns", "successes"})
+        if missing:
+            raise UsageError(
+                f"teacher {selector.tutor.teacher.name!r} needs {', '.join(map(repr, missing))}, and this tells returns and successes "
+                "alone. Remedy: tell them yourself, by the selector's ended(episode_return, success, ...), or take another teacher or score"
+            )
         self.selector = selector
         self._sum = 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict, deque
 from typing import Any, Final, Literal
 
@@ -15,8 +16,16 @@ from autorl.interop.tutor import Tutor
 
 _WAITING: Final = 10_000
 """Tasks under way whose points are remembered."""
+_DEAF: Final = 100
+"""Reports of progress without any of an episode after which a teacher of returns is said to hear nothing."""
 _RECENT: Final = 100
 """Tasks and scores whose mean is logged."""
+
+
+_DEAF_WARNING: Final = (
+    "teacher {name!r} learns from returns, and was told of no episode yet, only of progress in tasks, as Syllabus's wrapper for Ray does: "
+    "it learns nothing. Remedy: signal='progress'"
+)
 
 
 class TeacherCurriculum(Curriculum):
@@ -44,6 +53,8 @@ class TeacherCurriculum(Curriculum):
         # where a task is a choice, it stands for many points; the teacher is told of the one that it proposed
         self._proposed: OrderedDict[Any, deque[NDArray[np.float32]]] = OrderedDict()
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=_RECENT)
+        self._ended: dict[int | None, Any] = {}
+        self._unheard = 0
 
     def sample(self, k: int = 1) -> list[Any]:
         """Return k encoded tasks.
@@ -71,12 +82,20 @@ class TeacherCurriculum(Curriculum):
         """Tell the teacher of an episode that ended in the encoded ``task``."""
         super().update_on_episode(episode_return, length, task, progress, env_id=env_id)
         self.completed_tasks += 1
+        self._ended[env_id], self._unheard = _key(task), -1
         self._tell(task, episode_return if self.signal == "return" else progress, progress)
 
     def update_task_progress(self, task: Any, progress: float | bool, env_id: int | None = None) -> None:
         """Tell the teacher of a task that ended before its episode did, whose return nobody knows."""
         super().update_task_progress(task, progress, env_id=env_id)
+        # a task that is completed by the last step of an episode is reported once more, by both
+        if self._ended.pop(env_id, None) == _key(task):
+            return
         known = self.signal == "progress" or "returns" not in self.tutor.needs
+        if not known and self._unheard >= 0:
+            self._unheard += 1
+            if self._unheard == _DEAF:
+                warnings.warn(_DEAF_WARNING.format(name=self.tutor.teacher.name), stacklevel=2)
         self._tell(task, progress if known else float("nan"), progress)
 
     def log_metrics(self, writer: Any, logs: Any, step: int | None = None, log_n_tasks: int = -1) -> list[Any]:
