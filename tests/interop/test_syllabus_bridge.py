@@ -200,11 +200,11 @@ def test_a_task_that_an_episode_ended_in_is_not_told_twice(package, monkeypatch)
 
 def test_a_teacher_of_returns_that_hears_of_no_episode_is_pointed_at(package):
     curriculum = syllabus.teacher_curriculum(foreign.discrete(3), "arms", ARMS)
-    with pytest.warns(
-        UserWarning, match=r"'arms' learns from returns, and was told of no episode .* Remedy: signal='progress'"
-    ):
-        for task in curriculum.sample(100):
-            curriculum.update_task_progress(task, 1.0)
+    *tasks, last = curriculum.sample(100)
+    for task in tasks:
+        curriculum.update_task_progress(task, 1.0)
+    with pytest.warns(UserWarning, match=r"'arms' learns from returns, .* no episode .* Remedy: signal='progress'"):
+        curriculum.update_task_progress(last, 1.0)
     other = syllabus.teacher_curriculum(foreign.discrete(3), "arms", ARMS)
     other.update_on_episode(1.0, 1, other.sample(1)[0], 1.0, env_id=0)
     for task in other.sample(100):
