@@ -55,7 +55,7 @@ def test_a_large_search_shows_the_best_and_some_of_the_others():
     ]
     figure = parallel_coordinates(many, space, winner=5)
     assert len(lines(figure)) == figures_space.MOST_LINES
-    assert figure.get_suptitle().endswith("9 of 12 hyperparameters, 400 of 900 trials)")
+    assert figure.get_suptitle().replace("\n", " ").endswith("9 of 12 hyperparameters, 400 of 900 trials)")
     low, high = style.score_limits([t.score for t in many])
     heights = sorted(line.get_ydata()[-1] for line in lines(figure))
     best = sorted((t.score - low) / (high - low) for t in many)[-199:]
