@@ -28,8 +28,9 @@ from autorl.objectives.loader import LearnedObjective
 from autorl.outer.protocol import Status
 from autorl.spaces.plain_values import OBJECTIVE
 from autorl.studies import checkpoint
+from autorl.studies.json_lines import append, locked, mend
 from autorl.studies.manifest import version
-from autorl.studies.objective_lines import FILE, FOLDER, append, labelled, locked, mend, read
+from autorl.studies.objective_lines import FILE, FOLDER, labelled, read
 from autorl.studies.trial import Json, Stage
 
 AGAIN = "Give the same command again to go on."

@@ -20,7 +20,7 @@ import numpy as np
 from autorl.errors import UsageError
 from autorl.outer.tasks.protocol import Floats, TaskSelection
 from autorl.outer.tasks.rolling_horizon import RollingHorizon
-from autorl.studies.objective_lines import append, locked, mend
+from autorl.studies.json_lines import append, locked, mend
 from autorl.studies.policy_lines import Source, read
 from autorl.studies.trial import Json
 

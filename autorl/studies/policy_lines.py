@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from autorl.errors import StudyError
-from autorl.studies.files import storage_errors
+from autorl.studies import json_lines
 from autorl.studies.trial import Json
 
 _FIELDS: Final = {
@@ -35,25 +33,10 @@ class Source(NamedTuple):
 
 
 def read(path: Path, key: str) -> dict[Source, Json]:
-    """Return the lines of a file that belong to ``key``. A last line without its end (a kill, or a writer at work) is none.
+    """Return the lines of a file that belong to ``key``.
 
     Raises:
-        StudyError: The file cannot be read, or a line is damaged.
+        StudyError: As `autorl.studies.json_lines.read`.
     """
-    if not path.exists():
-        return {}
-    with storage_errors("read", path):
-        lines = path.read_bytes().split(b"\n")[:-1]
-    found: dict[Source, Json] = {}
-    for number, text in enumerate(lines, 1):
-        try:
-            line = json.loads(text)
-            if not isinstance(line, dict) or not all(isinstance(line.get(k), kind) for k, kind in _FIELDS.items()):
-                raise ValueError("not a policy")
-            if line["key"] == key:
-                found[Source(line["seed"], tuple(int(task) for task in line["tasks"]))] = line
-        except (ValueError, TypeError, RecursionError):
-            raise StudyError(
-                f"{path}, line {number} is damaged, or of an older version; remove it, or the file, to go on without"
-            ) from None
-    return found
+    lines = json_lines.read(path, _FIELDS)
+    return {Source(line["seed"], tuple(line["tasks"])): line for line in lines if line["key"] == key}

@@ -17,7 +17,8 @@ from autorl.errors import IncompatibleError, StudyError, StudyInterrupted, Study
 from autorl.keys import training_seeds
 from autorl.objectives.loader import load_objective
 from autorl.outer.protocol import Status
-from autorl.studies.objective_lines import FILE, FOLDER, locked, read
+from autorl.studies.json_lines import locked
+from autorl.studies.objective_lines import FILE, FOLDER, read
 
 SMALL = {"hidden_size": 8, "learning_starts": 32, "buffer_size": 64}
 

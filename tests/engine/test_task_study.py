@@ -14,7 +14,7 @@ from autorl.engine.task_training import Training, Transfer
 from autorl.errors import StudyError, StudyInterrupted, StudyLockedError, UsageError
 from autorl.outer.tasks.methods import TASK_METHODS
 from autorl.outer.tasks.rolling_horizon import RollingHorizon
-from autorl.studies.objective_lines import locked
+from autorl.studies.json_lines import locked
 from autorl.studies.policy_lines import Source
 from autorl.studies.trial import Json
 
