@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from autorl.inner.task_statistics import iqm
 from autorl.outer.lineage import final_generation, schedule
 from autorl.outer.protocol import Candidate, Status
 from autorl.studies.trial import Stage, Trial
@@ -131,7 +131,7 @@ def pick_winner(
         return [worst if s is None else s for row in trial.scores for s in row]
 
     def value(trial: Trial) -> tuple[float, int]:
-        mean = interquartile_mean(scores(trial)) if scores(trial) else -np.inf
+        mean = iqm(scores(trial)) if scores(trial) else -np.inf
         return (mean - parsimony * size(trial), -trial.number)
 
     best = max(finalists, key=value)
@@ -145,8 +145,3 @@ def _as_good(scores: Sequence[float], best: Sequence[float]) -> bool:
         return False
     behind = np.asarray(best) - np.asarray(scores)
     return float(behind.mean()) <= 2.0 * float(behind.std(ddof=1)) / np.sqrt(len(behind))
-
-
-def interquartile_mean(scores: Sequence[float]) -> float:
-    """Return the mean of the middle half of ``scores`` (Agarwal et al., 2021)."""
-    return float(stats.trim_mean(np.asarray(scores, np.float64), 0.25))

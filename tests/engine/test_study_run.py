@@ -11,8 +11,9 @@ import pytest
 import autorl
 from autorl.engine import inflight
 from autorl.engine.methods import method_of
-from autorl.engine.selection import choose_finalists, interquartile_mean, pick_winner, with_given
+from autorl.engine.selection import choose_finalists, pick_winner, with_given
 from autorl.errors import StudyError, StudyInterrupted, UsageError
+from autorl.inner.task_statistics import iqm
 from autorl.outer.protocol import Status
 from autorl.studies.trial import Stage, Trial
 
@@ -56,7 +57,7 @@ def test_seeds_of_the_phases_are_disjoint(tpe):
 
 def test_the_winner_is_the_finalist_with_the_best_tuning_scores(tpe):
     finalists = tpe.trials("method", "finalists")
-    winner = max(finalists, key=lambda t: interquartile_mean(t.scores[0]))
+    winner = max(finalists, key=lambda t: iqm(t.scores[0]))
     (test,) = tpe.trials("method", "test")
     assert test.candidate == winner.candidate == tpe.best
     assert test.source == winner.source
