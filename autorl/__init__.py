@@ -17,11 +17,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autorl.api import Study, create, load, resume, run
     from autorl.comparisons import run_comparison
+    from autorl.generations import run_generations
     from autorl.outer.protocol import Proposal, Status
     from autorl.studies.specification import Specification
 
 __version__ = "0.1.0"
-__all__ = ["Proposal", "Specification", "Status", "Study", "create", "load", "resume", "run", "run_comparison"]
+__all__ = [
+    "Proposal",
+    "Specification",
+    "Status",
+    "Study",
+    "create",
+    "load",
+    "resume",
+    "run",
+    "run_comparison",
+    "run_generations",
+]
 
 _HOMES = {
     "Study": "autorl.api",
@@ -30,6 +42,7 @@ _HOMES = {
     "resume": "autorl.api",
     "run": "autorl.api",
     "run_comparison": "autorl.comparisons",
+    "run_generations": "autorl.generations",
     "Proposal": "autorl.outer.protocol",
     "Status": "autorl.outer.protocol",
     "Specification": "autorl.studies.specification",

@@ -19,6 +19,7 @@ from autorl.cli import curriculum, import_, objective, prior
 from autorl.cli.compare import compare
 from autorl.cli.doctor import doctor
 from autorl.cli.export import export
+from autorl.cli.generations import generations
 from autorl.cli.list import list_
 from autorl.cli.report import report
 from autorl.cli.resume import resume
@@ -68,6 +69,7 @@ def _verb(name: str, summary: str, function: Callable[..., None], group: typer.T
 
 _verb("run", "Run an experiment, from the search to the report.", run)
 _verb("resume", "Go on with a study that was stopped.", resume)
+_verb("generations", "Run generations: each imitates the one before it.", generations)
 _verb("list", "List experiments, spaces, methods, studies and more.", list_)
 _verb("show", "Show a study: every trial, the best, the result.", show)
 _verb("report", "Write the HTML report of a study.", report)
@@ -80,6 +82,7 @@ _verb("carl", "Import CARL's contexts, or their space, as tasks.", import_.carl,
 app.add_typer(prior.group, name="prior", short_help="Priors: what finished studies teach the next search.")
 _verb("fit", "Learn from studies which configurations are good.", prior.fit, prior.group)
 app.add_typer(objective.group, name="objective", short_help="Losses as graphs: show, export, evaluate.")
+_verb("generations", "Run generations: each imitates the one before it.", generations)
 _verb("list", "List the catalogue of learned objectives.", objective.list_, objective.group)
 _verb("show", "Show one: formula, picture, source, where it was tested.", objective.show, objective.group)
 _verb("export", "Write one as JAX, PyTorch, NumPy, LaTeX or DOT.", objective.export, objective.group)

@@ -117,11 +117,23 @@ def in_python(experiment: str, overrides: Sequence[str], root: Path, name: str |
 
 def write_record(experiment: str, specification: Any, result: Any, about: Mapping[str, Any]) -> Path:
     """Write ``NAME.result.json`` beside the experiment; ``about`` is a manifest."""
-    from autorl.studies.folder import write_text_atomic
-
     path = result_path(experiment)
-    outcome = {
-        "experiment": path.name.removesuffix(".result.json"),
+    return _written(path, _outcome(path.name.removesuffix(".result.json"), specification, result, about))
+
+
+def write_generations(experiment: str, studies: Sequence[Study], outcome: Any) -> Path:
+    """Write ``NAME.generations.json`` beside the experiment: what came of its generations, and the first one's specification."""
+    from autorl.studies import manifest
+
+    about, path = manifest.read(studies[0].folder.manifest), result_path(experiment)
+    stem = path.name.removesuffix(".result.json")
+    record = _outcome(stem, studies[0].plain_specification(), outcome, about)
+    return _written(path.with_name(f"{stem}.generations.json"), record)
+
+
+def _outcome(name: str, specification: Any, result: Any, about: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "experiment": name,
         "specification": specification,
         "result": result,
         "versions": {"autorl": about["autorl"], "python": about["python"], **about["packages"]},
@@ -130,6 +142,11 @@ def write_record(experiment: str, specification: Any, result: Any, about: Mappin
         "device": about["device"],
         "started": about["started"],
     }
+
+
+def _written(path: Path, outcome: Any) -> Path:
+    from autorl.studies.folder import write_text_atomic
+
     write_text_atomic(path, json.dumps(outcome, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     typer.echo(f"Recorded: {path}", err=True)
     return path

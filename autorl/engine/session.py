@@ -18,6 +18,7 @@ from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
 from autorl.errors import StudyInterrupted, UsageError
+from autorl.inner.distillation import DISTILL_FROM
 from autorl.keys import SeedRole
 from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
@@ -200,10 +201,10 @@ class Session:
 
     def note_lessons(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
         """Keep what became of held-out tasks and what a teacher had played, if there is any of it."""
-        if any(outcome.tasks or outcome.diary is not None for outcome in outcomes):
-            where = self.acts_in(trial.phase)
-            key = lessons_key(trial.arm, trial.phase, trial.number)
-            seeds, guides = len(trial.seeds), [self._guide_steps(trial, environment) for environment in where]
+        where = self.acts_in(trial.phase)
+        guides = [self._guide_steps(trial, environment) for environment in where]
+        if any(guides) or any(outcome.tasks or outcome.diary is not None for outcome in outcomes):
+            key, seeds = lessons_key(trial.arm, trial.phase, trial.number), len(trial.seeds)
             found = [
                 {**lesson_of(o, where[i // seeds], trial.seeds[i % seeds]), **guides[i // seeds]}
                 for i, o in enumerate(outcomes)
@@ -211,12 +212,15 @@ class Session:
             self.record.set_meta(key, found)
 
     def _guide_steps(self, trial: Trial, environment: int) -> Json:
-        """Return ``{"guide_env_steps": those that trained the guide}`` where a study's policy guided; no ledger has them."""
-        teacher = self.values(trial.candidate, environment, trial.arm).get(TEACHER) or {}
-        guide = teacher.get("parameters", {}).get("guide")
-        if not isinstance(guide, str) or not guide.startswith(STUDY):
+        """Return ``{"guide_env_steps": those that trained the guides}`` where a study's policy guided; no ledger has them."""
+        values = self.values(trial.candidate, environment, trial.arm)
+        named = {(values.get(TEACHER) or {}).get("parameters", {}).get("guide"), values.get(DISTILL_FROM)}
+        guides = [one for one in named if isinstance(one, str) and one.startswith(STUDY)]
+        if not guides:
             return {}
-        return {"guide_env_steps": guide_env_steps(guide, self.trainer.learners[environment].environment)}
+        made = self.trainer.learners[environment].environment
+        steps = [guide_env_steps(guide, made) for guide in guides]
+        return {"guide_env_steps": None if None in steps else sum(s for s in steps if s is not None)}
 
     def keep_policies(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
         """Keep what the method's first test training in each environment acts by, if these are its test trainings.
@@ -233,9 +237,9 @@ class Session:
                 continue
             made, algorithm = self.trainer.learners[environment].environment, self.specification.learner.algorithm
             acting, values = outcome.agent
-            first[environment] = Trained(
-                made, algorithm, values, trial.seeds[i % seeds], score, outcome.train_env_steps, acting
-            )
+            before = self._guide_steps(trial, environment).get("guide_env_steps", 0)
+            steps = None if before is None else before + outcome.train_env_steps
+            first[environment] = Trained(made, algorithm, values, trial.seeds[i % seeds], score, steps, acting)
         if first:
             keep(self.folder, list(first.values()))
 

@@ -17,9 +17,11 @@ from autorl.engine.lessons import CourseMaker
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
 from autorl.errors import AutoRLError
+from autorl.inner.distillation import DISTILL_FROM, Distilled
 from autorl.inner.protocol import static_values
 from autorl.outer.protocol import Status
 from autorl.spaces.plain_values import TEACHER
+from autorl.studies.guide_references import distilled
 from autorl.studies.trial import Json
 
 LANES_ON_CPU = 32
@@ -60,6 +62,7 @@ class Trainer:
     vectorise: Vectorise | None = None
     programs: dict[Any, PopulationProgram] = field(default_factory=dict)
     _most_lanes: dict[Any, int] = field(default_factory=dict)
+    _guides: dict[tuple[int, str], Distilled] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectorise is None:
@@ -94,7 +97,14 @@ class Trainer:
         if TEACHER in values:
             course = self.courses[environment].course(values[TEACHER])
             values, horizon = {**values, TEACHER: course}, agent_steps(course, horizon)
+        if isinstance(values.get(DISTILL_FROM), str):
+            values = {**values, DISTILL_FROM: self._guide(environment, values[DISTILL_FROM])}
         return type(self.learners[environment]).prepare(values, horizon, self.upper_bounds)
+
+    def _guide(self, environment: int, reference: str) -> Distilled:
+        if (environment, reference) not in self._guides:  # one is read from a file
+            self._guides[environment, reference] = distilled(reference, self.learners[environment].environment)
+        return self._guides[environment, reference]
 
     def state_like(self, environment: int, values: Mapping[str, Any]) -> Tree:
         """Return the shapes of one trained state (no lane axis)."""

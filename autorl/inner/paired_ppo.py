@@ -24,7 +24,8 @@ from autorl.inner.course import Course
 from autorl.inner.diary import Diary, Episodes, empty_diary, written
 from autorl.inner.normalisation import Moments, merge
 from autorl.inner.optimiser import Adam
-from autorl.inner.ppo import PPO, Batch, PPOHyperparameters, PPOState
+from autorl.inner.ppo import PPO, Batch, PPOState
+from autorl.inner.ppo_hyperparameters import PPOHyperparameters
 from autorl.inner.protocol import Evaluation, Progress, all_finite
 from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return
@@ -187,6 +188,7 @@ class PairedPPO(PPO):
         actors = Actors(observation, states, jnp.zeros(hp.n_envs, jnp.float32))
         _, seen, batch = self.play(self._agent(state, student, actors), hp, slots.tasks, play_key, slots)
         done = part_done(state.progress.env_steps, horizon)
+        batch = self.with_guide(batch, seen, hp, fit_key, done)
         adam, sums = self.fit(student.adam, batch, hp, _rate(hp, state.progress, horizon), fit_key, done)
         flat = seen.observation.reshape(-1, self._observation_size)
         return Student(adam, merge(student.moments, flat, batch.samples.weight)), seen, batch, sums

@@ -45,6 +45,10 @@ class Categorical:
         """Return int32 [...] for stored actions [..., 1]."""
         return actions[..., 0].astype(jnp.int32)
 
+    def from_environment(self, actions: Array) -> Array:
+        """Return stored actions [..., 1] for the environment's, [...]."""
+        return actions[..., None].astype(jnp.float32)
+
     def log_prob(self, logits: Array, log_std: Array, actions: Array) -> Array:
         """Return float32 [...]."""
         del log_std
@@ -92,6 +96,11 @@ class Gaussian:
         bounded = jnp.clip(actions, -1.0, 1.0)
         scaled = self.low + (bounded + 1.0) * (0.5 * (self.high - self.low))
         return scaled.reshape(*actions.shape[:-1], *self.shape)
+
+    def from_environment(self, actions: Array) -> Array:
+        """Return stored actions [..., A] for the environment's, [..., *shape]; they lie within [-1, 1]."""
+        flat = actions.reshape(*actions.shape[: actions.ndim - len(self.shape)], self.size).astype(jnp.float32)
+        return jnp.clip(2.0 * (flat - self.low) / (self.high - self.low) - 1.0, -1.0, 1.0)
 
     def log_prob(self, mean: Array, log_std: Array, actions: Array) -> Array:
         """Return float32 [...]."""

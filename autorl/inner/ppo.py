@@ -24,78 +24,23 @@ from autorl.environments.protocol import Environment, Task
 from autorl.errors import UsageError
 from autorl.inner.acting import Act, Acting
 from autorl.inner.course import Course
+from autorl.inner.distillation import coefficient, guided_actions
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.gae import advantages, next_values
 from autorl.inner.networks import ActorCritic, action_outputs, flatten_observations
 from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
 from autorl.inner.optimiser import Adam, Layout, adam_step, clip_factor, initial_adam
 from autorl.inner.policies import Gaussian, Policy, make_policy
-from autorl.inner.ppo_loss import Losses, Samples, objective_loss, ppo_loss
-from autorl.inner.protocol import (
-    Evaluation,
-    Progress,
-    all_finite,
-    hyperparameters,
-    make_hyperparameters,
-    objective_field,
-    static,
-    teacher_field,
-    traced,
-)
+from autorl.inner.ppo_hyperparameters import PPOHyperparameters
+from autorl.inner.ppo_loss import Samples, mean, objective_loss, ppo_loss
+from autorl.inner.protocol import Evaluation, Progress, all_finite, make_hyperparameters
 from autorl.inner.registers import part_done
 from autorl.inner.rollout import Actors, Trajectory, average_return, collect, start_actors
 from autorl.inner.shuffle import permutation
 from autorl.inner.teaching import Slots, told
 from autorl.inner.threefry import unrolled
-from autorl.objectives.protocol import Objective
 
-METRICS = (*Losses._fields, "gradients_clipped", "learning_rate")
-"""Of the last iteration, means over its updates: the parts of the loss, and the share of gradients above the norm.
-
-With an objective, the first is its mean and is called ``loss``.
-"""
-
-
-@hyperparameters
-class PPOHyperparameters:
-    """Of PPO, with defaults that learn CartPole, Acrobot and Pendulum."""
-
-    learning_rate: Array = traced(1e-3, "Step size of Adam.", low=0.0)
-    anneal_learning_rate: Array = traced(True, "Let the learning rate fall linearly to 0 over the training.")
-    gamma: Array = traced(0.99, "Discount.", low=0.0, high=1.0)
-    gae_lambda: Array = traced(0.95, "Trace decay of generalised advantage estimation.", low=0.0, high=1.0)
-    clip_eps: Array = traced(0.2, "Half-width of the range of the probability ratio.", low=0.0)
-    vf_clip_eps: Array = traced(
-        1e6, "How far a value may move from the rollout's; the default is as good as no clipping.", low=0.0
-    )
-    vf_coef: Array = traced(0.5, "Weight of the value loss.", low=0.0)
-    ent_coef: Array = traced(0.0, "Weight of the entropy bonus.", low=0.0)
-    max_grad_norm: Array = traced(0.5, "Norm to which gradients are clipped (0: no learning).", low=0.0)
-    normalize_advantage: Array = traced(True, "Normalise advantages in each minibatch.")
-    normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
-    adam_eps: Array = traced(1e-5, "Added to Adam's denominator.", low=1e-12)
-    update_epochs: Array = traced(10, "Passes over each rollout.", low=1)
-    greedy_evaluation: Array = traced(
-        True,
-        "Evaluate with the likeliest actions, else with drawn ones, as agents need that see alike what is not alike.",
-    )
-    n_envs: int = static(16, "Environments side by side.", low=1)
-    n_steps: int = static(128, "Steps of a rollout in each environment.", low=1)
-    minibatch_size: int = static(128, "Samples of one update; more than a rollout holds means all of it.", low=1)
-    hidden_size: int = static(64, "Width of the hidden layers.", low=1)
-    n_layers: int = static(2, "Hidden layers of the actor and of the critic.", low=0)
-    activation: str = static("tanh", "Of the hidden layers.", choices=("tanh", "relu"))
-    objective: Objective | None = objective_field(
-        ("policy_gradient",),
-        "What is minimised, of the family 'policy_gradient', value and entropy terms included; None is PPO's own loss, "
-        "with clip_eps, vf_clip_eps, vf_coef and ent_coef, which matter to no other.",
-    )
-    teacher: Course | None = teacher_field("What sets the tasks; None: all episodes are of the same one.")
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics."""
-        return METRICS if self.objective is None else ("loss", *METRICS[1:])
+_GUIDE = 2**31 - 1
 
 
 class PPOState(NamedTuple):
@@ -117,11 +62,12 @@ class PPOState(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One rollout, flat: observation [N, D], action [N, A], samples [N]."""
+    """One rollout, flat: observation [N, D], action [N, A], samples [N]; and what a guide would have done, [N, A], if there is one."""
 
     observation: Array
     action: Array
     samples: Samples
+    guided: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -252,6 +198,7 @@ class PPO:
         before = state.progress
         rollout_key, update_key = jax.random.split(jax.random.fold_in(unrolled(state.key), before.env_steps))
         actors, trajectory, batch = self._rollout(state, hp, task, rollout_key, horizon)
+        batch = self.with_guide(batch, trajectory, hp, update_key, part_done(before.env_steps, horizon))
         fraction = 1.0 - before.env_steps.astype(jnp.float32) / horizon.astype(jnp.float32)
         rate = hp.learning_rate * jnp.where(hp.anneal_learning_rate, jnp.maximum(fraction, 0.0), 1.0)
         done = part_done(before.env_steps, horizon)
@@ -329,6 +276,17 @@ class PPO:
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (normalise(seen.observation), seen.action, samples))
         return actors, seen, Batch(*flat)
 
+    def with_guide(self, batch: Batch, seen: Trajectory, hp: PPOHyperparameters, key: Array, done: Array) -> Batch:
+        """Return ``batch`` with what the guide would have done in its states, if there is one."""
+        if hp.distill_from is None:
+            return batch
+        observations = seen.observation.reshape(-1, self._observation_size)
+        # apart from the keys of the epochs, which are folded with 0, 1, 2 and so on
+        key, wanted = jax.random.fold_in(key, _GUIDE), coefficient(hp.distill_coef, hp.distill_share, done) > 0.0
+        return batch._replace(
+            guided=guided_actions(hp.distill_from, self.environment, self.policy, observations, key, wanted)
+        )
+
     def fit(
         self, adam: Adam, batch: Batch, hp: PPOHyperparameters, learning_rate: Array, key: Array, done: Array
     ) -> tuple[Adam, Array]:
@@ -341,19 +299,28 @@ class PPO:
         size = min(hp.minibatch_size, total)
         count = total // size
         layers, width = self._observation_size, policy.size
+        columns = [batch.action] if batch.guided is None else [batch.action, batch.guided]
         given = [column for column in batch.samples if column is not None]
-        packed = jnp.concatenate([batch.observation, batch.action, jnp.stack(given, axis=1)], axis=1)
+        packed = jnp.concatenate([batch.observation, *columns, jnp.stack(given, axis=1)], axis=1)
+        first = layers + width * len(columns)
+        imitation = coefficient(hp.distill_coef, hp.distill_share, done)
 
-        def loss(tree: Any, rows: Array) -> tuple[Array, Losses]:
+        def loss(tree: Any, rows: Array) -> tuple[Array, tuple[Array, ...]]:
             observation, action = rows[:, :layers], rows[:, layers : layers + width]
-            samples = Samples(*(rows[:, layers + width + i] for i in range(len(given))))
+            samples = Samples(*(rows[:, first + i] for i in range(len(given))))
             outputs, value = network.apply({"params": tree}, observation)
             log_std = tree.get("log_std", jnp.zeros(0))
             log_prob = policy.log_prob(outputs, log_std, action)
             entropy = policy.entropy(outputs, log_std)
             if hp.objective is None:
-                return ppo_loss(log_prob, value, entropy, samples, hp)
-            return objective_loss(hp.objective, log_prob, value, entropy, samples, hp, done)
+                total, parts = ppo_loss(log_prob, value, entropy, samples, hp)
+            else:
+                total, parts = objective_loss(hp.objective, log_prob, value, entropy, samples, hp, done)
+            if batch.guided is None:
+                return total, parts
+            likely = policy.log_prob(outputs, log_std, rows[:, layers + width : first])
+            imitated = jnp.where(imitation > 0.0, -mean(likely, samples.weight), 0.0)
+            return total + imitation * imitated, (*parts, imitated)
 
         def minibatch(carry: tuple[Adam, Array], rows: Array) -> tuple[tuple[Adam, Array], None]:
             adam, sums = carry
@@ -372,5 +339,5 @@ class PPO:
             order = permutation(jax.random.fold_in(key, i), total)[: count * size].reshape(count, size)
             return lax.scan(minibatch, carry, order)[0]
 
-        start = (adam, jnp.zeros(len(Losses._fields) + 1))
+        start = (adam, jnp.zeros(len(hp.metrics) - 1))
         return lax.fori_loop(0, hp.update_epochs, epoch, start)

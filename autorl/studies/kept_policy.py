@@ -38,7 +38,7 @@ class Trained:
         values: Hyperparameters that it acts by, plain data.
         seed: Of its training.
         score: Mean return of its last evaluations.
-        env_steps: Of its training.
+        env_steps: Of its training, and of those of the policies that guided it; None if these are not known.
         acting: What it acts by, host arrays.
     """
 
@@ -47,7 +47,7 @@ class Trained:
     values: Mapping[str, Any]
     seed: int
     score: float
-    env_steps: int
+    env_steps: int | None
     acting: Acting
 
 
@@ -92,7 +92,7 @@ def keep(folder: StudyFolder, agents: Sequence[Trained]) -> None:
                 "hyperparameters": dict(agent.values),
                 "seed": agent.seed,
                 "score": agent.score,
-                "env_steps": int(agent.env_steps),
+                "env_steps": None if agent.env_steps is None else int(agent.env_steps),
             }
         )
     checkpoint.save(folder.path, NAME, arrays, {"policies": entries})

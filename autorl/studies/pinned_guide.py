@@ -1,4 +1,6 @@
-"""The study that guides a teacher, pinned when a study is made: where it is and what it kept, so that a resume is guided by no other."""
+"""The studies that guide teachers and agents, pinned when a study is made: where they are and what they kept, so that a resume is guided
+by no other.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,8 @@ from autorl.studies.kept_policy import digest_of, parts_of, read
 from autorl.studies.specification import Specification
 
 Overrides = Mapping[str, Any] | Sequence[str]
+IMITATED = "distill_from"
+"""The hyperparameter of learners that names whom they imitate; kept here so that reading a specification imports no learner."""
 
 
 def pinned(reference: str, root: Path | str) -> str:
@@ -43,7 +47,7 @@ def unpinned(reference: Any) -> bool:
 
 
 def with_pinned_guide(specification: Specification, overrides: Overrides, root: Path | str | None) -> Overrides:
-    """Return the ``overrides`` that led to ``specification``, and more that pin the studies below ``root`` that guide teachers.
+    """Return the ``overrides`` that led to ``specification``, and more that pin the studies below ``root`` that guide teachers and agents.
 
     They are returned as they are where no study guides, or where ``root`` is None, as for a study that was made already.
 
@@ -55,6 +59,9 @@ def with_pinned_guide(specification: Specification, overrides: Overrides, root: 
     given = [] if specification.teacher is None else [("teacher", specification.teacher)]
     given += [(f"baselines.teachers.{i}", one) for i, one in enumerate(specification.baselines.teachers)]
     guides = {f"{place}.parameters.guide": one.parameters.get("guide") for place, one in given}
+    values = {} if specification.learner is None else {"learner": specification.learner.hyperparameters}
+    values |= {f"environment.{i}": one.hyperparameters for i, one in enumerate(specification.environments)}
+    guides |= {f"{place}.hyperparameters.{IMITATED}": own.get(IMITATED) for place, own in values.items()}
     named = {field: (guide, pinned(guide, root)) for field, guide in guides.items() if isinstance(guide, str)}
     changed = {field: found for field, (guide, found) in named.items() if found != guide}
     if not changed:

@@ -12,6 +12,7 @@ from autorl.errors import UnknownNameError, UsageError, suggestion
 from autorl.spaces.plain_values import of_teacher
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.explain import remedy
+from autorl.studies.guide_references import imitated
 from autorl.studies.policy_references import policy_at, starts_at
 from autorl.studies.prior_references import prior_at
 from autorl.studies.problems import Path, shown
@@ -45,6 +46,7 @@ def unknown_references(sections: Sections) -> list[Finding]:
         found += _method(sections, space, learner)
     if not found:
         found += teacher_problems(sections, space, learner)
+        found += [] if learner is None else imitated(sections, space, learner, environments)
     if learner is not None and not found and sections.intact("search", "search.space", "schedule", "learner"):
         found += _too_short(sections, space, learner)
     return found

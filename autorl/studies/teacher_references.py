@@ -10,6 +10,7 @@ from autorl.spaces.plain_values import NO_TEACHER, TEACHER, leaves, of_teacher, 
 from autorl.studies.classroom import Classroom
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.first_judgement import judged_before_training
+from autorl.studies.guide_references import PINNED, UNPINNED
 from autorl.studies.problems import Path
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from autorl.studies.models import ComparedTeacher, EnvironmentChoice
 
 _TRIED = 32
-_UNPINNED = "{name}: expected a study with the digest of its policy, so that a resume follows no other one"
-_PINNED = "Write study:PATH#DIGEST, as the study.yaml of a study that it guides has it; or name it in teacher.parameters.guide"
+_PINNED = PINNED.format(instead="teacher.parameters.guide")
 
 
 def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Finding]:
@@ -299,12 +299,12 @@ def _unpinned(s: Sections, space: Space | None) -> Iterator[Finding]:
         for name, dimension in getattr(part, "dimensions", {}).items():
             if of_teacher(name) and name.endswith(".guide"):
                 for choice in filter(unpinned, getattr(dimension, "choices", ())):
-                    yield Finding.refused(("search", "space"), _UNPINNED.format(name=name), choice, _PINNED)
+                    yield Finding.refused(("search", "space"), UNPINNED.format(name=name), choice, _PINNED)
     for i, entry in enumerate(s.schedule or ()):
         for name, value in entry.hyperparameters.items():
             if of_teacher(name) and name.endswith(".guide") and unpinned(value):
                 path: Path = ("schedule", i, "hyperparameters", name)
-                yield Finding.refused(path, _UNPINNED.format(name=name), value, _PINNED)
+                yield Finding.refused(path, UNPINNED.format(name=name), value, _PINNED)
 
 
 def shaping(space: Space) -> list[str]:

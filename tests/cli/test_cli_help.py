@@ -16,7 +16,7 @@ from autorl.cli import names
 from autorl.cli.app import app
 from autorl.studies.specification import json_schema
 
-VERBS = ["run", "resume", "list", "show", "report", "compare", "export", "schema", "doctor"]
+VERBS = ["run", "resume", "generations", "list", "show", "report", "compare", "export", "schema", "doctor"]
 GROUPS = ["import", "prior", "objective", "curriculum"]
 HEAVY = {
     "jax",

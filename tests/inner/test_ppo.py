@@ -10,7 +10,8 @@ import pytest
 from autorl.environments.registry import make_environment
 from autorl.errors import UsageError
 from autorl.inner.algorithms import ALGORITHMS
-from autorl.inner.ppo import PPO, PPOHyperparameters
+from autorl.inner.ppo import PPO
+from autorl.inner.ppo_hyperparameters import PPOHyperparameters
 from autorl.inner.protocol import is_traced, make_hyperparameters
 
 SMALL = {"n_envs": 4, "n_steps": 32, "minibatch_size": 64, "update_epochs": 4, "hidden_size": 16}
@@ -221,7 +222,8 @@ def test_metrics_are_those_of_the_last_iteration():
 
 
 def test_hyperparameters_traced_and_static():
-    static = {"n_envs", "n_steps", "minibatch_size", "hidden_size", "n_layers", "activation", "objective", "teacher"}
+    static = {"n_envs", "n_steps", "minibatch_size", "hidden_size", "n_layers", "activation"}
+    static |= {"objective", "teacher", "distill_from"}
     assert {n for n in PPOHyperparameters.__dataclass_fields__ if not is_traced(PPOHyperparameters, n)} == static
     assert ALGORITHMS.load("ppo") is PPO
 

@@ -135,15 +135,21 @@ def test_the_first_test_training_is_kept_and_no_score_chooses(tmp_path):
         folder=made.folder,
         acts_in=lambda phase: (0, 1),
         trainer=SimpleNamespace(learners=[learner, learner]),
+        _guide_steps=lambda trial, environment: {"guide_env_steps": (100, None)[environment]},
     )
 
     def outcome(score):
-        return Outcome(score=score, agent=None if score is None else Agent(agent.acting, agent.values))
+        return Outcome(
+            score=score, train_env_steps=20, agent=None if score is None else Agent(agent.acting, agent.values)
+        )
 
     trial = Trial(arm="method", phase="test", number=0, candidate={}, env_steps=1, origin="finalist", seeds=(5, 6, 7))
     Session.keep_policies(session, trial, [outcome(score) for score in (1.0, 3.0, 2.0, None, 1.0, 9.0)])
     _, meta = checkpoint.load(made.path, NAME)
     assert [(kept["seed"], kept["score"]) for kept in meta["policies"]] == [(5, 1.0), (6, 1.0)]
+    assert [kept["env_steps"] for kept in meta["policies"]] == [120, None], (
+        "with those of who guided it, if they are known"
+    )
 
 
 @pytest.mark.parametrize("overrides", [(), "name=second", ["name=second"], {"name": "second"}])

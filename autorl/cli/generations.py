@@ -1,0 +1,61 @@
+"""``autorl generations EXPERIMENT``: the same study again and again, each imitating at first what the one before it kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autorl.cli.names import complete_experiments
+from autorl.studies.folder import ROOT
+
+
+def generations(
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            help="Name of an experiment (autorl list experiments) or path of a YAML file.",
+            autocompletion=complete_experiments,
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Changes to it, such as learner.hyperparameters.distill_share=0.5.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many generations.", min=2)] = 3,
+    control: Annotated[
+        bool, typer.Option(help="Also train as many env steps in one go, without a search and without imitation.")
+    ] = True,
+    name: Annotated[str | None, typer.Option(help="Begins the studies' names; by default the experiment's.")] = None,
+    root: Annotated[Path, typer.Option(help="Folder that studies are kept in.")] = ROOT,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write NAME.generations.json beside the experiment.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Run generations of an experiment: agents imitate at first the policy that the generation before kept, then learn on.
+
+    The same command goes on after a stop. Each generation is a study: autorl show NAME-generation-2.
+    """
+    from autorl.analysis.generations import render, summarise
+    from autorl.cli.finish import result_path, watch, write_generations
+    from autorl.cli.output import print_json
+    from autorl.generations import lineage
+
+    if record:
+        result_path(experiment)
+    studies = []
+    for study in lineage(experiment, overrides or (), count=count, control=control, name=name, root=root):
+        watch(study, quiet=quiet or json)
+        studies.append(study)
+    outcome = summarise(
+        [(s.folder.name, s.plain_specification(), s.result, s.trials(None, None)) for s in studies], count
+    )
+    if json:
+        print_json(outcome)
+    else:
+        typer.echo(render(outcome))
+        typer.echo(f"Reports: {', '.join(str(s.folder.report) for s in studies)}")
+    if record:
+        write_generations(experiment, studies, outcome)

@@ -1,0 +1,159 @@
+"""Generations: the same study again and again, every agent imitating at first the policy that the study before kept.
+
+Open-Ended Learning Team (2021), *Open-Ended Learning Leads to Generally Capable Agents*: a population learns under dynamic tasks; its best
+agent is distilled into the next population, which begins anew. The command line calls exactly this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autorl.api import Experiment, Overrides, Study, create, load, specify
+from autorl.errors import StudyError, UsageError
+from autorl.studies.folder import ROOT
+from autorl.studies.pinned_guide import IMITATED
+from autorl.studies.specification import Specification, from_mapping, to_mapping
+
+if TYPE_CHECKING:
+    from autorl.engine.progress import Reporter
+
+AT_ONCE = "at-once"
+"""Ends the name of the control: one study without generations, its trainings as long as all generations together."""
+
+
+def run_generations(
+    experiment: Experiment,
+    overrides: Overrides = (),
+    *,
+    count: int = 3,
+    control: bool = True,
+    name: str | None = None,
+    root: Path | str = ROOT,
+    report: Reporter | None = None,
+) -> dict[str, Any]:
+    """Run ``count`` generations of an experiment, and a control of as many env steps; return what they came to.
+
+    Generation g is the study ``NAME-generation-g``. From the second on, agents imitate the policy that the one before kept
+    (``learner.hyperparameters.distill_from``; ``distill_coef`` and ``distill_share`` say how much and how long, as anywhere).
+    Each has seeds of its own: ``seeds.study`` is counted up. What was stopped goes on with the same call, and nothing is run twice.
+
+    The control, ``NAME-at-once``, imitates nobody and searches nothing: its trainings, of the experiment's default configuration, take the
+    env steps of all generations together, on the test seeds of the last one.
+
+    Args:
+        experiment: As for `autorl.run`.
+        overrides: As for `autorl.run`.
+        count: Generations, at least 2.
+        control: Whether to run the control.
+        name: Begins the names of the studies; by default the experiment's.
+        root: Where studies are kept.
+        report: Told the progress (see `autorl.engine.progress.Event`).
+
+    Returns:
+        As `autorl.analysis.generations.summarise` does.
+
+    Raises:
+        SpecificationError: Listing all problems of the experiment.
+        UsageError: As `lineage`.
+        StudyError: As `lineage`.
+        StudyInterrupted: Stopped by Ctrl-C; everything is saved, the same call goes on.
+    """
+    from autorl.analysis.generations import summarise
+
+    studies = []
+    for study in lineage(experiment, overrides, count=count, control=control, name=name, root=root):
+        study.run(report)
+        studies.append(study)
+    return summarise([(s.folder.name, s.plain_specification(), s.result, s.trials(None, None)) for s in studies], count)
+
+
+def lineage(
+    experiment: Experiment,
+    overrides: Overrides = (),
+    *,
+    count: int = 3,
+    control: bool = True,
+    name: str | None = None,
+    root: Path | str = ROOT,
+) -> Iterator[Study]:
+    """Yield the studies of `run_generations`, each made if it is not there yet; run one before you ask for the next.
+
+    Raises:
+        UsageError: ``count`` is below 2, the learner cannot imitate, or an environment has a guide of its own.
+        StudyError: A folder of such a name is there, but no study, or one of another specification.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise UsageError(f"count: expected a whole number of generations, at least 2, got {count!r}")
+    base = specify(experiment, overrides, root)
+    _refuse_unfit(base)
+    first = base.name.lower() if name is None else name
+    for generation in range(1, count + 1):
+        changes: dict[str, Any] = {"seeds.study": base.seeds.study + generation - 1}
+        if generation > 1:
+            before = Path(root) / _named(first, generation - 1)
+            changes[f"learner.hyperparameters.{IMITATED}"] = f"study:{before}"
+        yield _study(base, changes, _named(first, generation), root)
+    if control:
+        yield _study(_at_once(base, count), {}, f"{first}-{AT_ONCE}", root)
+
+
+def _named(first: str, generation: int) -> str:
+    return f"{first}-generation-{generation}"
+
+
+def _refuse_unfit(base: Specification) -> None:
+    from autorl.inner.algorithms import ALGORITHMS
+
+    if base.learner is None:
+        raise UsageError("learner: this experiment has none, so nothing can imitate anything")
+    fields = ALGORITHMS.load(base.learner.algorithm).Hyperparameters.__dataclass_fields__
+    if IMITATED not in fields:
+        raise UsageError(
+            f"learner: generations imitate those before, and {base.learner.algorithm} cannot. Remedy: learner: ppo"
+        )
+    for i, environment in enumerate(base.environments):
+        if IMITATED in environment.hyperparameters:
+            raise UsageError(
+                f"environment.{i}.hyperparameters.{IMITATED}: generations imitate those before, got "
+                f"{environment.hyperparameters[IMITATED]!r}. Remedy: leave it out, or name it in learner.hyperparameters, for the first one"
+            )
+
+
+def _at_once(base: Specification, count: int) -> Specification:
+    """Return the control: no search, nobody to imitate, ``count`` times the env steps, the seeds of the last generation."""
+    plain = to_mapping(base)
+    for part in ("search", "hurdle", "finalists", "parsimony"):
+        plain.pop(part, None)
+    plain["learner"].get("hyperparameters", {}).pop(IMITATED, None)
+    plain["budget"] = {"env_steps": base.budget.env_steps * count}
+    plain["seeds"] = {**plain["seeds"], "study": base.seeds.study + count - 1}
+    given = plain["environment"]
+    for environment in given if isinstance(given, list) else [given]:
+        if "env_steps" in environment:
+            environment["env_steps"] *= count
+    return from_mapping(plain, references=False)
+
+
+def _study(experiment: Specification, changes: Mapping[str, Any], name: str, root: Path | str) -> Study:
+    """Return the study ``name``: the one that is there, if it is of this specification, or a new one."""
+    from autorl.engine.auto import self_contained
+    from autorl.engine.warm_start import warm_started
+
+    path = Path(root) / name
+    if not path.exists():
+        return create(experiment, changes, name=name, root=root, to_run=True)
+    study = load(name, root=root)
+    wanted, _ = warm_started(self_contained(specify(experiment, changes, root)), root)
+    differ = _different(to_mapping(wanted), study.plain_specification())
+    if differ:
+        raise StudyError(
+            f"study {name!r} is there, but of another specification: different {', '.join(differ)}. "
+            "Remedy: another name, or remove that study and those of the generations after it"
+        )
+    return study
+
+
+def _different(wanted: Mapping[str, Any], own: Mapping[str, Any]) -> Sequence[str]:
+    return sorted(key for key in {**wanted, **own} if wanted.get(key) != own.get(key))

@@ -1,0 +1,113 @@
+"""Distillation: early in its training an agent also imitates a guide, in the states that it visits itself.
+
+Its loss gains the cross-entropy from the guide's policy to its own, -log p(a | s) with a drawn from the guide at the agent's own states
+(Schmitt et al., 2018, *Kickstarting Deep Reinforcement Learning*, which weighs it and lets the weight fall). So each generation of
+open-ended learning begins with the best policy of the one before (Open-Ended Learning Team, 2021). Any function may guide: its
+probabilities are not asked for, and it takes no step of the environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from autorl.environments.protocol import Discrete, Environment
+from autorl.errors import UsageError
+from autorl.inner.policies import Policy
+
+Guide = Callable[[Array, Array], Any]
+"""From one observation and a random key to an action. Traceable and hashable."""
+DISTILL_FROM = "distill_from"
+"""The hyperparameter that names the guide."""
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Distilled:
+    """A guide to imitate: structure of the program, no data.
+
+    Attributes:
+        reference: What names it.
+        guide: The policy; None until it has been looked up, which is not a learner's business.
+    """
+
+    reference: str
+    guide: Guide | None = None
+
+
+def guide_field(help: str) -> Any:
+    """Declare what an agent imitates: None, or a reference that whoever trains the agent has looked up (`Distilled`)."""
+    return dataclasses.field(default=None, metadata={"traced": False, "help": help, "parse": _distilled})
+
+
+def _distilled(value: Any) -> Distilled | None:
+    if value is None or isinstance(value, Distilled):
+        return value
+    if isinstance(value, str) and value:
+        return Distilled(value)
+    raise UsageError(
+        "expected 'module:attribute', a function from (observation, random key) to an action, or 'study:NAME', a study that "
+        f"kept its policy, got {value!r}"
+    )
+
+
+def coefficient(weight: Array, share: Array, done: Array) -> Array:
+    """Return the weight of imitation when the part ``done`` of a training is over: from ``weight`` linearly to 0 at ``share``. Scalars."""
+    left = 1.0 - done / jnp.maximum(share, jnp.finfo(jnp.float32).tiny)
+    return jnp.where(done < share, weight * left, 0.0)
+
+
+def guided_actions(
+    distilled: Distilled, environment: Environment, policy: Policy, observations: Array, key: Array, wanted: Array
+) -> Array:
+    """Return what the guide does in N states, as the policy stores actions: float32 [N, A]; zeros unless ``wanted`` (bool scalar).
+
+    Args:
+        distilled: The guide.
+        environment: Where.
+        policy: The agent's, for the form of actions.
+        observations: float32 [N, D]; flat, as the environment gave them.
+        key: Of the guide's draws.
+        wanted: Whether to ask it at all.
+
+    Raises:
+        UsageError: The guide was not looked up.
+    """
+    guide = distilled.guide
+    if guide is None:
+        raise UsageError(
+            f"{DISTILL_FROM}: {distilled.reference!r} was not looked up. "
+            "Remedy: train through an experiment, or give Distilled(reference, guide)"
+        )
+    count = len(observations)
+
+    def asked() -> Array:
+        given = observations.reshape(count, *environment.observation_shape)
+        return policy.from_environment(jnp.asarray(jax.vmap(guide)(given, jax.random.split(key, count))))
+
+    return jax.lax.cond(wanted, asked, lambda: jnp.zeros((count, policy.size), jnp.float32))
+
+
+def refuse_strange(reference: str, guide: Guide, environment: Environment) -> None:
+    """Raise `UsageError` unless ``guide`` can be traced in ``environment``, and its actions are of the form that is played there."""
+    observation = jax.ShapeDtypeStruct(environment.observation_shape, jnp.float32)
+    try:
+        made = jax.eval_shape(lambda o: jnp.asarray(guide(o, jax.random.key(0))), observation)
+    except Exception as error:  # the guide is the user's function and may raise anything
+        raise UsageError(f"guide: {reference!r} cannot act in {environment.name!r}: {error}") from error
+    space = environment.action_space
+    if isinstance(space, Discrete):
+        wanted, fits = f"an integer from 0 to {space.n - 1}", made.shape == () and np.issubdtype(made.dtype, np.integer)
+    else:
+        wanted, fits = f"numbers of shape {space.shape}", made.shape == space.shape
+    if not fits:
+        raise UsageError(
+            f"guide: expected {wanted}, an action of {environment.name!r}, but {reference!r} gives shape {made.shape} and type "
+            f"{made.dtype}. Remedy: return one action for one observation."
+        )
