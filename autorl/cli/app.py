@@ -82,7 +82,6 @@ _verb("carl", "Import CARL's contexts, or their space, as tasks.", import_.carl,
 app.add_typer(prior.group, name="prior", short_help="Priors: what finished studies teach the next search.")
 _verb("fit", "Learn from studies which configurations are good.", prior.fit, prior.group)
 app.add_typer(objective.group, name="objective", short_help="Losses as graphs: show, export, evaluate.")
-_verb("generations", "Run generations: each imitates the one before it.", generations)
 _verb("list", "List the catalogue of learned objectives.", objective.list_, objective.group)
 _verb("show", "Show one: formula, picture, source, where it was tested.", objective.show, objective.group)
 _verb("export", "Write one as JAX, PyTorch, NumPy, LaTeX or DOT.", objective.export, objective.group)
