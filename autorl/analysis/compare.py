@@ -131,12 +131,11 @@ def _facts(specification: Mapping[str, Any], trials: Sequence[Trial]) -> Json:
     searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
     table = score_table(tested, specification)
     flat = [score for row in table for score in row]
-    where = environments(specification)
     return {
         "method": result["method"],
         "learner": result["learner"],
         "environments": result["environments"],
-        "question": repr([(e.get("id"), sorted((e.get("task") or {}).items()), e.get("score_range")) for e in where]),
+        "question": _question(specification),
         "state": result["state"],
         "test_seeds": [seed for t in tested for seed in t.seeds],
         "trainings": len(flat),
@@ -146,6 +145,22 @@ def _facts(specification: Mapping[str, Any], trials: Sequence[Trial]) -> Json:
         "env_steps": tested[0].env_steps if tested else (specification.get("budget") or {}).get("env_steps", 0),
         "episodes": (specification.get("evaluation") or {}).get("episodes"),
     }
+
+
+def _question(specification: Mapping[str, Any]) -> str:
+    """Return what scores are of: two studies of the same question have comparable ones."""
+    evaluation = specification.get("evaluation") or {}
+    places = [
+        (e.get("id"), sorted((e.get("task") or {}).items()), e.get("score_range"), _held_out(e))
+        for e in environments(specification)
+    ]
+    return repr([places, evaluation.get("tasks") or "mean", evaluation.get("measure") or "return"])
+
+
+def _held_out(environment: Mapping[str, Any]) -> Any:
+    """Return the tasks that agents are scored on."""
+    given = environment.get("tasks") or {}
+    return [given.get(name) for name in ("vary", "held_out", "grid", "named", "seed")]
 
 
 def _table(specification: Mapping[str, Any], trials: Sequence[Trial]) -> list[list[float | None]] | None:
@@ -190,7 +205,7 @@ def _warnings(facts: Mapping[str, Json]) -> list[str]:
     if len({fact["question"] for fact in facts.values()}) > 1:
         where = "; ".join(f"{name}: {', '.join(fact['environments']) or 'none'}" for name, fact in facts.items())
         found.append(
-            f"The environments, their tasks or score ranges differ ({where}); only studies that agree are paired."
+            f"The environments, their tasks, score ranges or what is measured differ ({where}); only studies that agree are paired."
         )
     found += _difference(facts, "learner", "The learners differ", str)
     found += _difference(facts, "episodes", "Scores are means over different numbers of episodes", str)

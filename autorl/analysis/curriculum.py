@@ -28,8 +28,8 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
     Keys: ``features`` (name, least and greatest value, whether the scale is log), ``until`` (env steps at the end of each of K intervals),
     ``episodes``, ``returns``, ``successes`` (arrays [K][F][N] of bins that are equal on the scale of the feature, the last two means, None
     where nothing was played), ``learning_progress`` (likewise, see `learning_progress`), ``training_returns`` ([T][K]; mean return of the
-    episodes of each of T trainings, None where none ended), ``env_steps``, ``unlearned`` (env steps that were not learned from), ``before``
-    (env steps of guides and control policies before the trainings, in ``env_steps`` too), ``trainings``.
+    episodes of each of T trainings, None where none ended), ``training_successes`` (likewise), ``env_steps``, ``unlearned`` (env steps that
+    were not learned from), ``before`` (env steps of guides and control policies before the trainings, in ``env_steps`` too), ``trainings``.
 
     Args:
         lessons: Of the trial, as the record keeps them.
@@ -58,6 +58,9 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
         "training_returns": _listed(
             _divided(each["returns"][:, :, 0].sum(axis=-1), each["episodes"][:, :, 0].sum(axis=-1))
         ),
+        "training_successes": _listed(
+            _divided(each["successes"][:, :, 0].sum(axis=-1), each["episodes"][:, :, 0].sum(axis=-1))
+        ),
         "env_steps": env_steps * len(diaries),
         "unlearned": int(sums["unlearned"].sum()),
         "unlearned_by_interval": sums["unlearned"].astype(int).tolist(),
@@ -82,7 +85,7 @@ def curriculum_of(specification: Specification, lessons: Sequence[Json], environ
     """Return `curriculum` of a trial of a study, and how its trainings were evaluated; empty if they had no teacher there.
 
     ``evaluations`` is ``{"env_steps": [P], "scores": [T][P], "held_out": whether on held-out tasks}``, and ``score_range`` what returns
-    count as 0 and 1 in these scores; None: they are returns.
+    count as 0 and 1 in these scores; None: they are returns, or where ``measure`` is ``success``, success.
     """
     told = [one for one in lessons if one["diary"] is not None and one["environment"] == environment]
     if not told:
@@ -95,11 +98,12 @@ def curriculum_of(specification: Specification, lessons: Sequence[Json], environ
     curves = [one for one in trial.curves if one.environment == place]
     longest = max((one.env_steps for one in curves), key=len, default=())
     scores = [[*one.scores, *[None] * (len(longest) - len(one.scores))] for one in curves]
-    held_out = any(one["tasks"] for one in told)
+    held_out, measure = any(one["tasks"] for one in told), specification.evaluation.measure
     return {
         **found,
         "evaluations": {"env_steps": list(longest), "scores": scores, "held_out": held_out},
-        "score_range": None if choice.score_range is None else list(choice.score_range),
+        "measure": measure,
+        "score_range": None if choice.score_range is None or measure == "success" else list(choice.score_range),
     }
 
 

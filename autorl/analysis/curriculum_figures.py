@@ -105,7 +105,7 @@ def curves_figure(readings: Mapping[Arm, Json], method: str, name: str) -> Figur
         scores = np.asarray(found["evaluations"]["scores"], np.float64)
         _line(axis, found["evaluations"]["env_steps"], _failed_as_worst(scores), BLUE, "o", "-", told)
         steps_axis(axis, most=6 if across == 1 else 4)
-        ranged = "return" if found["score_range"] is None else "score"
+        ranged = found["measure"] if found["score_range"] is None else "score"
         label(
             axis, arm_name(arm, method) if len(readings) > 1 else "", "environment steps", "" if i % across else ranged
         )
@@ -120,7 +120,9 @@ def curves_figure(readings: Mapping[Arm, Json], method: str, name: str) -> Figur
 
 
 def _scored(found: Json) -> Array:
-    """Return the mean returns of each training's episodes, [T, K], on the scale of the evaluations."""
+    """Return the mean returns (successes) of each training's episodes, [T, K], on the scale of the evaluations."""
+    if found["measure"] == "success":
+        return np.asarray(found["training_successes"], np.float64)
     returns: Array = np.asarray(found["training_returns"], np.float64)
     if found["score_range"] is None:
         return returns

@@ -207,6 +207,7 @@ def _protocol(specification: Mapping[str, Any]) -> Json:
         "test_seeds": seeds.get("test"),
         "evaluation_episodes": evaluation.get("episodes"),
         "task_statistic": evaluation.get("tasks") or "mean",
+        "task_measure": evaluation.get("measure") or "return",
         "finalists": specification.get("finalists"),
     }
 

@@ -8,8 +8,9 @@ from autorl.studies.trial import Json
 _OPPONENTS = {"random": "random search", "default": "the default configuration"}
 _FEW_SEEDS = 5
 _OVER_TASKS = {
-    "iqm": "mean of the middle half of the held-out tasks",
-    "cvar": "mean of the worst tenth of the held-out tasks",
+    "mean": "the held-out tasks",
+    "iqm": "the middle half of the held-out tasks",
+    "cvar": "the worst tenth of the held-out tasks",
 }
 
 
@@ -47,7 +48,15 @@ def _subject(result: Json) -> str:
     learner, method = (result["learner"] or "The agent").upper(), result["method"]
     where = " and ".join(str(name).rpartition(":")[2] for name in result["environments"])
     how = f" tuned by {arm_name('method', method)}" if not method.startswith("the ") else f", {method} as given,"
-    return f"{learner}{how} on {where}"
+    return f"{learner}{how} on {where}{_scale(result['protocol'])}"
+
+
+def _scale(protocol: Json) -> str:
+    """Return what a score is, where it is not the mean return."""
+    over, measure = protocol.get("task_statistic", "mean"), protocol.get("task_measure", "return")
+    if (over, measure) == ("mean", "return"):
+        return ""
+    return f" (mean {'success' if measure == 'success' else 'score'} over {_OVER_TASKS[over]})"
 
 
 def _name(arm: str, result: Json) -> str:
@@ -74,9 +83,6 @@ def _compared(name: str, difference: Json) -> str:
 
 def _reservations(result: Json) -> list[str]:
     arms, found = result["arms"], []
-    chosen = _OVER_TASKS.get(result["protocol"].get("task_statistic", "mean"))
-    if chosen is not None:
-        found.append(f"A training's score here is the {chosen}.")
     if any(arm["failed"] for arm in arms.values()):
         failed = ", ".join(
             f"{arm['failed']} of {arm['trainings']} ({_name(name, result)})"

@@ -60,6 +60,7 @@ class Chunk:
         check: Called between calls into the program; raises to stop.
         exams: What every job is evaluated on; by default its task.
         statistic: What an evaluation on several tasks comes to, of `autorl.inner.task_statistics.STATISTICS`.
+        measure: Of what in each of them: "return" or "success".
     """
 
     program: PopulationProgram
@@ -70,6 +71,7 @@ class Chunk:
     check: Callable[[], None]
     exams: Sequence[Tree] = ()
     statistic: str = "mean"
+    measure: str = "return"
 
     def __post_init__(self) -> None:
         lanes = self.program.lanes
@@ -227,9 +229,11 @@ class Chunk:
         if self.exams and isinstance(self.exams[0], TaskSet):
             self._note_tasks(result, np.flatnonzero(active), outcomes)
         for i in np.flatnonzero(active):
-            value = float(returns[i])
-            if self.statistic != "mean":
-                value = over_tasks(self.statistic, outcomes[i].tasks, outcomes[i].task_halves)
+            value, told = float(returns[i]), outcomes[i]
+            if self.measure == "success":
+                value = over_tasks(self.statistic, told.successes, told.success_halves)
+            elif self.statistic != "mean":
+                value = over_tasks(self.statistic, told.tasks, told.task_halves)
             outcomes[i].env_steps += (int(steps[i]),)
             outcomes[i].returns += (value if np.isfinite(value) else None,)
             outcomes[i].evaluation_env_steps += int(used[i])

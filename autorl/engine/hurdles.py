@@ -187,7 +187,7 @@ def _finish(
 def _validated(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> Trial:
     """Add the score in the validation environments; a training that failed there leaves the trial without one."""
     pairs = _by_environment(session.validation, trial, outcomes)
-    scores = [normalised(o.score, session.environments[e].score_range) for e, o in pairs]
+    scores = [normalised(o.score, session.score_range(e)) for e, o in pairs]
     known = [score for score in scores if score is not None]
     ledger = trial.ledger + ledger_of(outcomes)
     if len(known) < len(scores):

@@ -67,7 +67,8 @@ class Agent(NamedTuple):
 class Outcome:
     """What became of a job. ``score`` is the mean of its last evaluations, None unless completed.
 
-    ``returns`` are its evaluations: the mean return of each, or another statistic over held-out tasks, where the study chose one.
+    ``returns`` are its evaluations: the mean return of each, or another statistic over held-out tasks, or one of successes, where the
+    study chose so.
 
     ``tasks`` and ``successes`` are the mean return and success in each held-out task at the last evaluation, where there are such tasks and
     successes are reported; ``task_halves`` and ``success_halves`` are the same over the first and over the second half of the attempts at

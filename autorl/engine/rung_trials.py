@@ -75,7 +75,7 @@ def advanced(session: Session, trial: Trial, order: Order, outcomes: Sequence[Ou
     scores = [list(row) + [None] * (len(seeds) - len(row)) for row in trial.scores or ((),) * len(where)]
     for i, outcome in enumerate(outcomes):
         e, s = i // width, order.seed * width + i % width
-        span = session.environments[where[e]].score_range
+        span = session.score_range(where[e])
         before = curves.get((e, s), Curve(e, s, (), ()))
         returns = (*before.scores, *(normalised(value, span) for value in outcome.returns))
         curves[e, s] = Curve(e, s, (*before.env_steps, *outcome.env_steps), returns)

@@ -118,6 +118,7 @@ class Session:
             horizons=[self.horizon(e) for e in range(len(self.environments))],
             episodes=self.specification.evaluation.episodes,
             statistic=self.specification.evaluation.tasks,
+            measure=self.specification.evaluation.measure,
             upper_bounds=bounds,
             devices=self.devices,
             check=self.stopper.check,
@@ -133,6 +134,11 @@ class Session:
     def horizon(self, environment: int) -> int:
         """Return the env steps of one whole training in an environment."""
         return self.environments[environment].env_steps or self.specification.budget.env_steps
+
+    def score_range(self, environment: int) -> tuple[float, float] | None:
+        """Return what counts as 0 and 1 where agents are scored by their returns; None: scores are left as they are."""
+        scaled = self.specification.evaluation.measure == "return"
+        return self.environments[environment].score_range if scaled else None
 
     def acts_in(self, phase: Phase) -> tuple[int, ...]:
         """Return the environments (indices) of a phase: the held-out ones in the test, if there are any; else those searched in."""

@@ -44,6 +44,7 @@ class Trainer:
         objectives: Makes what the learners minimise of the loss graphs in the jobs' plans.
         exams: What agents are evaluated on in each environment, a task or a `TaskSet`; by default the tasks.
         statistic: What an evaluation on several tasks comes to, of `autorl.inner.task_statistics.STATISTICS`.
+        measure: Of what in each of them: "return" or "success".
         courses: Makes what the learners are taught by, one for each environment.
         programs: Every program compiled so far, by environment and static signature.
     """
@@ -58,6 +59,7 @@ class Trainer:
     objectives: Objectives = field(default_factory=Objectives)
     exams: Sequence[Tree] = ()
     statistic: str = "mean"
+    measure: str = "return"
     courses: Sequence[CourseMaker] = ()
     vectorise: Vectorise | None = None
     programs: dict[Any, PopulationProgram] = field(default_factory=dict)
@@ -228,7 +230,7 @@ class Trainer:
         tasks = [self.tasks[job.environment] if job.task is None else job.task for job in jobs]
         horizons = [self.horizons[job.environment] for job in jobs]
         exams = [self.exams[job.environment] for job in jobs] if self.exams else tasks
-        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check, exams, self.statistic)
+        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check, exams, self.statistic, self.measure)
         return chunk.train(saver, stepped, keep)
 
 

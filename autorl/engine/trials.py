@@ -182,8 +182,8 @@ def assemble(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> Tri
     curves = []
     seeds = len(trial.seeds)
     for i, outcome in enumerate(outcomes):
-        choice = session.environments[session.acts_in(trial.phase)[i // seeds]]
-        values = tuple(normalised(r, choice.score_range) for r in outcome.returns)
+        span = session.score_range(session.acts_in(trial.phase)[i // seeds])
+        values = tuple(normalised(r, span) for r in outcome.returns)
         curves.append(Curve(i // seeds, i % seeds, outcome.env_steps, values))
     failed = next((o for o in outcomes if o.status is not Status.COMPLETED), None)
     flat = [score for row in rows for score in row if score is not None]
@@ -203,7 +203,7 @@ def score_rows(session: Session, trial: Trial, outcomes: Sequence[Outcome]) -> t
     seeds = len(trial.seeds)
     where = session.acts_in(trial.phase)[: len(outcomes) // seeds]
     return tuple(
-        tuple(normalised(o.score, session.environments[e].score_range) for o in outcomes[i * seeds : (i + 1) * seeds])
+        tuple(normalised(o.score, session.score_range(e)) for o in outcomes[i * seeds : (i + 1) * seeds])
         for i, e in enumerate(where)
     )
 

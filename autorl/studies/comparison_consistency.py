@@ -48,9 +48,11 @@ def contradictions(sections: ComparisonSections) -> list[Finding]:
 
 
 def _statistic(s: ComparisonSections) -> Iterator[Finding]:
-    if s.intact("evaluation") and s.evaluation.tasks != "mean":
-        message = "expected mean, as a comparison scores agents on one task in each environment"
-        yield Finding.refused(("evaluation", "tasks"), message, s.evaluation.tasks, "Leave it out")
+    for field, plain in (("tasks", "mean"), ("measure", "return")):
+        given = getattr(s.evaluation, field)
+        if s.intact("evaluation") and given != plain:
+            message = f"expected {plain}, as a comparison scores agents on one task in each environment"
+            yield Finding.refused(("evaluation", field), message, given, "Leave it out")
 
 
 def _each_once(s: ComparisonSections) -> Iterator[Finding]:

@@ -144,15 +144,16 @@ def _budget(s: Sections) -> Iterator[Finding]:
 
 
 def _statistic(s: Sections) -> Iterator[Finding]:
-    """Yield that agents are scored on one task somewhere, where the score is a statistic over tasks."""
-    if s.evaluation.tasks == "mean" or not s.intact("environment", "evaluation"):
+    """Yield that agents are scored on one task somewhere, where the score is a statistic over tasks, or is of success in them."""
+    plain = {"tasks": "mean", "measure": "return"}
+    field = next((name for name, value in plain.items() if getattr(s.evaluation, name) != value), None)
+    if field is None or not s.intact("environment", "evaluation"):
         return
-    name = s.evaluation.tasks
     for choice in s.environments:
         if choice.tasks is None or not (choice.tasks.held_out or choice.tasks.grid or choice.tasks.named):
-            message = f"expected mean, as agents are scored on one task in {choice.id!r}"
+            message = f"expected {plain[field]}, as agents are scored on one task in {choice.id!r}"
             remedy = "Give it some: tasks: {held_out: 100}, {grid: 10} or {named: [...]}"
-            yield Finding.refused(("evaluation", "tasks"), message, name, remedy)
+            yield Finding.refused(("evaluation", field), message, getattr(s.evaluation, field), remedy)
             return
 
 

@@ -309,6 +309,10 @@ class Evaluation(Section):
         "mean",
         description="What an evaluation on held-out tasks comes to: mean, iqm (of the middle half), cvar (mean of the worst tenth).",
     )
+    measure: Literal["return", "success"] = Field(
+        "return",
+        description="What of each held-out task: the return, or the success that the environment reports, within [0, 1].",
+    )
 
 
 class Baselines(Section):

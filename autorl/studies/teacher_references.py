@@ -85,8 +85,18 @@ def _tasks(s: Sections) -> tuple[list[Finding], list[tuple[Any, EnvironmentChoic
             except UsageError as error:
                 found.append(Finding((*path, "named", k), str(error), one))
         if points is not None and not found:
-            found += _exam(s, path, given, points)
+            found += [*_exam(s, path, given, points), *_success(s, environment)]
     return found, places
+
+
+def _success(s: Sections, environment: Any) -> Iterator[Finding]:
+    """Yield that agents are scored by a success that nobody reports."""
+    from autorl.environments.check import reports_success
+
+    if s.intact("evaluation") and s.evaluation.measure == "success" and not reports_success(environment):
+        message = f"expected return, as {environment.name!r} reports no success"
+        remedy = "Leave it out, and say with score_range which returns count as 0 and 1"
+        yield Finding.refused(("evaluation", "measure"), message, s.evaluation.measure, remedy)
 
 
 def _exam(s: Sections, path: Path, given: Any, points: TaskPoints) -> Iterator[Finding]:
