@@ -12,7 +12,7 @@ from autorl.analysis.candidates import readable
 from autorl.analysis.origins import origins_sentence
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
 from autorl.analysis.selection_bias import sentences
-from autorl.analysis.work import guide_sentence, teacher_sentence, untaught_sentence
+from autorl.analysis.work import compared_sentence, guide_sentence, teacher_sentence, untaught_sentence
 from autorl.studies.trial import AT_HURDLE, Json, Trial
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def ledger_table(result: Json) -> Table:
         failures = {"": sum(sum(row["failures"].values()) for row in entries)}
         rows.append(_ledger_row("all", "", {**total, "failures": failures}))
     strong = frozenset({len(rows) - 1} if len(entries) > 1 else ())
-    said = [result["work"]["sentence"], teacher_sentence(result), untaught_sentence(result), guide_sentence(result)]
-    said += warm_sentences(result)
+    said = [result["work"]["sentence"], compared_sentence(result), teacher_sentence(result), untaught_sentence(result)]
+    said += [guide_sentence(result), *warm_sentences(result)]
     note = " ".join(sentence for sentence in said if sentence)
     return Table("Work", columns, tuple(rows), strong, note)
 
@@ -295,7 +295,12 @@ def render_result(result: Json) -> str:
 
             parts += [render(held_out_table(result))]
         parts += [result["verdict"], *sentences(result["selection_bias"])]
-        taught = (teacher_sentence(result), untaught_sentence(result), guide_sentence(result))
+        taught = (
+            compared_sentence(result),
+            teacher_sentence(result),
+            untaught_sentence(result),
+            guide_sentence(result),
+        )
         said = (
             result["work"]["sentence"],
             *taught,

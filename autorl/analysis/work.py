@@ -17,7 +17,7 @@ from autorl.analysis.scores import (
     policy_name,
 )
 from autorl.analysis.warm_start import uncounted_work
-from autorl.studies.trial import Json, Ledger, Trial, in_order
+from autorl.studies.trial import TEACHER_ARM, Json, Ledger, Trial, in_order
 
 _TOLERANCE = 0.01
 """Rollouts are whole: two arms with the same budget may differ by a rollout per training."""
@@ -111,6 +111,21 @@ def teacher_sentence(result: Json) -> str:
         return ""
     shares = ", ".join(f"{arm_name(arm, result['method'])} {count(round(steps))}" for arm, steps in spent.items())
     return f"Of a test training's env steps, these served the teacher alone, a guide's and a control policy's before it included: {shares}."
+
+
+def compared_sentence(result: Json) -> str:
+    """Return with which parameters other teachers were compared, in words; nothing where all had their defaults."""
+    found = []
+    for arm, own in result.get("arms", {}).items():
+        name = arm.removeprefix(TEACHER_ARM)
+        prefix = f"teacher.{name}."
+        given = [
+            f"{key.removeprefix(prefix)} {value}"
+            for key, value in (own.get("candidate") or {}).items()
+            if key.startswith(prefix)
+        ]
+        found += [f"{name} with {', '.join(given)}"] if arm != name and given else []
+    return f"Teachers that were compared have their defaults but for: {'; '.join(found)}." if found else ""
 
 
 def untaught_sentence(result: Json) -> str:

@@ -1,0 +1,52 @@
+"""What is said of the arms beside their scores; and what a score is of, where it is not the mean return."""
+
+import pytest
+
+from autorl.analysis.compare import _question
+from autorl.analysis.verdict import _scale
+from autorl.analysis.work import compared_sentence
+
+
+def test_parameters_of_compared_teachers_are_said():
+    arms = {
+        "method": {"candidate": {"teacher": "plr", "teacher.plr.capacity": 7}},
+        "default": {},
+        "teacher:uniform": {"candidate": {"teacher": "uniform"}},
+        "teacher:accel": {"candidate": {"teacher": "accel", "teacher.accel.capacity": 100, "teacher.accel.fill": 0.5}},
+    }
+    said = "Teachers that were compared have their defaults but for: accel with capacity 100, fill 0.5."
+    assert compared_sentence({"arms": arms}) == said
+    assert compared_sentence({"arms": {name: arms[name] for name in ("method", "default", "teacher:uniform")}}) == ""
+    assert compared_sentence({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ({}, ""),
+        ({"task_statistic": "mean", "task_measure": "return"}, ""),
+        ({"task_statistic": "cvar"}, " (mean score over the worst tenth of the held-out tasks)"),
+        (
+            {"task_statistic": "iqm", "task_measure": "success"},
+            " (mean success over the middle half of the held-out tasks)",
+        ),
+        ({"task_statistic": "mean", "task_measure": "success"}, " (mean success over the held-out tasks)"),
+    ],
+)
+def test_the_headline_says_what_a_score_is_of(protocol, said):
+    assert _scale(protocol) == said
+
+
+def test_studies_of_other_tasks_statistics_or_measures_are_of_other_questions():
+    one = {
+        "environment": {"id": "maze:9x9", "tasks": {"held_out": 10}},
+        "evaluation": {"tasks": "mean", "measure": "return"},
+    }
+    older = {**one, "evaluation": {}}
+    assert _question(one) == _question(older)
+    for changes in (
+        {"evaluation": {"tasks": "cvar"}},
+        {"evaluation": {"measure": "success"}},
+        {"environment": {"id": "maze:9x9", "tasks": {"held_out": 20}}},
+    ):
+        assert _question({**one, **changes}) != _question(one)
