@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from autorl.engine.methods import is_random_search, policy_of
+from autorl.engine.methods import is_random_search, method_of, policy_of
 from autorl.engine.told_trials import is_file, read_trials
 from autorl.engine.translation import Translation
 from autorl.engine.warm_configurations import (
@@ -28,6 +28,7 @@ from autorl.engine.warm_configurations import (
 from autorl.errors import StudyError, UsageError
 from autorl.keys import derive
 from autorl.outer.budget.policies import WHOLE
+from autorl.outer.methods import METHODS
 from autorl.outer.protocol import Status
 from autorl.studies import manifest
 from autorl.studies.folder import StudyFolder
@@ -125,6 +126,8 @@ def _gone_on(specification: Specification, start: WarmStart, earlier: Earlier) -
     _refuse_differences(specification, earlier)
     _refuse_methods(specification, earlier)
     translation = Translation.between(earlier.specification, specification)
+    if translation.same_space:
+        _refuse_sizes(specification, earlier)
     refuse_populations(specification, own=translation.same_space and _same_method(specification, earlier))
     found, left_out = translated(earlier.name, earlier.told("method"), translation)
     own = numbered(found, cut=policy_of(specification) is not None)
@@ -165,7 +168,36 @@ def _refuse_differences(new: Specification, earlier: Earlier) -> None:
 
 def _same_method(new: Specification, earlier: Earlier) -> bool:
     ours, theirs = new.search, earlier.specification.search
-    return ours is not None and theirs is not None and (ours.method, ours.settings) == (theirs.method, theirs.settings)
+    if ours is None or theirs is None or ours.method != theirs.method:
+        return False
+    if not METHODS.load(ours.method).replays:
+        return False
+    made, before = (method_of(of, "method").form for of in (new, earlier.specification))
+    return bool(ours.settings == theirs.settings if made is None else made == before)
+
+
+def _refuse_sizes(new: Specification, earlier: Earlier) -> None:
+    """Raise `UsageError` where a method would go on with its own trials, but in populations of another size, or not from all of them."""
+    ours, theirs = new.search, earlier.specification.search
+    assert ours is not None
+    assert theirs is not None
+    if ours.method != theirs.method or not METHODS.load(ours.method).replays:
+        return
+    made, before = (method_of(of, "method") for of in (new, earlier.specification))
+    if made.form is None:
+        return
+    sizes = [getattr(method, "population_size", None) for method in (made, before)]
+    if sizes[0] != sizes[1]:
+        raise UsageError(
+            f"{FIELD}: {ours.method} has populations of {sizes[1]} in study {earlier.name!r} and would have {sizes[0]} in this budget. "
+            f"Remedy: search.settings.population_size={sizes[1]}"
+        )
+    numbers = [t.number for t in earlier.told("method")]
+    if numbers != list(range(len(numbers))):
+        raise UsageError(
+            f"{FIELD}: a population of study {earlier.name!r} is under way, and {ours.method} goes on from whole ones, or from the first "
+            f"members of one. Remedy: autorl resume {earlier.name}"
+        )
 
 
 def _refuse_searchless(earlier: Earlier) -> None:

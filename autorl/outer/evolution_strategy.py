@@ -78,6 +78,7 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         "Lange, 2022, evosax: JAX-based Evolution Strategies; by default SNES (Wierstra et al., 2014, Natural Evolution Strategies)"
     )
     searches: ClassVar[frozenset[str]] = frozenset({"float", "int", "ordinal", "conditional", "arrays"})
+    replays: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -139,16 +140,24 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         self.algorithm = self._sized(population_size)
         self.population_size = self.algorithm.population_size
 
-    def _build(self, size: int) -> Algorithm:
+    @property
+    def form(self) -> Any:
+        """The algorithm and all that shapes its populations, some of which the budget may decide."""
+        ahead = self._generations(self.population_size)
+        return self._name, self.population_size, self.coordinates.std, self._learning_rate, ahead, self._overrides
+
+    def _generations(self, size: int) -> int:
         # only those that plan ahead are told: the others are then one program for all budgets
-        generations = math.ceil(self.budget.trainings / size) if takes(self._name, "num_generations") else 1
+        return math.ceil(self.budget.trainings / size) if takes(self._name, "num_generations") else 1
+
+    def _build(self, size: int) -> Algorithm:
         return build(
             self._name,
             size,
             self.coordinates.size,
             self.coordinates.std,
             self._learning_rate,
-            generations,
+            self._generations(size),
             self._overrides,
         )
 

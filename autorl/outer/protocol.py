@@ -103,6 +103,11 @@ class SearchMethod(ABC, Generic[S]):
     budget: Budget
 
     @property
+    def form(self) -> Any:
+        """What must be equal for it to go on from the trials of another (`replays`), where equal settings do not say it; else None."""
+        return None
+
+    @property
     def trials(self) -> int:
         """Trials that the whole budget makes: one a training, unless a method cuts trainings into several."""
         return self.budget.trainings

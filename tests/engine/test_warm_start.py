@@ -65,6 +65,44 @@ def test_evolution_goes_on_with_its_own_trials_alone(tmp_path, trainings):
         told(tmp_path, "other", 60, "evolution", **other, warm_start="short")
 
 
+@pytest.mark.parametrize(
+    ("trainings", "settings"),
+    [
+        (30, {}),
+        (35, {}),
+        (8, {"population_size": 6}),
+        pytest.param(30, {"algorithm": "CMA_ES", "std": 0.3}, marks=pytest.mark.slow),
+    ],
+)
+def test_an_evolution_strategy_goes_on_with_its_own_populations(tmp_path, trainings, settings):
+    told(tmp_path, "short", trainings, "es", settings=settings)
+    onward = told(tmp_path, "onward", 48, "es", settings=settings, warm_start="short")
+    at_once = told(tmp_path, "at-once", 48, "es", settings=settings)
+    assert [(t.candidate, t.score, t.generation, t.origin) for t in onward.trials()] == [
+        (t.candidate, t.score, t.generation, t.origin) for t in at_once.trials()
+    ]
+
+
+def test_an_evolution_strategy_goes_on_in_populations_of_the_same_size_from_whole_ones(tmp_path):
+    told(tmp_path, "small", 12, "es")
+    wrong = r"es has populations of 4 in study 'small' and would have 6 in this budget.* Remedy: search.settings.population_size=4"
+    with pytest.raises(UsageError, match=wrong):
+        told(tmp_path, "other", 48, "es", warm_start="small")
+    onward = told(tmp_path, "onward", 48, "es", settings={"population_size": 4}, warm_start="small")
+    assert [t.candidate for t in onward.trials()][:12] == [
+        t.candidate for t in autorl.load("small", root=tmp_path).trials()
+    ]
+    with pytest.raises(UsageError, match="cannot be told trials but its own, of the same settings in the same space"):
+        told(tmp_path, "another", 48, "es", settings={"population_size": 4, "std": 0.5}, warm_start="small")
+    plain = {"search": {"space": SPACE, "method": "es"}, "budget": {"trainings": 30, "env_steps": 1}}
+    with autorl.create(plain, name="begun", root=tmp_path) as study:
+        asked = [study.ask() for _ in range(3)]
+        study.tell(asked[0], 1.0)
+        study.tell(asked[2], 2.0)
+    with pytest.raises(UsageError, match=r"a population of study 'begun' is under way, .* Remedy: autorl resume begun"):
+        told(tmp_path, "from-begun", 48, "es", warm_start="begun")
+
+
 def test_a_record_needs_the_earlier_study_no_more(tmp_path, twelve):
     plain = {"search": {"space": SPACE, "method": "tpe", "warm_start": str(twelve.path)}}
     with autorl.create({**plain, "budget": {"trainings": 20, "env_steps": 1}}, name="killed", root=tmp_path) as study:
@@ -321,6 +359,7 @@ def test_told_trials_of_another_tool_stand_in_a_search_that_trains_agents(root, 
     assert [t.score for t in searched[:6]] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
     assert [t.ledger.train_env_steps > 0 for t in searched] == [False] * 7 + [True] * 2
     assert len(study.trials("random")) == 9
-    assert study.result["work"]["equal"] is True
+    assert study.result["work"]["equal"] is False
+    assert "the search was told of trainings whose work is not known" in study.result["work"]["sentence"]
     assert study.result["arms"]["method"]["score"] is not None
     assert "7 trials of" in study.folder.report.read_text()
