@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from autorl.errors import UsageError
 from autorl.spaces.plain_values import leaves
 from autorl.studies.consistency import Finding, Sections
-from autorl.studies.kept_policy import guide_of
+from autorl.studies.kept_policy import KeptPolicy, guide_of
 from autorl.studies.pinned_guide import unpinned
 from autorl.studies.problems import Path
 
@@ -25,6 +25,9 @@ _INSTEAD = "learner.hyperparameters.distill_from of an experiment"
 def distilled(reference: str, environment: Environment) -> Distilled:
     """Return the guide that ``reference`` names, to be imitated in ``environment``.
 
+    A study's policy is imitated as a distribution, its actions drawn, where its learner has one: an agent that imitated the likeliest
+    actions would stop exploring.
+
     Raises:
         UsageError: There is none, it cannot act there, or it is a study's without the digest of its policy.
     """
@@ -33,6 +36,7 @@ def distilled(reference: str, environment: Environment) -> Distilled:
     if unpinned(reference):
         raise UsageError(f"{UNPINNED.format(name=DISTILL_FROM)}, got {reference!r}. {PINNED.format(instead=_INSTEAD)}.")
     guide = guide_of(reference, environment)
+    guide = guide.drawn() if isinstance(guide, KeptPolicy) else guide
     refuse_strange(reference, guide, environment)
     return Distilled(reference, guide)
 

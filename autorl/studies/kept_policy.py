@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from autorl.inner.acting import Acting
 
 NAME = "policy"
+GREEDY = "greedy_evaluation"
+"""The hyperparameter of learners that can act with the likeliest actions or with drawn ones."""
 _ARRAYS = ("parameters", "weight", "mean", "variance")
 _PINNED = re.compile(r"(.+)#([0-9a-f]{64})", re.DOTALL)
 
@@ -68,6 +70,13 @@ class KeptPolicy:
     def __call__(self, observation: Any, key: Any) -> Any:
         """Return the action at one observation."""
         return self.learner.actor(self._acting, self._hyperparameters)(observation[None], key)[0]
+
+    def drawn(self) -> KeptPolicy:
+        """Return it with drawn actions, as it learned, where its learner evaluates with the likeliest ones but can do both."""
+        if not hasattr(self._hyperparameters, GREEDY):
+            return self
+        changed = replace(self._hyperparameters, **{GREEDY: np.zeros((), np.bool_)})
+        return replace(self, digest=f"{self.digest} drawn", _hyperparameters=changed)
 
 
 def keep(folder: StudyFolder, agents: Sequence[Trained]) -> None:

@@ -202,6 +202,28 @@ def test_what_trained_a_guide_is_said_to_be_uncounted(tmp_path):
     assert guide_sentence(lessons_summary({"default": [lesson]}, {"environment": "e"})) == ""
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
+def test_drawn_actions_are_of_the_same_policy_where_it_has_a_distribution(algorithm, tmp_path):
+    agent, seen, actions = trained(algorithm, PLACES[algorithm])
+    found = kept_policy(study(tmp_path / "one", agent).path, agent.environment)
+    drawn = found.drawn()
+    keys = jax.random.split(jax.random.key(2), 200)
+    played = jax.vmap(lambda o: jax.vmap(lambda k: drawn(o, k))(keys))(jnp.asarray(seen))
+    if algorithm == "dqn":
+        assert drawn is found
+        np.testing.assert_array_equal(played, np.repeat(np.asarray(actions)[:, None], 200, axis=1))
+        return
+    assert drawn != found
+    assert drawn == found.drawn()
+    assert hash(drawn) == hash(found.drawn())
+    learner, hp = found.learner, found._hyperparameters
+    assert bool(hp.greedy_evaluation)
+    tree = learner.layout(hp).unpack(jnp.asarray(agent.acting.parameters))
+    flat = (seen - agent.acting.moments.mean) / np.sqrt(agent.acting.moments.variance + 1e-8)
+    logits = learner.network(hp).apply({"params": tree}, jnp.asarray(flat), method="policy")
+    np.testing.assert_allclose(np.mean(np.asarray(played) == 1, axis=1), jax.nn.softmax(logits)[:, 1], atol=0.15)
+
+
 @pytest.mark.slow
 def test_of_several_environments_the_one_of_that_name_is_taken_else_one_that_fits(tmp_path):
     one, seen, actions = trained("ppo", "contextual:CartPole-v1")
