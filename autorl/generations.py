@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autorl.api import Experiment, Overrides, Study, create, load, specify
 from autorl.errors import StudyError, UsageError
+from autorl.interop.export import tested_in
 from autorl.studies.folder import ROOT
 from autorl.studies.pinned_guide import IMITATED
 from autorl.studies.specification import Specification, from_mapping, to_mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from autorl.engine.progress import Reporter
 
 AT_ONCE = "at-once"
-"""Ends the name of the control: one study without generations, its trainings as long as all generations together."""
+"""Is in the name of the control: one study without generations, its trainings as long as all generations together."""
 
 
 def run_generations(
@@ -39,8 +40,9 @@ def run_generations(
     (``learner.hyperparameters.distill_from``; ``distill_coef`` and ``distill_share`` say how much and how long, as anywhere).
     Each has seeds of its own: ``seeds.study`` is counted up. What was stopped goes on with the same call, and nothing is run twice.
 
-    The control, ``NAME-at-once``, imitates nobody and searches nothing: its trainings, of the experiment's default configuration, take the
-    env steps of all generations together, on the test seeds of the last one.
+    The control, ``NAME-at-once-COUNT``, imitates nobody and searches nothing: its trainings, of the experiment's default configuration
+    and under the teachers that it is compared with, take the env steps of all generations together, on the test seeds of the last one.
+    Where the experiment is tested in held-out environments, the control trains there.
 
     Args:
         experiment: As for `autorl.run`.
@@ -89,14 +91,17 @@ def lineage(
     base = specify(experiment, overrides, root)
     _refuse_unfit(base)
     first = base.name.lower() if name is None else name
+    last = _at_once(base, count) if control else None
+    if last is not None:
+        _vetted(last, f"{first}-{AT_ONCE}-{count}", root)
     for generation in range(1, count + 1):
         changes: dict[str, Any] = {"seeds.study": base.seeds.study + generation - 1}
         if generation > 1:
             before = Path(root) / _named(first, generation - 1)
             changes[f"learner.hyperparameters.{IMITATED}"] = f"study:{before}"
         yield _study(base, changes, _named(first, generation), root)
-    if control:
-        yield _study(_at_once(base, count), {}, f"{first}-{AT_ONCE}", root)
+    if last is not None:
+        yield _study(last, {}, f"{first}-{AT_ONCE}-{count}", root)
 
 
 def _named(first: str, generation: int) -> str:
@@ -124,16 +129,30 @@ def _refuse_unfit(base: Specification) -> None:
 def _at_once(base: Specification, count: int) -> Specification:
     """Return the control: no search, nobody to imitate, ``count`` times the env steps, the seeds of the last generation."""
     plain = to_mapping(base)
-    for part in ("search", "hurdle", "finalists", "parsimony"):
+    for part in ("search", "hurdle", "finalists", "parsimony", "expected"):
         plain.pop(part, None)
-    plain["learner"].get("hyperparameters", {}).pop(IMITATED, None)
-    plain["budget"] = {"env_steps": base.budget.env_steps * count}
-    plain["seeds"] = {**plain["seeds"], "study": base.seeds.study + count - 1}
-    given = plain["environment"]
-    for environment in given if isinstance(given, list) else [given]:
+    entries = plain.get("schedule", [])
+    for own in (plain["learner"], *entries):
+        own.get("hyperparameters", {}).pop(IMITATED, None)
+    for entry in entries:
+        entry["until"] *= count
+    plain["environment"] = tested_in(plain["environment"])
+    for environment in plain["environment"]:
         if "env_steps" in environment:
             environment["env_steps"] *= count
+    plain["budget"] = {"env_steps": base.budget.env_steps * count}
+    plain["seeds"] = {**plain["seeds"], "study": base.seeds.study + count - 1}
+    # with nothing searched it would be the learner's defaults, not the experiment's
+    plain["baselines"] = {**plain["baselines"], "default": False}
     return from_mapping(plain, references=False)
+
+
+def _vetted(experiment: Specification, name: str, root: Path | str) -> None:
+    """Raise as making or taking the control will, before hours of generations."""
+    if (Path(root) / name).exists():
+        _study(experiment, {}, name, root)
+    else:
+        specify(experiment, (), root)
 
 
 def _study(experiment: Specification, changes: Mapping[str, Any], name: str, root: Path | str) -> Study:
@@ -150,7 +169,7 @@ def _study(experiment: Specification, changes: Mapping[str, Any], name: str, roo
     if differ:
         raise StudyError(
             f"study {name!r} is there, but of another specification: different {', '.join(differ)}. "
-            "Remedy: another name, or remove that study and those of the generations after it"
+            f"Remedy: another name, or remove that study{'' if AT_ONCE in name else ' and those of the generations after it'}"
         )
     return study
 

@@ -21,15 +21,15 @@ from autorl.analysis.tables import render as render_table
 from autorl.analysis.work import granted
 from autorl.errors import UsageError
 from autorl.keys import derive
-from autorl.studies.trial import Json, Trial
+from autorl.studies.trial import Json, Stage, Trial
 
 NamedStudy = tuple[str, Mapping[str, Any], Sequence[Trial]]
 """Name, resolved specification, every trial."""
 _WORK_TOLERANCE = 0.01
 
 
-def compare_studies(studies: Sequence[NamedStudy]) -> Json:
-    """Compare the method's test results of several studies.
+def compare_studies(studies: Sequence[NamedStudy], *, unlike: bool = False) -> Json:
+    """Compare the method's test results of several studies; ``unlike``: they differ in seeds, work and length on purpose.
 
     Returns:
         ``studies`` (name, headline facts, test score with interval), ``pairs`` (difference of interquartile means with its
@@ -62,7 +62,7 @@ def compare_studies(studies: Sequence[NamedStudy]) -> Json:
             for a, b in combinations(names, 2)
             if a in filled and b in filled and facts[a]["question"] == facts[b]["question"]
         ],
-        "warnings": _warnings(facts),
+        "warnings": _warnings(facts, unlike),
     }
 
 
@@ -144,23 +144,53 @@ def _facts(specification: Mapping[str, Any], trials: Sequence[Trial]) -> Json:
         "search_env_steps": granted(searched, specification),
         "env_steps": tested[0].env_steps if tested else (specification.get("budget") or {}).get("env_steps", 0),
         "episodes": (specification.get("evaluation") or {}).get("episodes"),
+        "guided": _guided(specification, tested),
     }
+
+
+def _guided(specification: Mapping[str, Any], tested: Sequence[Trial]) -> bool:
+    """Return whether tested trainings followed or imitated the policy of an earlier study."""
+    given = [specification.get(part) for part in ("learner", "environment", "teacher", "schedule")]
+    played = [part for t in tested for part in (t.candidate, *(t.schedule or ()))]
+    return any(map(_names_study, [*given, *played]))
+
+
+def _names_study(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.startswith("study:")
+    if isinstance(value, Mapping):
+        return any(map(_names_study, value.values()))
+    if isinstance(value, Stage):
+        return _names_study(value.candidate)
+    return isinstance(value, list | tuple) and any(map(_names_study, value))
 
 
 def _question(specification: Mapping[str, Any]) -> str:
     """Return what scores are of: two studies of the same question have comparable ones."""
     evaluation = specification.get("evaluation") or {}
+    measure = evaluation.get("measure") or "return"
     places = [
-        (e.get("id"), sorted((e.get("task") or {}).items()), e.get("score_range"), _held_out(e))
+        (
+            e.get("id"),
+            sorted((e.get("task") or {}).items()),
+            e.get("score_range") if measure == "return" else None,
+            _held_out(e.get("tasks") or {}),
+        )
         for e in environments(specification)
     ]
-    return repr([places, evaluation.get("tasks") or "mean", evaluation.get("measure") or "return"])
+    return repr([places, evaluation.get("tasks") or "mean", measure])
 
 
-def _held_out(environment: Mapping[str, Any]) -> Any:
-    """Return the tasks that agents are scored on."""
-    given = environment.get("tasks") or {}
-    return [given.get(name) for name in ("vary", "held_out", "grid", "named", "seed")]
+def _held_out(tasks: Mapping[str, Any]) -> Any:
+    """Return the tasks that agents are scored on, None for the environment's own."""
+    if tasks.get("named"):
+        return tasks["named"]
+    if not (tasks.get("held_out") or tasks.get("grid")):
+        return None
+    # a grid is the same whatever the order of what it varies; draws are not
+    varied = list((tasks.get("vary") or {}).items())
+    drawn = tasks.get("seed") if tasks.get("held_out") else None
+    return sorted(varied) if tasks.get("grid") else varied, tasks.get("grid"), tasks.get("held_out"), drawn
 
 
 def _table(specification: Mapping[str, Any], trials: Sequence[Trial]) -> list[list[float | None]] | None:
@@ -200,7 +230,7 @@ def _pair(a: str, b: str, filled: Mapping[str, Array]) -> Json:
     }
 
 
-def _warnings(facts: Mapping[str, Json]) -> list[str]:
+def _warnings(facts: Mapping[str, Json], unlike: bool) -> list[str]:
     found = [f"{name} has no test result ({fact['state']})." for name, fact in facts.items() if not fact["test_seeds"]]
     if len({fact["question"] for fact in facts.values()}) > 1:
         where = "; ".join(f"{name}: {', '.join(fact['environments']) or 'none'}" for name, fact in facts.items())
@@ -209,7 +239,16 @@ def _warnings(facts: Mapping[str, Json]) -> list[str]:
         )
     found += _difference(facts, "learner", "The learners differ", str)
     found += _difference(facts, "episodes", "Scores are means over different numbers of episodes", str)
-    tested = {name: fact for name, fact in facts.items() if fact["test_seeds"]}
+    found += [] if unlike else _unfair(facts)
+    return found + [
+        f"{name}: {fact['failed']} of {fact['trainings']} test trainings failed; each counts as the worst score of all studies."
+        for name, fact in facts.items()
+        if fact["failed"]
+    ]
+
+
+def _unfair(facts: Mapping[str, Json]) -> list[str]:
+    tested, found = {name: fact for name, fact in facts.items() if fact["test_seeds"]}, []
     if len({tuple(fact["test_seeds"]) for fact in tested.values()}) > 1:
         seeds = "; ".join(f"{name}: {plural(len(fact['test_seeds']), 'seed')}" for name, fact in tested.items())
         found.append(f"The test seeds differ ({seeds}): more seeds give narrower intervals, and luck is not shared.")
@@ -217,11 +256,12 @@ def _warnings(facts: Mapping[str, Json]) -> list[str]:
         facts, "search_env_steps", "NOT equal work: the searches were granted different environment steps"
     )
     found += _unequal(facts, "env_steps", "The tested trainings differ in length")
-    found += [
-        f"{name}: {fact['failed']} of {fact['trainings']} test trainings failed; each counts as the worst score of all studies."
-        for name, fact in facts.items()
-        if fact["failed"]
-    ]
+    guided = [name for name, fact in facts.items() if fact["guided"]]
+    if guided:
+        found.append(
+            f"NOT equal work: {', '.join(guided)} followed or imitated the policy of an earlier study, whose env steps are not counted "
+            "here; autorl show says how many."
+        )
     return found
 
 

@@ -20,15 +20,18 @@ Finished = tuple[str, Mapping[str, Any], Json, Sequence[Trial]]
 def summarise(studies: Sequence[Finished], generations: int) -> Json:
     """Return what generations came to: ``studies``, then ``pairs`` and ``warnings`` as `autorl.analysis.compare.compare_studies`.
 
-    Each of ``studies`` is ``{name, generation, seed, headline, arms, failed, env_steps}``: ``generation`` counts from 1 and is None for the
-    control; ``arms`` has of each arm ``{score, interval, success, returns, intervals}``, the last three of held-out tasks, as
-    `autorl.analysis.held_out.held_out_summary`, or None; ``env_steps`` are those of one test training and of its ancestors.
+    Each of ``studies`` is ``{name, generation, seed, headline, method, arms}``: ``generation`` counts from 1 and is None for the control;
+    ``arms`` has of each arm ``{score, interval, failed, trainings, env_steps, success, returns, intervals}``: ``env_steps`` are those of
+    one test training and of its ancestors, None where these are not known; the last three are of held-out tasks, as
+    `autorl.analysis.held_out.held_out_summary`, or None.
 
     Args:
         studies: The generations in their order, then the control if there is one.
         generations: How many of ``studies`` are generations.
     """
-    outcome = compare_studies([(name, specification, trials) for name, specification, _, trials in studies])
+    outcome = compare_studies(
+        [(name, specification, trials) for name, specification, _, trials in studies], unlike=True
+    )
     rows = [
         _facts(name, specification, result, i + 1 if i < generations else None)
         for i, (name, specification, result, _) in enumerate(studies)
@@ -37,17 +40,15 @@ def summarise(studies: Sequence[Finished], generations: int) -> Json:
 
 
 def _facts(name: str, specification: Mapping[str, Any], result: Json, generation: int | None) -> Json:
-    held = result.get("held_out") or {}
+    held, guides = result.get("held_out") or {}, result.get("guide_env_steps") or {}
     arms = {}
     for arm, own in result["arms"].items():
-        seen = held.get(arm) or {}
+        seen, ancestors = held.get(arm) or {}, guides.get(arm, 0)
         arms[arm] = {
-            "score": own["score"],
-            "interval": own["interval"],
+            **{key: own[key] for key in ("score", "interval", "failed", "trainings")},
+            "env_steps": None if ancestors is None else own["env_steps"] + ancestors,
             **{key: seen.get(key) for key in ("success", "returns", "intervals")},
         }
-    ancestors = (result.get("guide_env_steps") or {}).get("method", 0)
-    own_steps = result["arms"]["method"]["env_steps"]
     return {
         "name": name,
         "generation": generation,
@@ -55,8 +56,6 @@ def _facts(name: str, specification: Mapping[str, Any], result: Json, generation
         "headline": result["headline"],
         "method": result["method"],
         "arms": arms,
-        "failed": result["arms"]["method"]["failed"],
-        "env_steps": None if ancestors is None else own_steps + ancestors,
     }
 
 
@@ -74,23 +73,25 @@ def render(outcome: Json) -> str:
 
 def _arms_table(studies: Sequence[Json]) -> Table:
     texts = [Column(name, right=False) for name in ("generation", "arm")]
-    names = ("test IQM", "95 % interval", "held-out mean", f"CVaR {WORST:.0%}", "steps of all")
+    names = ("test IQM", "95 % interval", "failed", "held-out mean", f"CVaR {WORST:.0%}", "steps of all")
     rows = tuple(
         (
             "in one go" if study["generation"] is None else str(study["generation"]),
             arm_name(arm, study["method"]),
             number(own["score"]),
             interval(own["interval"]),
+            f"{own['failed']} of {own['trainings']}",
             *(_held_out(own, name) for name in ("mean", "cvar")),
-            "?" if study["env_steps"] is None else count(study["env_steps"]),
+            "?" if own["env_steps"] is None else count(own["env_steps"]),
         )
         for study in studies
         for arm, own in study["arms"].items()
     )
     note = (
-        "From the second generation on, every arm imitates at first the policy that the method's arm before it kept, one policy: intervals "
-        "are over trainings of this one lineage. Held-out: success over held-out tasks (return, where there is no success), with 95 % "
-        "bootstrap intervals. Steps of all: env steps of one test training and of its ancestors', without what their searches took."
+        "Who imitates, imitates at first the one policy that the method's arm of the generation before kept: intervals are over trainings "
+        "of this one lineage. Held-out: success over held-out tasks (return, where there is no success), with 95 % bootstrap intervals. "
+        "Steps of all: env steps of one test training and of its ancestors', without what their searches took; where they are more than "
+        "one training's, it imitates."
     )
     return Table("Generations on test seeds", (*texts, *map(Column, names)), rows, frozenset(), note)
 

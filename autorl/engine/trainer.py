@@ -17,7 +17,7 @@ from autorl.engine.lessons import CourseMaker
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
 from autorl.errors import AutoRLError
-from autorl.inner.distillation import DISTILL_FROM, Distilled
+from autorl.inner.distillation import DISTILL_FROM, NOBODY, Distilled
 from autorl.inner.protocol import static_values
 from autorl.outer.protocol import Status
 from autorl.spaces.plain_values import TEACHER
@@ -99,7 +99,7 @@ class Trainer:
         if TEACHER in values:
             course = self.courses[environment].course(values[TEACHER])
             values, horizon = {**values, TEACHER: course}, agent_steps(course, horizon)
-        if isinstance(values.get(DISTILL_FROM), str):
+        if isinstance(values.get(DISTILL_FROM), str) and values[DISTILL_FROM] != NOBODY:
             values = {**values, DISTILL_FROM: self._guide(environment, values[DISTILL_FROM])}
         return type(self.learners[environment]).prepare(values, horizon, self.upper_bounds)
 

@@ -25,6 +25,9 @@ Guide = Callable[[Array, Array], Any]
 """From one observation and a random key to an action. Traceable and hashable."""
 DISTILL_FROM = "distill_from"
 """The hyperparameter that names the guide."""
+NOBODY = "none"
+"""In its place: nobody is imitated, as where it is left out; a space may ask whether to imitate."""
+_TRIED = 16
 
 
 @jax.tree_util.register_static
@@ -49,11 +52,13 @@ def guide_field(help: str) -> Any:
 def _distilled(value: Any) -> Distilled | None:
     if value is None or isinstance(value, Distilled):
         return value
+    if value == NOBODY:
+        return None
     if isinstance(value, str) and value:
         return Distilled(value)
     raise UsageError(
-        "expected 'module:attribute', a function from (observation, random key) to an action, or 'study:NAME', a study that "
-        f"kept its policy, got {value!r}"
+        "expected 'module:attribute', a function from (observation, random key) to an action, 'study:NAME', a study that "
+        f"kept its policy, or 'none', got {value!r}"
     )
 
 
@@ -95,19 +100,26 @@ def guided_actions(
 
 
 def refuse_strange(reference: str, guide: Guide, environment: Environment) -> None:
-    """Raise `UsageError` unless ``guide`` can be traced in ``environment``, and its actions are of the form that is played there."""
-    observation = jax.ShapeDtypeStruct(environment.observation_shape, jnp.float32)
+    """Raise `UsageError` unless ``guide`` can be traced in ``environment``, and acts as is played there in some first states."""
+
+    def acts(key: Array) -> Array:
+        reset_key, act_key = jax.random.split(key)
+        observation, _ = environment.reset(reset_key, environment.default_task())
+        return jnp.asarray(guide(observation.astype(jnp.float32), act_key))
+
     try:
-        made = jax.eval_shape(lambda o: jnp.asarray(guide(o, jax.random.key(0))), observation)
+        made = np.asarray(jax.jit(jax.vmap(acts))(jax.random.split(jax.random.key(0), _TRIED)))
     except Exception as error:  # the guide is the user's function and may raise anything
         raise UsageError(f"guide: {reference!r} cannot act in {environment.name!r}: {error}") from error
-    space = environment.action_space
+    space, shape = environment.action_space, made.shape[1:]
     if isinstance(space, Discrete):
-        wanted, fits = f"an integer from 0 to {space.n - 1}", made.shape == () and np.issubdtype(made.dtype, np.integer)
+        wanted, fits = f"an integer from 0 to {space.n - 1}", shape == () and np.issubdtype(made.dtype, np.integer)
+        wrong = made[(made < 0) | (made >= space.n)] if fits else made
     else:
-        wanted, fits = f"numbers of shape {space.shape}", made.shape == space.shape
-    if not fits:
+        wanted, fits = f"numbers of shape {space.shape}", shape == space.shape
+        wrong = made[~np.isfinite(made)] if fits else made
+    if not fits or wrong.size:
         raise UsageError(
-            f"guide: expected {wanted}, an action of {environment.name!r}, but {reference!r} gives shape {made.shape} and type "
+            f"guide: expected {wanted}, an action of {environment.name!r}, but {reference!r} gives {wrong[0]!s} of shape {shape} and type "
             f"{made.dtype}. Remedy: return one action for one observation."
         )

@@ -64,7 +64,7 @@ class PPOHyperparameters:
     teacher: Course | None = teacher_field("What sets the tasks; None: all episodes are of the same one.")
     distill_from: Distilled | None = guide_field(
         "A policy to imitate at first, besides learning: study:NAME, a study with its policy; or module:attribute, a function from "
-        "(observation, random key) to an action."
+        "(observation, random key) to an action; none: nobody."
     )
 
     @property

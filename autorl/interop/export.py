@@ -52,7 +52,7 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
     plain |= {
         "name": f"{specification.name}-best"[:64],
         "description": f"Best of study {specification.name!r} (trial {number}).",
-        "environment": _tested_in(plain["environment"]),
+        "environment": tested_in(plain["environment"]),
         "search": None,
         "hurdle": None,
         "expected": None,
@@ -90,7 +90,7 @@ def best_schedule(best: Trial, trials: Sequence[Trial]) -> tuple[Stage, ...] | N
     return best.schedule
 
 
-def _tested_in(environments: Any) -> Any:
+def tested_in(environments: Any) -> Any:
     """Return the environments of the test, each now one to train in: the held-out ones, if there are any."""
     listed = environments if isinstance(environments, list) else [environments]
     roles = [e.get("role", "train") if isinstance(e, Mapping) else "train" for e in listed]

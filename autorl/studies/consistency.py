@@ -81,7 +81,11 @@ class Sections:
 
 
 class Places(Protocol):
-    """The part of sections that says where agents act."""
+    """The part of sections that says where agents act, and how they are scored."""
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How agents are scored."""
 
     @property
     def environments(self) -> Sequence[EnvironmentSettings]:
@@ -117,7 +121,7 @@ def _agents(s: Sections) -> Iterator[Finding]:
 
 def score_ranges(s: Places) -> Iterator[Finding]:
     """Yield the environments without a range, where there are several."""
-    if len(s.environments) < 2 or not s.intact("environment"):
+    if len(s.environments) < 2 or not s.intact("environment", "evaluation") or s.evaluation.measure == "success":
         return
     for i, choice in enumerate(s.environments):
         if choice.score_range is None:

@@ -43,7 +43,7 @@ def distilled(reference: str, environment: Environment) -> Distilled:
 
 def imitated(s: Sections, space: Space | None, learner: Any, environments: Sequence[Environment]) -> Iterator[Finding]:
     """Yield what is wrong with the guides that agents imitate: those that are fixed, and those that a space proposes."""
-    from autorl.inner.distillation import DISTILL_FROM
+    from autorl.inner.distillation import DISTILL_FROM, NOBODY
 
     if DISTILL_FROM not in learner.Hyperparameters.__dataclass_fields__ or s.learner is None:
         return
@@ -63,7 +63,7 @@ def imitated(s: Sections, space: Space | None, learner: Any, environments: Seque
         places += [(("search", "space"), one, made) for one in searched for made in environments]
     seen = set()
     for where, reference, made in places:
-        if not isinstance(reference, str) or where in seen:
+        if not isinstance(reference, str) or reference == NOBODY or where in seen:
             continue
         try:
             distilled(reference, made)

@@ -50,3 +50,20 @@ def test_studies_of_other_tasks_statistics_or_measures_are_of_other_questions():
         {"environment": {"id": "maze:9x9", "tasks": {"held_out": 20}}},
     ):
         assert _question({**one, **changes}) != _question(one)
+
+
+def test_what_no_score_depends_on_makes_no_other_question():
+    place = {"id": "contextual:CartPole-v1"}
+    varied = {"vary": {"length": None, "masspole": None}, "seed": 3}
+    plain, under_a_teacher = ({"environment": {**place, **more}} for more in ({}, {"tasks": varied}))
+    assert _question(plain) == _question(under_a_teacher), "both are scored on the environment's own task"
+    turned = {"vary": {"masspole": None, "length": None}, "seed": 4}
+    one, other = ({"environment": {**place, "tasks": {**tasks, "grid": 3}}} for tasks in (varied, turned))
+    assert _question(one) == _question(other), "a grid is a grid"
+    one, other = ({"environment": {**place, "tasks": {**tasks, "held_out": 3}}} for tasks in (varied, turned))
+    assert _question(one) != _question(other)
+    one, other = (
+        {"environment": {**place, "tasks": {"held_out": 3}, "score_range": span}, "evaluation": {"measure": "success"}}
+        for span in (None, [0, 1])
+    )
+    assert _question(one) == _question(other), "success is scaled by nothing"

@@ -7,9 +7,10 @@ import pytest
 from command_line import HYPERPARAMETERS, SPACE, call, write
 
 import autorl
-from autorl.analysis.generations import render
+from autorl.analysis.generations import render, summarise
+from autorl.api import specify
 from autorl.errors import StudyError, UsageError
-from autorl.generations import lineage, run_generations
+from autorl.generations import _at_once, lineage, run_generations
 
 SMALL = {
     "environment": {
@@ -25,7 +26,7 @@ SMALL = {
     "evaluation": {"episodes": 4, "points": 1},
     "baselines": {"default": False, "random": False, "teachers": ["uniform"]},
 }
-NAMES = ["bred-generation-1", "bred-generation-2", "bred-at-once"]
+NAMES = ["bred-generation-1", "bred-generation-2", "bred-at-once-2"]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,9 @@ def test_what_they_came_to_is_recorded(bred):
     rows = {row["name"]: row for row in outcome["studies"]}
     assert list(rows) == NAMES
     assert [row["generation"] for row in rows.values()] == [1, 2, None]
-    assert [row["env_steps"] for row in rows.values()] == [1024, 2048, 2048]
+    steps = [{own["env_steps"] for own in row["arms"].values()} for row in rows.values()]
+    assert steps == [{1024}, {2048}, {2048}]
+    assert not outcome["warnings"], "seeds, work and lengths differ on purpose"
     for name, row in rows.items():
         result = autorl.load(name, root=folder / "studies").result
         assert {arm: own["score"] for arm, own in row["arms"].items()} == {
@@ -101,7 +104,7 @@ def test_a_study_of_another_specification_is_refused(bred):
     with pytest.raises(
         StudyError, match=r"'bred-generation-1' is there, but of another specification: different budget. Remedy: "
     ):
-        next(lineage(path, {"budget.env_steps": 2048}, count=2, root=folder / "studies"))
+        next(lineage(path, {"budget.env_steps": 2048}, count=2, control=False, root=folder / "studies"))
     (folder / "empty" / "bred-generation-1").mkdir(parents=True)
     with pytest.raises(StudyError, match="no study"):
         next(lineage(path, count=2, root=folder / "empty"))
@@ -143,8 +146,44 @@ def test_what_cannot_have_generations_is_refused_before_a_study(changes, count, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"environment": [SMALL["environment"], {**SMALL["environment"], "env_steps": 512}]},
+        {"environment": [{**SMALL["environment"], "role": role} for role in ("train", "validation", "held_out")]},
+        {
+            "search": {"space": SPACE, "method": "random", "policy": "halving"},
+            "budget": {"trainings": 8, "env_steps": 1024},
+        },
+        {
+            **dict.fromkeys(("search", "teacher")),
+            "learner": "ppo",
+            "budget": {"env_steps": 1024},
+            "schedule": [
+                {"until": until, "hyperparameters": {**HYPERPARAMETERS, "distill_from": f"{__name__}:guide"}}
+                for until in (512, 1024)
+            ],
+        },
+    ],
+    ids=["lengths", "roles", "policy", "schedule"],
+)
+def test_the_control_is_as_long_imitates_nobody_and_is_vetted_before_the_first_generation(changes):
+    given = {key: value for key, value in {**SMALL, **changes}.items() if value is not None}
+    base = specify(given)
+    control = specify(_at_once(base, 3))
+    roles = [environment.role for environment in base.environments]
+    tested = [e for e in base.environments if e.role == ("held_out" if "held_out" in roles else "train")]
+    assert [e.env_steps for e in control.environments] == [e.env_steps and 3 * e.env_steps for e in tested]
+    assert {e.role for e in control.environments} == {"train"}
+    assert control.budget.env_steps == 3 * 1024
+    assert [entry.until for entry in control.schedule or ()] == [3 * entry.until for entry in base.schedule or ()]
+    assert "distill_from" not in str(control)
+    assert control.search is None
+    assert not control.baselines.default
+
+
 def guide(observation, key):
-    return 0
+    return (observation[0] > 0).astype("int32")
 
 
 def test_the_control_can_be_left_out_and_a_number_below_two_is_refused(bred, tmp_path):
@@ -156,3 +195,12 @@ def test_the_control_can_be_left_out_and_a_number_below_two_is_refused(bred, tmp
     missing = call("generations", "no_such_experiment", "--root", tmp_path)
     assert missing.code == 2
     assert "no_such_experiment" in missing.err
+
+
+def test_failures_are_shown_and_warned_of(bred):
+    _, done = bred
+    assert done.out.count("0 of 2") == 2 * len(NAMES)
+    studies = [autorl.load(name, root=bred[0] / "studies") for name in NAMES]
+    given = [(s.folder.name, s.plain_specification(), s.result, s.trials(None, None)) for s in studies]
+    given[2][2]["arms"]["method"]["failed"] = 1
+    assert "1 of 2" in render(summarise(given, 2))

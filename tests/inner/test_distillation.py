@@ -37,6 +37,14 @@ def push(observation, key):
     return jnp.full(1, 1.5, jnp.float32)
 
 
+def five(observation, key):
+    return jnp.int32(5)
+
+
+def nowhere(observation, key):
+    return jnp.full(1, jnp.nan)
+
+
 def trained(name, values, steps=128 * 12, horizon=None, parts=1, algorithm="ppo", guide=None):
     """Return (learner, hyperparameters, state) after a training in ``parts`` pieces."""
     learner = ALGORITHMS.load(algorithm)(make_environment(name))
@@ -182,7 +190,8 @@ def test_a_guide_is_structure_of_the_program_and_its_weight_is_not():
 
 def test_a_guide_that_nobody_looked_up_is_refused_and_anything_else_too():
     learner = ALGORITHMS.load("ppo")(make_environment("gymnax:CartPole-v1"))
-    assert learner.prepare({"distill_from": None}, 10**6, {}).distill_from is None
+    for nobody in (None, "none"):
+        assert learner.prepare({"distill_from": nobody}, 10**6, {}).distill_from is None
     hp = learner.prepare({"distill_from": "study:one"}, 10**6, {})
     with pytest.raises(UsageError, match=r"'study:one' was not looked up. Remedy: "):
         guided_actions(hp.distill_from, learner.environment, learner.policy, jnp.zeros((2, 4)), jax.random.key(0), True)
@@ -194,8 +203,18 @@ def test_a_guide_that_nobody_looked_up_is_refused_and_anything_else_too():
 @pytest.mark.parametrize(
     ("name", "guide", "message"),
     [
-        ("gymnax:CartPole-v1", push, r"expected an integer from 0 to 1, .* gives shape \(1,\) and type float32"),
-        ("gymnax:Pendulum-v1", coin, r"expected numbers of shape \(1,\), .* gives shape \(\) and type int32. Remedy: "),
+        (
+            "gymnax:CartPole-v1",
+            push,
+            r"expected an integer from 0 to 1, .* gives \[1.5\] of shape \(1,\) and type float32",
+        ),
+        (
+            "gymnax:Pendulum-v1",
+            coin,
+            r"expected numbers of shape \(1,\), .* gives . of shape \(\) and type int32. Remedy: ",
+        ),
+        ("gymnax:CartPole-v1", five, r"expected an integer from 0 to 1, .* 'g' gives 5 of shape \(\) and type int32"),
+        ("gymnax:Pendulum-v1", nowhere, r"expected numbers of shape \(1,\), .* 'g' gives nan of shape"),
         ("gymnax:CartPole-v1", jnp.sin, "'g' cannot act in 'gymnax:CartPole-v1': "),
     ],
 )

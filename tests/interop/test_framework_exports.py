@@ -76,6 +76,14 @@ def run(text, tmp_path, monkeypatch, steps):
     return names
 
 
+@pytest.mark.parametrize("to", ["sb3", "rl-zoo", "cleanrl"])
+def test_that_a_policy_was_imitated_is_not_passed_over(to):
+    said = "\n".join(remarks(exported(to, "ppo", {"distill_from": "framework_studies:guide", "distill_coef": 2.0})))
+    assert "distill_from 'framework_studies:guide': " in said
+    assert "imitates nobody. NOT the same training" in said
+    assert "distill" not in "\n".join(remarks(exported(to, "ppo", {})))
+
+
 def test_the_sac_arguments_are_all_there_and_mean_the_same():
     assert sorted(covered(sb3.TABLES["sac"].rows)) == sorted(covered(cleanrl.TABLES["sac"].rows)) == sorted(SAC)
     found = translate(sb3.TABLES, soft(), "SB3")

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 import autorl
+from autorl.analysis.compare import compare_studies
 from autorl.analysis.work import guide_sentence
 from autorl.environments.registry import make_environment
 from autorl.errors import UsageError
@@ -78,7 +79,7 @@ def test_another_policy_than_at_first_is_refused(root):
         ("study:nowhere", "there is no study 'nowhere'"),
         ("no_such_module:guide", "guide: no module named 'no_such_module'"),
         ("tests_of_guides", "guide: "),
-        (f"{__name__}:wrong", r"expected an integer from 0 to 1, .*gives shape \(\) and type float32"),
+        (f"{__name__}:wrong", r"expected an integer from 0 to 1, .*gives 0.5 of shape \(\) and type float32"),
         (7, "expected 'module:attribute', a function from .*, got 7"),
         ("", "expected 'module:attribute', a function from "),
     ],
@@ -99,6 +100,32 @@ def test_guides_that_are_searched_are_pinned_ones(root):
     ) as caught:
         autorl.create({**SMALL, "search": search}, name="searched", root=root)
     assert "Write study:PATH#DIGEST" in str(caught.value)
+
+
+def test_a_search_may_ask_whether_to_imitate(root):
+    guides = {"type": "categorical", "choices": ["none", f"{__name__}:stay"]}
+    search = {"space": {"name": "guides", "dimensions": {"distill_from": guides}}, "method": "random"}
+    given = {
+        **SMALL,
+        "search": search,
+        "budget": {"trainings": 4, "env_steps": 256},
+        "seeds": {"study": 1, "test": 2, "tuning": 1},
+    }
+    made = autorl.run(given, name="asked", root=root)
+    assert {t.candidate["distill_from"] for t in made.trials()} == {"none", f"{__name__}:stay"}
+    assert all(t.status.value == "completed" for t in made.trials(None, None))
+    assert made.result["guide_env_steps"] == {}, "no study's policy guided"
+
+
+def test_a_comparison_says_who_had_ancestors(root):
+    autorl.run(imitating("study:first"), {"seeds.study": 2}, name="heir", root=root)
+    given = [
+        (name, s.plain_specification(), s.trials(None, None))
+        for name in ("first", "heir")
+        for s in [autorl.load(name, root=root)]
+    ]
+    (warning,) = [w for w in compare_studies(given)["warnings"] if "imitated" in w]
+    assert warning.startswith("NOT equal work: heir followed or imitated the policy of an earlier study")
 
 
 def test_a_guide_is_fixed_while_an_agent_learns_and_checked_at_the_first_entry(root):

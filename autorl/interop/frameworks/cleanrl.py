@@ -16,6 +16,7 @@ from autorl.interop.frameworks.mapping import (
     Row,
     Translation,
     comments,
+    guide_row,
     objective_row,
     teacher_row,
     translate,
@@ -94,6 +95,7 @@ PPO: Final = Algorithm(
         Row(("greedy_evaluation",), remark=unless("greedy_evaluation", True, "act with drawn actions there too")),
         Row((), remark=_bounds_remark),
         objective_row(LIBRARY),
+        guide_row(LIBRARY),
         teacher_row(LIBRARY),
     ),
     (

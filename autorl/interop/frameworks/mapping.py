@@ -137,6 +137,18 @@ def teacher_row(library: str) -> Row:
     return Row(("teacher",), remark=remark)
 
 
+def guide_row(library: str) -> Row:
+    """Return the row of the policy that is imitated, which no other library does."""
+
+    def remark(configuration: Configuration) -> str:
+        chosen = configuration.values["distill_from"]
+        if chosen is None:
+            return ""
+        return f"distill_from {str(chosen).partition('#')[0]!r}: {library} imitates nobody. NOT the same training"
+
+    return Row(("distill_from", "distill_coef", "distill_share"), remark=remark)
+
+
 def covered(rows: Iterable[Row]) -> list[str]:
     """Return every hyperparameter that ``rows`` speak of."""
     return [name for row in rows for name in row.ours]
