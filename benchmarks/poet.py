@@ -1,6 +1,8 @@
 """POET on CartPole with poles of 0.05 to 10 in length and mass: tasks and PPO agents evolve together, against agents that do not.
 
-    python benchmarks/poet.py [--json] [--seeds 5] [--rounds 40] [--pairs 6] [--steps 8192] [--mutation 0.5]
+    python benchmarks/poet.py [--json] [--seeds 5] [--rounds 40] [--pairs 6] [--steps 8192] [--mutation 0.5] [--record FILE]
+
+With --record each seed is a line of FILE, and what stands there with the same settings is not run again.
 
 Three arms at equal env steps, POET's evaluations included: `poet`, pairs of a task and an agent that begin with the usual CartPole;
 `fixed`, as many agents, each on a random task of its own; `uniform`, one agent on random tasks all over the box. What counts is the
@@ -40,6 +42,7 @@ from autorl.environments.task_points import grid_points, task_points, tasks_at
 from autorl.inner.evaluation import TaskSet
 from autorl.inner.ppo import PPO
 from autorl.outer.tasks.poet import Poet
+from autorl.studies.json_lines import append, mend, read
 
 ENVIRONMENT = make_environment("contextual:CartPole-wide")
 POINTS = task_points(ENVIRONMENT, {"length": None, "masspole": None})
@@ -47,6 +50,9 @@ FIRST = (0.43, 0.13)
 """The usual CartPole: a length of 0.5 and a mass of 0.1, in sides of the box."""
 SIDE, EPISODES, CHILDREN, LONGEST = 10, 2, 8, 500.0
 HORIZON = 2**30
+ARMS = ("poet", "fixed", "uniform")
+SETTING = ("rounds", "pairs", "steps", "mutation")
+"""What a seed's outcome depends on, besides the seed."""
 
 
 class Agents:
@@ -167,15 +173,34 @@ def _trained_for(states: Any, active: int) -> int:
     return int(np.asarray(states.progress.env_steps)[:active].sum())
 
 
+def seeds_of(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return what `one_seed` does of every seed, from the record or anew."""
+    agents: dict[str, Agents] = {}
+    setting = {name: getattr(options, name) for name in SETTING}
+    lines = [] if options.record is None else read(options.record, {"seed": int, **dict.fromkeys(ARMS, dict)})
+    rows = []
+    for seed in range(options.seeds):
+        key = setting | {"seed": seed}
+        row = next((line for line in lines if key.items() <= line.items()), None)
+        if row is None:
+            agents = agents or {"many": Agents(options.pairs), "one": Agents(2, "uniform")}
+            row = key | one_seed(seed, options, agents["many"], agents["one"])
+            if options.record is not None:
+                mend(options.record)
+                append(options.record, row)
+        rows.append(row)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     for name, default in {"seeds": 5, "rounds": 40, "pairs": 6, "steps": 8192}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--mutation", type=float, default=0.5, help="greatest change of a task, in sides of the box")
+    parser.add_argument("--record", type=Path, help="file of seeds, a line for each")
     options = parser.parse_args()
-    many, one, began = Agents(options.pairs), Agents(2, "uniform"), time.process_time()
-    rows = [one_seed(seed, options, many, one) for seed in range(options.seeds)]
+    began, rows = time.process_time(), seeds_of(options)
     mean = partial(np.mean, axis=-1)
     summary = {
         arm: {
@@ -183,10 +208,10 @@ def main() -> None:
             for what in ("mean", "cvar")
             if (values := [row[arm][what] for row in rows])
         }
-        for arm in ("poet", "fixed", "uniform")
+        for arm in ARMS
     }
     if options.json:
-        print(json.dumps({"setting": vars(options), "seeds": rows, "summary": summary}))
+        print(json.dumps({"setting": vars(options) | {"record": None}, "seeds": rows, "summary": summary}))
         return
     for arm, own in summary.items():
         shown = "  ".join(f"{what} {v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for what, v in own.items())

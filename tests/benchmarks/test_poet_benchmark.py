@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import poet
 import pytest
 
 
 @pytest.mark.slow
-def test_all_arms_are_judged_at_equal_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_arms_are_judged_at_equal_work_and_no_seed_runs_twice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     argv = ["poet.py", "--json", "--seeds", "1", "--rounds", "4", "--pairs", "2", "--steps", "2048"]
-    monkeypatch.setattr("sys.argv", argv)
+    monkeypatch.setattr("sys.argv", [*argv, "--record", str(tmp_path / "seeds.jsonl")])
     poet.main()
     told = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(poet, "one_seed", None)
+    poet.main()
+    assert json.loads(capsys.readouterr().out) == told
     assert set(told["summary"]) == {"poet", "fixed", "uniform"}
     for own in told["summary"].values():
         assert 0.0 < own["cvar"][0] <= own["mean"][0] <= 1.0
