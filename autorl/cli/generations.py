@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autorl.cli.names import complete_experiments
+from autorl.errors import StudyInterrupted
 from autorl.studies.folder import ROOT
+
+if TYPE_CHECKING:
+    from autorl.api import Study
 
 
 def generations(
@@ -39,7 +43,7 @@ def generations(
     The same command goes on after a stop. Each generation is a study: autorl show NAME-generation-2.
     """
     from autorl.analysis.generations import render, summarise
-    from autorl.cli.finish import result_path, watch, write_generations
+    from autorl.cli.finish import result_path, write_generations
     from autorl.cli.output import print_json
     from autorl.generations import lineage
 
@@ -47,7 +51,7 @@ def generations(
         result_path(experiment)
     studies = []
     for study in lineage(experiment, overrides or (), count=count, control=control, name=name, root=root):
-        watch(study, quiet=quiet or json)
+        _watched(study, quiet=quiet or json)
         studies.append(study)
     outcome = summarise(
         [(s.folder.name, s.plain_specification(), s.result, s.trials(None, None)) for s in studies], count
@@ -59,3 +63,15 @@ def generations(
         typer.echo(f"Reports: {', '.join(str(s.folder.report) for s in studies)}")
     if record:
         write_generations(experiment, studies, outcome)
+
+
+def _watched(study: Study, *, quiet: bool) -> None:
+    """Run a generation under a progress display; after a stop it is this command that goes on, not a resume of the one study."""
+    from autorl.cli.finish import watch
+
+    try:
+        watch(study, quiet=quiet)
+    except StudyInterrupted as stopped:
+        error = StudyInterrupted(f"stopped in {study.folder.name}, everything is saved. Go on with: the same command")
+        error.exit_code = stopped.exit_code
+        raise error from stopped

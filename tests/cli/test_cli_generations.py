@@ -9,6 +9,7 @@ from command_line import HYPERPARAMETERS, SPACE, call, write
 import autorl
 from autorl.analysis.generations import render, summarise
 from autorl.api import specify
+from autorl.engine.session import Stopper
 from autorl.errors import StudyError, UsageError
 from autorl.generations import _at_once, lineage, run_generations
 
@@ -204,3 +205,28 @@ def test_failures_are_shown_and_warned_of(bred):
     given = [(s.folder.name, s.plain_specification(), s.result, s.trials(None, None)) for s in studies]
     given[2][2]["arms"]["method"]["failed"] = 1
     assert "1 of 2" in render(summarise(given, 2))
+
+
+def test_after_a_stop_the_same_command_goes_on_to_the_same_end(bred, tmp_path, monkeypatch):
+    path = bred[0] / "bred.yaml"
+    arguments = ("generations", path, "--count", 2, "--root", tmp_path, "--no-control", "--json")
+    check = Stopper.check
+    calls = []
+
+    def stop_in_the_second(self):
+        calls.append("bred-generation-2" in self._remedy)
+        if calls.count(True) == 5:
+            self.request()
+        check(self)
+
+    monkeypatch.setattr(Stopper, "check", stop_in_the_second)
+    stopped = call(*arguments)
+    assert stopped.code == 130
+    assert "stopped in bred-generation-2, everything is saved. Go on with: the same command" in stopped.err
+    assert not autorl.load("bred-generation-2", root=tmp_path).finished
+    monkeypatch.setattr(Stopper, "check", check)
+    done = call(*arguments)
+    assert done.code == 0, done.err
+    for name in NAMES[:2]:
+        ours, theirs = (autorl.load(name, root=root).trials(None, None) for root in (tmp_path, bred[0] / "studies"))
+        assert [(t.candidate, t.scores) for t in ours] == [(t.candidate, t.scores) for t in theirs]
