@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from autorl.api import Experiment, Overrides, Study, create, load, specify
 from autorl.errors import StudyError, UsageError
 from autorl.interop.export import tested_in
+from autorl.spaces import load_space
+from autorl.spaces.plain_values import leaves
 from autorl.studies.folder import ROOT
 from autorl.studies.pinned_guide import IMITATED
 from autorl.studies.specification import Specification, from_mapping, to_mapping
@@ -42,7 +44,6 @@ def run_generations(
 
     The control, ``NAME-at-once-COUNT``, imitates nobody and searches nothing: its trainings, of the experiment's default configuration
     and under the teachers that it is compared with, take the env steps of all generations together, on the test seeds of the last one.
-    Where the experiment is tested in held-out environments, the control trains there.
 
     Args:
         experiment: As for `autorl.run`.
@@ -118,12 +119,36 @@ def _refuse_unfit(base: Specification) -> None:
         raise UsageError(
             f"learner: generations imitate those before, and {base.learner.algorithm} cannot. Remedy: learner: ppo"
         )
-    for i, environment in enumerate(base.environments):
-        if IMITATED in environment.hyperparameters:
+    places = [(f"environment.{i}", one.hyperparameters) for i, one in enumerate(base.environments)]
+    places += [(f"schedule.{j}", entry.hyperparameters) for j, entry in enumerate(base.schedule or ())]
+    for place, own in places:
+        if IMITATED in own:
             raise UsageError(
-                f"environment.{i}.hyperparameters.{IMITATED}: generations imitate those before, got "
-                f"{environment.hyperparameters[IMITATED]!r}. Remedy: leave it out, or name it in learner.hyperparameters, for the first one"
+                f"{place}.hyperparameters.{IMITATED}: generations imitate those before, got {own[IMITATED]!r}. "
+                "Remedy: leave it out, or name it in learner.hyperparameters, for the first one"
             )
+    if any(environment.role == "held_out" for environment in base.environments):
+        raise UsageError(
+            "environment.role: a study keeps what it tested, so the next generation would imitate what was learned in a held-out "
+            "environment, got 'held_out'. Remedy: held-out tasks (tasks: {held_out: 100}) of an environment to train in"
+        )
+    _refuse_search(base)
+
+
+def _refuse_search(base: Specification) -> None:
+    """Raise `UsageError` where the search is one that the second generation could not have."""
+    if base.search is None:
+        return
+    if any(IMITATED in getattr(part, "dimensions", {}) for part in leaves(load_space(base.search.space))):
+        raise UsageError(
+            f"search.space: it searches {IMITATED}, and generations imitate those before. Remedy: a space without it; one may search "
+            "distill_coef and distill_share"
+        )
+    if base.search.warm_start is not None and base.search.warm_start.retrain is None:
+        raise UsageError(
+            "search.warm_start: no generation can be told the trials of another study, as each has seeds of its own, got "
+            f"{base.search.warm_start.study!r}. Remedy: leave it out, or search.warm_start.retrain=5"
+        )
 
 
 def _at_once(base: Specification, count: int) -> Specification:

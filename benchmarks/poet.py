@@ -5,7 +5,7 @@
 With --record each seed is a line of FILE, and what stands there with the same settings is not run again.
 
 Three arms at equal env steps, POET's evaluations included: `poet`, pairs of a task and an agent that begin with the usual CartPole;
-`fixed`, as many agents, each on a random task of its own; `uniform`, one agent on random tasks all over the box. What counts is the
+`fixed`, --pairs agents, each on a random task of its own; `uniform`, one agent on random tasks all over the box. What counts is the
 10 x 10 grid of tasks: each is served by the agent that did best in it in one set of episodes, and scored in others, as return / 500;
 reported are the mean and the worst tenth (CVaR), with 95 % bootstrap intervals over seeds. Thresholds are on this scale: children from a
 score of 0.5; a child's parent scores from 0.1 to 0.9 in it. Mutations go half a side far, for the agent of the usual CartPole masters all
@@ -21,6 +21,7 @@ POET was also charged for tasks that only filled up a batch).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -42,7 +43,7 @@ from autorl.environments.task_points import grid_points, task_points, tasks_at
 from autorl.inner.evaluation import TaskSet
 from autorl.inner.ppo import PPO
 from autorl.outer.tasks.poet import Poet
-from autorl.studies.json_lines import append, mend, read
+from autorl.studies.json_lines import append, locked, mend, read
 
 ENVIRONMENT = make_environment("contextual:CartPole-wide")
 POINTS = task_points(ENVIRONMENT, {"length": None, "masspole": None})
@@ -200,7 +201,9 @@ def main() -> None:
     parser.add_argument("--mutation", type=float, default=0.5, help="greatest change of a task, in sides of the box")
     parser.add_argument("--record", type=Path, help="file of seeds, a line for each")
     options = parser.parse_args()
-    began, rows = time.process_time(), seeds_of(options)
+    began = time.process_time()
+    with contextlib.nullcontext() if options.record is None else locked(options.record, "training POET"):
+        rows = seeds_of(options)
     mean = partial(np.mean, axis=-1)
     summary = {
         arm: {

@@ -32,7 +32,7 @@ from autorl.outer.methods import METHODS
 from autorl.outer.protocol import Status
 from autorl.studies import manifest
 from autorl.studies.folder import StudyFolder
-from autorl.studies.models import TakenOver, WarmStart
+from autorl.studies.models import Search, TakenOver, WarmStart
 from autorl.studies.problems import shown
 from autorl.studies.record import Record
 from autorl.studies.specification import Specification, load, to_mapping
@@ -186,18 +186,32 @@ def _refuse_sizes(new: Specification, earlier: Earlier) -> None:
     made, before = (method_of(of, "method") for of in (new, earlier.specification))
     if made.form is None:
         return
-    sizes = [getattr(method, "population_size", None) for method in (made, before)]
-    if sizes[0] != sizes[1]:
-        raise UsageError(
-            f"{FIELD}: {ours.method} has populations of {sizes[1]} in study {earlier.name!r} and would have {sizes[0]} in this budget. "
-            f"Remedy: search.settings.population_size={sizes[1]}"
-        )
+    if made.form != before.form:
+        _refuse_forms(ours, theirs, made, before, earlier.name)
+        return
     numbers = [t.number for t in earlier.told("method")]
     if numbers != list(range(len(numbers))):
+        driven = "tell its open trials" if earlier.specification.learner is None else f"autorl resume {earlier.name}"
         raise UsageError(
             f"{FIELD}: a population of study {earlier.name!r} is under way, and {ours.method} goes on from whole ones, or from the first "
-            f"members of one. Remedy: autorl resume {earlier.name}"
+            f"members of one. Remedy: {driven}"
         )
+
+
+def _refuse_forms(ours: Search, theirs: Search, made: Any, before: Any, name: str) -> None:
+    """Raise `UsageError` where only what the budget decides differs between two searches; say nothing where settings do."""
+    others, own = ({k: v for k, v in s.settings.items() if k != "population_size"} for s in (theirs, ours))
+    if others != own:
+        return
+    if made.population_size != before.population_size:
+        raise UsageError(
+            f"{FIELD}: {ours.method} has populations of {before.population_size} in study {name!r} and would have "
+            f"{made.population_size} here. Remedy: search.settings.population_size={before.population_size}"
+        )
+    raise UsageError(
+        f"{FIELD}: this algorithm of {ours.method} plans all its populations by the budget, which is another one in study {name!r}. "
+        "Remedy: search.warm_start.retrain=5, or an algorithm that does not, such as SNES"
+    )
 
 
 def _refuse_searchless(earlier: Earlier) -> None:

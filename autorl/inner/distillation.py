@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +21,12 @@ from jax import Array
 from autorl.environments.protocol import Discrete, Environment
 from autorl.errors import UsageError
 from autorl.inner.policies import Policy
+from autorl.spaces.plain_values import NOBODY
 
 Guide = Callable[[Array, Array], Any]
 """From one observation and a random key to an action. Traceable and hashable."""
 DISTILL_FROM = "distill_from"
 """The hyperparameter that names the guide."""
-NOBODY = "none"
-"""In its place: nobody is imitated, as where it is left out; a space may ask whether to imitate."""
 _TRIED = 16
 
 
@@ -101,14 +101,8 @@ def guided_actions(
 
 def refuse_strange(reference: str, guide: Guide, environment: Environment) -> None:
     """Raise `UsageError` unless ``guide`` can be traced in ``environment``, and acts as is played there in some first states."""
-
-    def acts(key: Array) -> Array:
-        reset_key, act_key = jax.random.split(key)
-        observation, _ = environment.reset(reset_key, environment.default_task())
-        return jnp.asarray(guide(observation.astype(jnp.float32), act_key))
-
     try:
-        made = np.asarray(jax.jit(jax.vmap(acts))(jax.random.split(jax.random.key(0), _TRIED)))
+        made = _first_actions(guide, cast(Any, environment))
     except Exception as error:  # the guide is the user's function and may raise anything
         raise UsageError(f"guide: {reference!r} cannot act in {environment.name!r}: {error}") from error
     space, shape = environment.action_space, made.shape[1:]
@@ -123,3 +117,15 @@ def refuse_strange(reference: str, guide: Guide, environment: Environment) -> No
             f"guide: expected {wanted}, an action of {environment.name!r}, but {reference!r} gives {wrong[0]!s} of shape {shape} and type "
             f"{made.dtype}. Remedy: return one action for one observation."
         )
+
+
+@lru_cache(maxsize=64)  # a guide is looked at before a study, and whenever one is gone on with
+def _first_actions(guide: Guide, environment: Any) -> np.ndarray:
+    """Return what a guide does in `_TRIED` first states, [K, ...]."""
+
+    def acts(key: Array) -> Array:
+        reset_key, act_key = jax.random.split(key)
+        observation, _ = environment.reset(reset_key, environment.default_task())
+        return jnp.asarray(guide(observation.astype(jnp.float32), act_key))
+
+    return np.asarray(jax.jit(jax.vmap(acts))(jax.random.split(jax.random.key(0), _TRIED)))

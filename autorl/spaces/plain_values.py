@@ -14,6 +14,8 @@ TEACHER = "teacher"
 """Under this name a teacher stands there: ``{"name": ..., "parameters": {...}}``. In a candidate it is the teacher's name, and parameters
 are ``teacher.NAME.PARAMETER``, entries of an array ``teacher.NAME.PARAMETER.0.1``."""
 
+NOBODY = "none"
+"""In the place of a policy to imitate: nobody is, as where none is named; so a space may ask whether to imitate."""
 NO_TEACHER = "none"
 """The name of having none, where teachers are compared: all episodes are of the environment's task."""
 

@@ -27,6 +27,8 @@ SMALL = {
     "evaluation": {"episodes": 4, "points": 1},
     "baselines": {"default": False, "random": False, "teachers": ["uniform"]},
 }
+SEARCHED = {name: SMALL[name] for name in ("search", "budget")}
+GUIDES = {"type": "categorical", "choices": ["none", f"{__name__}:guide"]}
 NAMES = ["bred-generation-1", "bred-generation-2", "bred-at-once-2"]
 
 
@@ -121,6 +123,29 @@ def test_a_study_of_another_specification_is_refused(bred):
             {"environment": {"id": "contextual:CartPole-v1", "hyperparameters": {"distill_from": f"{__name__}:guide"}}},
             2,
             r"environment.0.hyperparameters.distill_from: generations imitate those before, got .* Remedy: leave it out",
+        ),
+        (
+            {"schedule": [{"until": 1024, "hyperparameters": {"distill_from": f"{__name__}:guide"}}]},
+            2,
+            r"schedule.0.hyperparameters.distill_from: generations imitate those before",
+        ),
+        (
+            {**SEARCHED, "environment": [SMALL["environment"], {**SMALL["environment"], "role": "held_out"}]},
+            2,
+            "environment.role: ",
+        ),
+        (
+            {
+                **SEARCHED,
+                "search": {"space": {"name": "g", "dimensions": {"distill_from": GUIDES}}, "method": "random"},
+            },
+            2,
+            "search.space: it searches distill_from",
+        ),
+        (
+            {**SEARCHED, "search": {**SMALL["search"], "warm_start": "early"}},
+            2,
+            "search.warm_start: no generation can be told the trials of another study, .* got 'early'. Remedy: ",
         ),
         (
             {

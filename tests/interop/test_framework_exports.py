@@ -81,7 +81,8 @@ def test_that_a_policy_was_imitated_is_not_passed_over(to):
     said = "\n".join(remarks(exported(to, "ppo", {"distill_from": "framework_studies:guide", "distill_coef": 2.0})))
     assert "distill_from 'framework_studies:guide': " in said
     assert "imitates nobody. NOT the same training" in said
-    assert "distill" not in "\n".join(remarks(exported(to, "ppo", {})))
+    for nobody in ({}, {"distill_from": "none"}):
+        assert "distill" not in "\n".join(remarks(exported(to, "ppo", nobody)))
 
 
 def test_the_sac_arguments_are_all_there_and_mean_the_same():

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from autorl.errors import UsageError
 from autorl.interop.frameworks.configuration import Configuration
+from autorl.spaces.plain_values import NOBODY
 
 ABSENT: Final = object()
 """In place of a value: the argument is left at a default that means the same, or there is none."""
@@ -142,7 +143,7 @@ def guide_row(library: str) -> Row:
 
     def remark(configuration: Configuration) -> str:
         chosen = configuration.values["distill_from"]
-        if chosen is None:
+        if chosen in (None, NOBODY):
             return ""
         return f"distill_from {str(chosen).partition('#')[0]!r}: {library} imitates nobody. NOT the same training"
 
