@@ -14,10 +14,10 @@ from autorl.api import Experiment, Overrides, Study, create, load, specify
 from autorl.errors import StudyError, UsageError
 from autorl.interop.export import tested_in
 from autorl.spaces import load_space
-from autorl.spaces.plain_values import leaves
+from autorl.spaces.plain_values import DISTILL_FROM, leaves
 from autorl.studies.folder import ROOT
-from autorl.studies.pinned_guide import IMITATED
 from autorl.studies.specification import Specification, from_mapping, to_mapping
+from autorl.studies.writing import differing_fields
 
 if TYPE_CHECKING:
     from autorl.engine.progress import Reporter
@@ -63,12 +63,17 @@ def run_generations(
         StudyError: As `lineage`.
         StudyInterrupted: Stopped by Ctrl-C; everything is saved, the same call goes on.
     """
-    from autorl.analysis.generations import summarise
-
     studies = []
     for study in lineage(experiment, overrides, count=count, control=control, name=name, root=root):
         study.run(report)
         studies.append(study)
+    return outcome_of(studies, count)
+
+
+def outcome_of(studies: Sequence[Study], count: int) -> dict[str, Any]:
+    """Return what finished ``studies`` of a `lineage` of ``count`` generations came to; see `run_generations`."""
+    from autorl.analysis.generations import summarise
+
     return summarise([(s.folder.name, s.plain_specification(), s.result, s.trials(None, None)) for s in studies], count)
 
 
@@ -99,7 +104,7 @@ def lineage(
         changes: dict[str, Any] = {"seeds.study": base.seeds.study + generation - 1}
         if generation > 1:
             before = Path(root) / _named(first, generation - 1)
-            changes[f"learner.hyperparameters.{IMITATED}"] = f"study:{before}"
+            changes[f"learner.hyperparameters.{DISTILL_FROM}"] = f"study:{before}"
         yield _study(base, changes, _named(first, generation), root)
     if last is not None:
         yield _study(last, {}, f"{first}-{AT_ONCE}-{count}", root)
@@ -115,16 +120,16 @@ def _refuse_unfit(base: Specification) -> None:
     if base.learner is None:
         raise UsageError("learner: this experiment has none, so nothing can imitate anything")
     fields = ALGORITHMS.load(base.learner.algorithm).Hyperparameters.__dataclass_fields__
-    if IMITATED not in fields:
+    if DISTILL_FROM not in fields:
         raise UsageError(
             f"learner: generations imitate those before, and {base.learner.algorithm} cannot. Remedy: learner: ppo"
         )
     places = [(f"environment.{i}", one.hyperparameters) for i, one in enumerate(base.environments)]
     places += [(f"schedule.{j}", entry.hyperparameters) for j, entry in enumerate(base.schedule or ())]
     for place, own in places:
-        if IMITATED in own:
+        if DISTILL_FROM in own:
             raise UsageError(
-                f"{place}.hyperparameters.{IMITATED}: generations imitate those before, got {own[IMITATED]!r}. "
+                f"{place}.hyperparameters.{DISTILL_FROM}: generations imitate those before, got {own[DISTILL_FROM]!r}. "
                 "Remedy: leave it out, or name it in learner.hyperparameters, for the first one"
             )
     if any(environment.role == "held_out" for environment in base.environments):
@@ -139,9 +144,9 @@ def _refuse_search(base: Specification) -> None:
     """Raise `UsageError` where the search is one that the second generation could not have."""
     if base.search is None:
         return
-    if any(IMITATED in getattr(part, "dimensions", {}) for part in leaves(load_space(base.search.space))):
+    if any(DISTILL_FROM in getattr(part, "dimensions", {}) for part in leaves(load_space(base.search.space))):
         raise UsageError(
-            f"search.space: it searches {IMITATED}, and generations imitate those before. Remedy: a space without it; one may search "
+            f"search.space: it searches {DISTILL_FROM}, and generations imitate those before. Remedy: a space without it; one may search "
             "distill_coef and distill_share"
         )
     if base.search.warm_start is not None and base.search.warm_start.retrain is None:
@@ -158,7 +163,7 @@ def _at_once(base: Specification, count: int) -> Specification:
         plain.pop(part, None)
     entries = plain.get("schedule", [])
     for own in (plain["learner"], *entries):
-        own.get("hyperparameters", {}).pop(IMITATED, None)
+        own.get("hyperparameters", {}).pop(DISTILL_FROM, None)
     for entry in entries:
         entry["until"] *= count
     plain["environment"] = tested_in(plain["environment"])
@@ -190,14 +195,10 @@ def _study(experiment: Specification, changes: Mapping[str, Any], name: str, roo
         return create(experiment, changes, name=name, root=root, to_run=True)
     study = load(name, root=root)
     wanted, _ = warm_started(self_contained(specify(experiment, changes, root)), root)
-    differ = _different(to_mapping(wanted), study.plain_specification())
+    differ = differing_fields(to_mapping(wanted), study.plain_specification())
     if differ:
         raise StudyError(
             f"study {name!r} is there, but of another specification: different {', '.join(differ)}. "
             f"Remedy: another name, or remove that study{'' if AT_ONCE in name else ' and those of the generations after it'}"
         )
     return study
-
-
-def _different(wanted: Mapping[str, Any], own: Mapping[str, Any]) -> Sequence[str]:
-    return sorted(key for key in {**wanted, **own} if wanted.get(key) != own.get(key))

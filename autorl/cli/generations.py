@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autorl.cli.names import complete_experiments
+from autorl.cli.names import ExperimentArgument
 from autorl.errors import StudyInterrupted
 from autorl.studies.folder import ROOT
 
@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 def generations(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            help="Name of an experiment (autorl list experiments) or path of a YAML file.",
-            autocompletion=complete_experiments,
-        ),
-    ],
+    experiment: ExperimentArgument,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes to it, such as learner.hyperparameters.distill_share=0.5.")
     ] = None,
@@ -42,10 +36,10 @@ def generations(
 
     The same command goes on after a stop. Each generation is a study: autorl show NAME-generation-2.
     """
-    from autorl.analysis.generations import render, summarise
+    from autorl.analysis.generations import render
     from autorl.cli.finish import result_path, write_generations
     from autorl.cli.output import print_json
-    from autorl.generations import lineage
+    from autorl.generations import lineage, outcome_of
 
     if record:
         result_path(experiment)
@@ -53,9 +47,7 @@ def generations(
     for study in lineage(experiment, overrides or (), count=count, control=control, name=name, root=root):
         _watched(study, quiet=quiet or json)
         studies.append(study)
-    outcome = summarise(
-        [(s.folder.name, s.plain_specification(), s.result, s.trials(None, None)) for s in studies], count
-    )
+    outcome = outcome_of(studies, count)
     if json:
         print_json(outcome)
     else:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 
 def complete_experiments(incomplete: str) -> list[str]:
     """Return experiments that begin like ``incomplete``."""
     from autorl.catalogue import names
 
     return [name for name in names("experiments") if name.startswith(incomplete)]
+
+
+ExperimentArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name of an experiment (autorl list experiments) or path of a YAML file.",
+        autocompletion=complete_experiments,
+    ),
+]
+"""The experiment that a verb is about."""
 
 
 def complete_studies(incomplete: str) -> list[str]:

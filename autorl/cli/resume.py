@@ -46,9 +46,10 @@ def _check_of(study: Study, experiment: str) -> None:
     from autorl.api import specify
     from autorl.engine.auto import self_contained
     from autorl.studies.specification import to_mapping
+    from autorl.studies.writing import differing_fields
 
     wanted, own = to_mapping(self_contained(specify(experiment, root=study.path.parent))), study.plain_specification()
-    differ = sorted(key for key in {**wanted, **own} if wanted.get(key) != own.get(key))
+    differ = differing_fields(wanted, own)
     if differ:
         raise UsageError(
             f"--record {experiment}: study {study.folder.name!r} is not of this experiment as it stands: different "

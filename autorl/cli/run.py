@@ -8,19 +8,13 @@ from typing import Annotated
 
 import typer
 
-from autorl.cli.names import complete_experiments, complete_studies
+from autorl.cli.names import ExperimentArgument, complete_studies
 from autorl.errors import UsageError
 from autorl.studies.folder import ROOT
 
 
 def run(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            help="Name of an experiment (autorl list experiments) or path of a YAML file.",
-            autocompletion=complete_experiments,
-        ),
-    ],
+    experiment: ExperimentArgument,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes to it, such as search.method=tpe budget.trainings=64.")
     ] = None,

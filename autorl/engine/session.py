@@ -18,11 +18,10 @@ from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
 from autorl.errors import StudyInterrupted, UsageError
-from autorl.inner.distillation import DISTILL_FROM
 from autorl.keys import SeedRole
 from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
-from autorl.spaces.plain_values import NO_TEACHER, OBJECTIVE, TEACHER, leaves, plain_values, with_teacher
+from autorl.spaces.plain_values import DISTILL_FROM, NO_TEACHER, OBJECTIVE, TEACHER, leaves, plain_values, with_teacher
 from autorl.spaces.screening import simplest, size
 from autorl.studies.folder import StudyFolder
 from autorl.studies.kept_policy import Trained, guide_env_steps, keep

@@ -17,10 +17,10 @@ from autorl.engine.lessons import CourseMaker
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
 from autorl.errors import AutoRLError
-from autorl.inner.distillation import DISTILL_FROM, Distilled
+from autorl.inner.distillation import Distilled
 from autorl.inner.protocol import static_values
 from autorl.outer.protocol import Status
-from autorl.spaces.plain_values import NOBODY, TEACHER
+from autorl.spaces.plain_values import DISTILL_FROM, NOBODY, TEACHER
 from autorl.studies.guide_references import distilled
 from autorl.studies.trial import Json
 

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
 
 from autorl.environments.protocol import Box, Discrete, Environment, Step
 from autorl.errors import UsageError
@@ -118,6 +120,22 @@ def _state_problems(reset: Any, step: Any) -> list[str]:
         for (path, a), b in pairs
         if (a.shape, a.dtype) != (b.shape, b.dtype)
     ]
+
+
+def refuse_strange_actions(actions: NDArray[Any], environment: Environment, leading: int) -> None:
+    """Raise `UsageError` unless a guide's ``actions``, behind ``leading`` axes of their own, are such as are played in ``environment``."""
+    space, shape = environment.action_space, actions.shape[leading:]
+    if isinstance(space, Discrete):
+        wanted, fits = f"an integer from 0 to {space.n - 1}", shape == () and np.issubdtype(actions.dtype, np.integer)
+        wrong = actions[(actions < 0) | (actions >= space.n)] if fits else actions.reshape(-1)
+    else:
+        wanted, fits = f"numbers of shape {space.shape}", shape == space.shape
+        wrong = actions[~np.isfinite(actions)] if fits else actions.reshape(-1)
+    if not fits or wrong.size:
+        raise UsageError(
+            f"guide: expected {wanted}, an action of {environment.name!r}, got {wrong[0]!s} of shape {shape} and type {actions.dtype}. "
+            "Remedy: return one action for one observation."
+        )
 
 
 def reports_success(environment: Environment) -> bool:

@@ -18,15 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from autorl.environments.protocol import Discrete, Environment
+from autorl.environments.check import refuse_strange_actions
+from autorl.environments.protocol import Environment
 from autorl.errors import UsageError
 from autorl.inner.policies import Policy
-from autorl.spaces.plain_values import NOBODY
+from autorl.spaces.plain_values import DISTILL_FROM, NOBODY
 
 Guide = Callable[[Array, Array], Any]
 """From one observation and a random key to an action. Traceable and hashable."""
-DISTILL_FROM = "distill_from"
-"""The hyperparameter that names the guide."""
 _TRIED = 16
 
 
@@ -105,18 +104,7 @@ def refuse_strange(reference: str, guide: Guide, environment: Environment) -> No
         made = _first_actions(guide, cast(Any, environment))
     except Exception as error:  # the guide is the user's function and may raise anything
         raise UsageError(f"guide: {reference!r} cannot act in {environment.name!r}: {error}") from error
-    space, shape = environment.action_space, made.shape[1:]
-    if isinstance(space, Discrete):
-        wanted, fits = f"an integer from 0 to {space.n - 1}", shape == () and np.issubdtype(made.dtype, np.integer)
-        wrong = made[(made < 0) | (made >= space.n)] if fits else made
-    else:
-        wanted, fits = f"numbers of shape {space.shape}", shape == space.shape
-        wrong = made[~np.isfinite(made)] if fits else made
-    if not fits or wrong.size:
-        raise UsageError(
-            f"guide: expected {wanted}, an action of {environment.name!r}, but {reference!r} gives {wrong[0]!s} of shape {shape} and type "
-            f"{made.dtype}. Remedy: return one action for one observation."
-        )
+    refuse_strange_actions(made, environment, leading=1)
 
 
 @lru_cache(maxsize=64)  # a guide is looked at before a study, and whenever one is gone on with

@@ -14,6 +14,8 @@ TEACHER = "teacher"
 """Under this name a teacher stands there: ``{"name": ..., "parameters": {...}}``. In a candidate it is the teacher's name, and parameters
 are ``teacher.NAME.PARAMETER``, entries of an array ``teacher.NAME.PARAMETER.0.1``."""
 
+DISTILL_FROM = "distill_from"
+"""The hyperparameter of learners that names the policy that they imitate."""
 NOBODY = "none"
 """In the place of a policy to imitate: nobody is, as where none is named; so a space may ask whether to imitate."""
 NO_TEACHER = "none"

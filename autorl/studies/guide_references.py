@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError
-from autorl.spaces.plain_values import NOBODY, leaves
+from autorl.spaces.plain_values import DISTILL_FROM, NOBODY, leaves
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.kept_policy import KeptPolicy, guide_of
 from autorl.studies.pinned_guide import unpinned
@@ -31,7 +31,7 @@ def distilled(reference: str, environment: Environment) -> Distilled:
     Raises:
         UsageError: There is none, it cannot act there, or it is a study's without the digest of its policy.
     """
-    from autorl.inner.distillation import DISTILL_FROM, Distilled, refuse_strange
+    from autorl.inner.distillation import Distilled, refuse_strange
 
     if unpinned(reference):
         raise UsageError(f"{UNPINNED.format(name=DISTILL_FROM)}, got {reference!r}. {PINNED.format(instead=_INSTEAD)}.")
@@ -43,8 +43,6 @@ def distilled(reference: str, environment: Environment) -> Distilled:
 
 def imitated(s: Sections, space: Space | None, learner: Any, environments: Sequence[Environment]) -> Iterator[Finding]:
     """Yield what is wrong with the guides that agents imitate: those that are fixed, and those that a space proposes."""
-    from autorl.inner.distillation import DISTILL_FROM
-
     if DISTILL_FROM not in learner.Hyperparameters.__dataclass_fields__ or s.learner is None:
         return
     shared: Any = s.learner.hyperparameters.get(DISTILL_FROM)

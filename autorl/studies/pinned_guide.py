@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from autorl.errors import AutoRLError, UsageError
+from autorl.spaces.plain_values import DISTILL_FROM
 from autorl.studies.folder import StudyFolder
 from autorl.studies.kept_policy import digest_of, parts_of, read
 from autorl.studies.specification import Specification
 
 Overrides = Mapping[str, Any] | Sequence[str]
-IMITATED = "distill_from"
-"""The hyperparameter of learners that names whom they imitate; kept here so that reading a specification imports no learner."""
 
 
 def pinned(reference: str, root: Path | str) -> str:
@@ -61,7 +60,7 @@ def with_pinned_guide(specification: Specification, overrides: Overrides, root: 
     guides = {f"{place}.parameters.guide": one.parameters.get("guide") for place, one in given}
     values = {} if specification.learner is None else {"learner": specification.learner.hyperparameters}
     values |= {f"environment.{i}": one.hyperparameters for i, one in enumerate(specification.environments)}
-    guides |= {f"{place}.hyperparameters.{IMITATED}": own.get(IMITATED) for place, own in values.items()}
+    guides |= {f"{place}.hyperparameters.{DISTILL_FROM}": own.get(DISTILL_FROM) for place, own in values.items()}
     named = {field: (guide, pinned(guide, root)) for field, guide in guides.items() if isinstance(guide, str)}
     changed = {field: found for field, (guide, found) in named.items() if found != guide}
     if not changed:

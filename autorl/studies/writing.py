@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
@@ -31,6 +32,11 @@ def to_yaml(specification: Specification) -> str:
         width=120,
     )
     return text
+
+
+def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the sections in which two experiments differ, both as `to_mapping` returns them, by name."""
+    return sorted(key for key in {**one, **other} if one.get(key) != other.get(key))
 
 
 def _mapping(section: BaseModel) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_another_policy_than_at_first_is_refused(root):
         ("study:nowhere", "there is no study 'nowhere'"),
         ("no_such_module:guide", "guide: no module named 'no_such_module'"),
         ("tests_of_guides", "guide: "),
-        (f"{__name__}:wrong", r"expected an integer from 0 to 1, .*gives 0.5 of shape \(\) and type float32"),
+        (f"{__name__}:wrong", r"expected an integer from 0 to 1, .*got 0.5 of shape \(\) and type float32"),
         (7, "expected 'module:attribute', a function from .*, got 7"),
         ("", "expected 'module:attribute', a function from "),
     ],

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
 
 from autorl.curricula.frozen_task import FrozenTask
 from autorl.curricula.starts.archive import Archive
-from autorl.environments.protocol import Discrete, Environment, Reached, Task
+from autorl.environments.check import refuse_strange_actions
+from autorl.environments.protocol import Environment, Reached, Task
 from autorl.errors import UsageError
 from autorl.registry import load_attribute
 
@@ -114,26 +114,10 @@ def _guided(environment: Any, policy: Policy, count: int, frozen: FrozenTask) ->
         entries, actions, returns = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), count))
     except Exception as error:  # the guide is the user's function and may raise anything
         raise UsageError(f"guide: it cannot act in {environment.name!r}: {error}") from error
-    _refuse_strange(np.asarray(actions), environment)
+    refuse_strange_actions(np.asarray(actions), environment, leading=2)
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), entries)
     made = Guide(flat, entries.filled.sum(axis=1, dtype=jnp.int32), returns)
     return jax.tree.map(np.asarray, made)
-
-
-def _refuse_strange(actions: NDArray[Any], environment: Environment) -> None:
-    """Raise `UsageError` unless ``actions`` [M, T, ...] are of the environment's."""
-    space, shape = environment.action_space, actions.shape[2:]
-    if isinstance(space, Discrete):
-        wanted, fits = f"an integer from 0 to {space.n - 1}", shape == () and np.issubdtype(actions.dtype, np.integer)
-        wrong = actions[(actions < 0) | (actions >= space.n)] if fits else actions.reshape(-1)
-    else:
-        wanted, fits = f"numbers of shape {space.shape}", shape == space.shape
-        wrong = actions[~np.isfinite(actions)] if fits else actions.reshape(-1)
-    if not fits or wrong.size:
-        raise UsageError(
-            f"guide: expected {wanted}, an action of {environment.name!r}, got {wrong[0]!s} of shape {shape} and type {actions.dtype}. "
-            "Remedy: return one action for one observation."
-        )
 
 
 def _states(environment: Environment, task: Task) -> Any:
