@@ -84,8 +84,9 @@ def learning_progress(returns: Array) -> Array:
 def curriculum_of(specification: Specification, lessons: Sequence[Json], environment: int, trial: Trial) -> Json:
     """Return `curriculum` of a trial of a study, and how its trainings were evaluated; empty if they had no teacher there.
 
-    ``evaluations`` is ``{"env_steps": [P], "scores": [T][P], "held_out": whether on held-out tasks}``, and ``score_range`` what returns
-    count as 0 and 1 in these scores; None: they are returns, or where ``measure`` is ``success``, success.
+    ``evaluations`` is ``{"env_steps": [P], "scores": [T][P], "held_out": whether on held-out tasks}``, ``over`` the statistic over those
+    tasks (`autorl.studies.models.Evaluation.tasks`), and ``score_range`` what returns count as 0 and 1 in these scores; None: they are
+    returns, or where ``measure`` is ``success``, success.
     """
     told = [one for one in lessons if one["diary"] is not None and one["environment"] == environment]
     if not told:
@@ -102,6 +103,7 @@ def curriculum_of(specification: Specification, lessons: Sequence[Json], environ
     return {
         **found,
         "evaluations": {"env_steps": list(longest), "scores": scores, "held_out": held_out},
+        "over": specification.evaluation.tasks,
         "measure": measure,
         "score_range": None if choice.score_range is None or measure == "success" else list(choice.score_range),
     }

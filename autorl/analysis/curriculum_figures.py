@@ -10,7 +10,7 @@ import numpy as np
 
 from autorl.analysis.curriculum import Array
 from autorl.analysis.heat_map import heat_map
-from autorl.analysis.scores import arm_name
+from autorl.analysis.scores import OVER_TASKS, arm_name
 from autorl.analysis.statistics import interquartile_means, stratified_bootstrap_interval
 from autorl.environments.features import Feature
 from autorl.studies.trial import Arm, Json
@@ -97,8 +97,7 @@ def curves_figure(readings: Mapping[Arm, Json], method: str, name: str) -> Figur
     across = min(3, len(readings))
     down = math.ceil(len(readings) / across)
     figure, axes = new_figure(0.7 + 2.7 * down, down, across)
-    held_out = any(one["evaluations"]["held_out"] for one in readings.values())
-    told = "held-out tasks" if held_out else "evaluation"
+    told = next((_told(one) for one in readings.values() if one["evaluations"]["held_out"]), "evaluation")
     for i, (axis, (arm, found)) in enumerate(zip(axes, readings.items(), strict=False)):
         edges = np.concatenate([[found["before"] / found["trainings"]], found["until"]])
         _line(axis, (edges[1:] + edges[:-1]) / 2, _scored(found), MUTED, "s", "--", "training, under the teacher")
@@ -117,6 +116,11 @@ def curves_figure(readings: Mapping[Arm, Json], method: str, name: str) -> Figur
     legend(axes[0], loc="lower right", columns=1)
     title(figure, f"{name}: training and evaluation, interquartile mean and 95 % interval")
     return figure
+
+
+def _told(found: Json) -> str:
+    """Return what evaluations on held-out tasks are of: the words of a result's first sentence, without their article."""
+    return OVER_TASKS[found["over"]].removeprefix("the ")
 
 
 def _scored(found: Json) -> Array:

@@ -14,6 +14,12 @@ from autorl.spaces.plain_values import NO_TEACHER
 from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Phase, Trial, in_order
 
 PHASES: tuple[Phase, ...] = ("search", "finalists", "test")
+OVER_TASKS = {
+    "mean": "the held-out tasks",
+    "iqm": "the middle half of the held-out tasks",
+    "cvar": "the worst tenth of the held-out tasks",
+}
+"""Which held-out tasks each statistic of `autorl.studies.models.Evaluation.tasks` is the mean over."""
 
 
 def environments(specification: Mapping[str, Any], phase: Phase = "test") -> list[dict[str, Any]]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from autorl.analysis.scores import arm_name, interval, number, plural
+from autorl.analysis.scores import OVER_TASKS, arm_name, interval, number, plural
 from autorl.studies.trial import Json
 
 _OPPONENTS = {"random": "random search", "default": "the default configuration"}
 _FEW_SEEDS = 5
-_OVER_TASKS = {
-    "mean": "the held-out tasks",
-    "iqm": "the middle half of the held-out tasks",
-    "cvar": "the worst tenth of the held-out tasks",
-}
 
 
 def headline(result: Json) -> str:
@@ -56,7 +51,7 @@ def _scale(protocol: Json) -> str:
     over, measure = protocol.get("task_statistic", "mean"), protocol.get("task_measure", "return")
     if (over, measure) == ("mean", "return"):
         return ""
-    return f" (mean {'success' if measure == 'success' else 'score'} over {_OVER_TASKS[over]})"
+    return f" (mean {'success' if measure == 'success' else 'score'} over {OVER_TASKS[over]})"
 
 
 def _name(arm: str, result: Json) -> str:

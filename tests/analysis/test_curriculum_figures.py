@@ -10,7 +10,7 @@ from autorl.environments.features import Feature
 FEATURES = [Feature("length", 0.1, 10.0, log=True), Feature("angle", -1.0, 1.0)]
 
 
-def found(trainings=3, score_range=None, held_out=True, failed=False, measure="return"):
+def found(trainings=3, score_range=None, held_out=True, failed=False, measure="return", over="mean"):
     rng = np.random.default_rng(0)
     lessons = []
     for _ in range(trainings):
@@ -21,7 +21,8 @@ def found(trainings=3, score_range=None, held_out=True, failed=False, measure="r
         lessons.append({"environment": 0, "diary": {**kept, "unlearned": [0] * 20}})
     scores = [[40.0, None if failed and t == 0 else 60.0 + t] for t in range(trainings)]
     told = {"env_steps": [500, 1000], "scores": scores, "held_out": held_out}
-    return {**curriculum(lessons, FEATURES, 1000), "evaluations": told, "score_range": score_range, "measure": measure}
+    scale = {"score_range": score_range, "measure": measure, "over": over}
+    return {**curriculum(lessons, FEATURES, 1000), "evaluations": told, **scale}
 
 
 def test_heat_maps_of_what_was_played_what_it_paid_and_the_progress_on_the_scale_of_each_dimension():
@@ -71,6 +72,11 @@ def test_where_success_is_measured_training_is_shown_by_it_too():
     (axis,) = curves_figure({"method": found(measure="success")}, "tpe", "e").axes
     assert lines(axis)["training, under the teacher"][1].tolist() == [1.0] * 20
     assert axis.get_ylabel() == "success"
+
+
+def test_evaluations_are_called_by_the_tasks_that_they_are_the_mean_over():
+    (axis,) = curves_figure({"method": found(measure="success", over="cvar")}, "tpe", "e").axes
+    assert set(lines(axis)) == {"training, under the teacher", "worst tenth of the held-out tasks"}
 
 
 def test_a_training_that_failed_counts_as_the_worst_and_other_evaluations_are_called_so():
