@@ -102,7 +102,7 @@ def main() -> None:
     if here not in sys.path:
         sys.path.append(here)  # a user's own environment, module:attribute; last, so that it shadows nothing
     try:
-        app()
+        app(prog_name="autorl")
     except AutoRLError as error:
         typer.echo(f"{'' if error.exit_code >= 128 else 'error: '}{error}", err=True)
         sys.exit(error.exit_code)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from autorl.studies.models import ComparedTeacher, EnvironmentChoice
 
 _TRIED = 32
+_APART = ("baselines", "evaluation")
+"""Sections whose mistakes keep nobody from looking at the teachers: all are said at once."""
 _PINNED = PINNED.format(instead="teacher.parameters.guide")
 
 
@@ -35,19 +37,20 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
         message = f"fixed here, but searched by {space.name!r}. Remove it here, or from the space"
         found.append(Finding((TEACHER, "name"), message, s.teacher.name))
     found += [*_places(s, names, baselines), *_unpinned(s, space)]
-    if found:
+    if any(one.path[0] not in _APART for one in found):
         return found
+    wrong = {one.path[:3] for one in found}
     if getattr(learner, "tells", None) is None:
         message = f"{_algorithm(s)} cannot learn under a teacher yet; ppo, paired_ppo, dqn and sac can"
-        return [Finding(("learner", "algorithm"), message, _algorithm(s))]
+        return [*found, Finding(("learner", "algorithm"), message, _algorithm(s))]
     rooms = [_classroom(s, learner, *place) for place in places]
     if names:
         each = [finding for room in rooms for finding in _lessons(s, space, room)]
-        found = each[:1] if all(one == each[0] for one in each) else each
+        found += each[:1] if all(one == each[0] for one in each) else each
     found = found or _strangers(s, space)
     tested = [room for room in rooms if room.choice.role == "held_out"]
     for room in tested or [room for room in rooms if room.choice.role == "train"]:
-        found += _compared(s, room)
+        found += [one for one in _compared(s, room) if one.path[:3] not in wrong]
     return found
 
 
