@@ -1,6 +1,6 @@
 """``python -m autorl`` is ``autorl``."""
 
-from autorl.cli.app import main
+from autorl.cli.app import program
 
 if __name__ == "__main__":
-    main()
+    program()

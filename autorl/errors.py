@@ -62,6 +62,10 @@ class StudyInterrupted(AutoRLError):
     exit_code = 130
 
 
+class StoppedAtOnce(StudyInterrupted):
+    """The study was stopped by a second Ctrl-C, in the midst of its work; every finished trial is saved."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` or the list of known names, with a leading space."""
     known = sorted(known)

@@ -10,7 +10,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -20,13 +20,14 @@ from autorl.cli.compare import compare
 from autorl.cli.doctor import doctor
 from autorl.cli.export import export
 from autorl.cli.generations import generations
+from autorl.cli.heard import STOPPED_AT_ONCE, leave
 from autorl.cli.list import list_
 from autorl.cli.report import report
 from autorl.cli.resume import resume
 from autorl.cli.run import run
 from autorl.cli.schema import schema
 from autorl.cli.show import show
-from autorl.errors import AutoRLError, StudyInterrupted
+from autorl.errors import AutoRLError, StoppedAtOnce
 
 app = typer.Typer(
     name="autorl",
@@ -60,7 +61,7 @@ def _verb(name: str, summary: str, function: Callable[..., None], group: typer.T
         try:
             function(*arguments, **options)
         except KeyboardInterrupt:  # here, because typer would leave without a word
-            raise StudyInterrupted("stopped at once; every finished trial is saved") from None
+            raise StoppedAtOnce(STOPPED_AT_ONCE) from None
         except BrokenPipeError:  # the reader (head, less) has seen enough; what Python still holds goes nowhere
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -92,8 +93,17 @@ _verb("schema", "Print the JSON Schema of experiments, for editors.", schema)
 _verb("doctor", "Check that this installation works.", doctor)
 
 
-def main() -> None:
-    """Run the command line; errors of the user's become one message and an exit code, never a traceback."""
+def program() -> None:
+    """Run the command line as a program of its own."""
+    main(leave)
+
+
+def main(stopped_at_once: Callable[[int], NoReturn] = sys.exit) -> None:
+    """Run the command line; errors of the user's become one message and an exit code, never a traceback.
+
+    Args:
+        stopped_at_once: How to end with an exit code after a second Ctrl-C, when a compiler may still be at work.
+    """
     try:
         here = os.getcwd()
     except FileNotFoundError:
@@ -105,6 +115,6 @@ def main() -> None:
         app(prog_name="autorl")
     except AutoRLError as error:
         typer.echo(f"{'' if error.exit_code >= 128 else 'error: '}{error}", err=True)
-        sys.exit(error.exit_code)
+        (stopped_at_once if isinstance(error, StoppedAtOnce) else sys.exit)(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

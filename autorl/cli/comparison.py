@@ -23,6 +23,7 @@ def run_comparison(
     from autorl import comparisons
     from autorl.analysis.comparison import render
     from autorl.cli.finish import result_path, write_record
+    from autorl.cli.heard import heard
     from autorl.cli.live import Live
     from autorl.cli.output import print_json
     from autorl.studies.objective_lines import FILE, FOLDER
@@ -33,7 +34,7 @@ def run_comparison(
     if record:
         result_path(experiment)  # refuses what cannot be written before anything is trained
     about = _about() if record else {}
-    with Live(quiet or json) as live:
+    with Live(quiet or json) as live, heard():
         result = comparisons.run_comparison(experiment, overrides, root=root, report=live)
     if json:
         print_json(result)

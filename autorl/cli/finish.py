@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def watch(study: Study, *, quiet: bool) -> None:
     """Run ``study`` to its end under a progress display."""
+    from autorl.cli.heard import heard
     from autorl.cli.live import Live
 
     finished = study.finished
@@ -28,7 +29,7 @@ def watch(study: Study, *, quiet: bool) -> None:
         search = study.specification.search
         if search is not None and search.chosen:
             typer.echo(search.chosen, err=True)
-    with Live(quiet or finished) as live:
+    with Live(quiet or finished) as live, heard():
         study.run(live)
 
 

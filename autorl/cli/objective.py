@@ -160,12 +160,13 @@ def _compare(
     """Train what is not known yet, then print the comparison and draw its figure."""
     from autorl.analysis.objectives import objectives_figure, render, summarise_scores
     from autorl.analysis.style import to_png
+    from autorl.cli.heard import heard
     from autorl.cli.live import Live
     from autorl.cli.output import print_json
     from autorl.engine.objective_scores import measure
     from autorl.studies.objective_lines import FOLDER
 
-    with Live(quiet or json) as live:
+    with Live(quiet or json) as live, heard():
         lines = measure(asked, seeds, root, devices, live)
     found, figure = summarise_scores(lines, ranges), None
     if found["objectives"]:
