@@ -1,16 +1,17 @@
-"""ACCEL: robust level replay, and small edits of every level that was replayed."""
+"""ACCEL: robust level replay, and small edits of the levels that were replayed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from autorl.curricula.plr import Plr, PlrState, RobustPlrParameters
-from autorl.curricula.protocol import Proposal
+from autorl.curricula.level_buffer import LevelBuffer
+from autorl.curricula.plr import Plr, RobustPlrParameters
+from autorl.curricula.protocol import Channels, Proposal
 from autorl.declarations import hyperparameters, static, traced
 from autorl.errors import UsageError
 
@@ -23,28 +24,48 @@ class AccelParameters(RobustPlrParameters):
     most_edits: int = static(20, "Greatest number of edits.", low=1, high=1000)
 
 
+class AccelState(NamedTuple):
+    """The levels held, and those that are to be edited.
+
+    Attributes:
+        buffer: The levels.
+        replayed: bool [C]; those of the last round of replays: what is proposed are edits of these, if there are any.
+        heard: bool [C]; replays of the round under way.
+    """
+
+    buffer: LevelBuffer
+    replayed: Array
+    heard: Array
+
+
 @dataclass(frozen=True)
 class Accel(Plr):
-    """After each replay, edits of the levels replayed are looked at and join the buffer if they score high.
+    """After each round of replays, edits of the levels replayed are looked at and join the buffer if they score high.
 
-    Edits are the task space's (`TaskSpace.edit`). Each of the levels replayed is edited, in turn until the proposal is full: with as
-    many tasks a proposal as were replayed, all of them once.
+    A round is all that is told before the next proposal: in a training, the episodes that ended in a rollout. Edits are the task space's
+    (`TaskSpace.edit`). Of the levels replayed each is edited, in an order drawn anew for every proposal, in turn until it is full: with as
+    many tasks a proposal as levels were replayed, all of them once.
     """
 
     name: ClassVar[str] = "accel"
     reference: ClassVar[str] = "Parker-Holder et al., 2022, Evolving Curricula with Regret-Based Environment Design"
     Parameters: ClassVar[type[Any]] = AccelParameters
+    has_rounds: ClassVar[bool] = True
 
     def _check(self, params: Any) -> None:
         if int(params.edits) > params.most_edits:
             raise UsageError(f"edits: expected at most most_edits = {params.most_edits}, got {int(params.edits)}")
 
-    def _propose(self, params: Any, state: PlrState, key: Array, n: int) -> Proposal:
-        usual, changing = jax.random.split(key)
+    def _init(self, params: Any, seed: Array) -> AccelState:
+        none = jnp.zeros(params.capacity, jnp.bool_)
+        return AccelState(LevelBuffer.empty(params.capacity, self.space.dimensions), none, none)
+
+    def _propose(self, params: Any, state: AccelState, key: Array, n: int) -> Proposal:
+        usual, changing, ordering = jax.random.split(key, 3)
         proposal = super()._propose(params, state, usual, n)
         count = state.replayed.sum()
-        # the numbers of the levels replayed come first, in their order
-        order = jnp.argsort(~state.replayed, stable=True)
+        # the numbers of the levels replayed come first; drawn, as else those at the end would never be edited where few are played
+        order = jnp.argsort(jnp.where(state.replayed, jax.random.uniform(ordering, state.replayed.shape), 2.0))
         parents = state.buffer.levels[order[jnp.arange(n) % jnp.maximum(count, 1)]]
         edited = jax.vmap(lambda own, point: self.space.edit(own, point, params.edits, params.most_edits))(
             jax.random.split(changing, n), parents
@@ -52,6 +73,13 @@ class Accel(Plr):
         editing = count > 0
         return Proposal(jnp.where(editing, edited, proposal.tasks), proposal.train & ~editing)
 
-    def _kept(self, state: PlrState, replayed: Array) -> Array:
-        # what was proposed were edits: an edit that changed nothing is no replay
-        return replayed & ~state.replayed.any()
+    def _update(self, params: Any, state: AccelState, points: Array, channels: Channels, valid: Array) -> AccelState:
+        after, replayed = self._told(params, state.buffer, points, channels, valid)
+        # a place that another level took says nothing of the one that was replayed
+        stays = jnp.all(after.levels == state.buffer.levels, axis=1)
+        return AccelState(after, state.replayed & stays, (state.heard | replayed) & stays)
+
+    def _rounded(self, params: Any, state: AccelState) -> AccelState:
+        # after edits, usual proposals: an edit that changed nothing is no replay, nor is one that was under way before them
+        edited = state.replayed.any()
+        return state._replace(replayed=state.heard & ~edited, heard=jnp.zeros_like(state.heard))

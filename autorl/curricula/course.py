@@ -107,7 +107,9 @@ class TaughtCourse:
         )
         if self.control is not None:
             feedback = feedback._replace(control_returns=(self.control.at(points) - self.low) / self.width)
-        return self.teacher.update(self.parameters, state, points, feedback, episodes.get("ended"))
+        return self.teacher.update(
+            self.parameters, state, points, feedback, episodes.get("ended"), episodes.get("more", False)
+        )
 
     def task(self, default: Task, point: Array) -> Task:
         """Return ``default`` with what the teacher sets."""

@@ -36,19 +36,13 @@ class RobustPlrParameters(PlrParameters):
 
 
 class PlrState(NamedTuple):
-    """Levels, and those that the last update replayed.
-
-    Attributes:
-        buffer: The levels.
-        replayed: bool [C].
-    """
+    """The levels held."""
 
     buffer: LevelBuffer
-    replayed: Array
 
 
 @dataclass(frozen=True)
-class Plr(Teacher[PlrState]):
+class Plr(Teacher[Any]):
     """Levels drawn at random are kept while they score high, and replayed by score and staleness.
 
     A proposal is all new or all replayed. The agent learns from both. Defaults are JaxUED's.
@@ -62,33 +56,31 @@ class Plr(Teacher[PlrState]):
         """Return the channels of the score, and returns, by which levels are remembered."""
         return channels_of(params.score) | {"returns"}
 
-    def _init(self, params: PlrParameters, seed: Array) -> PlrState:
-        empty = LevelBuffer.empty(params.capacity, self.space.dimensions)
-        return PlrState(empty, empty.filled)
+    def _init(self, params: PlrParameters, seed: Array) -> Any:
+        return PlrState(LevelBuffer.empty(params.capacity, self.space.dimensions))
 
-    def _propose(self, params: PlrParameters, state: PlrState, key: Array, n: int) -> Proposal:
+    def _propose(self, params: PlrParameters, state: Any, key: Array, n: int) -> Proposal:
         keys = jax.random.split(key, 3)
         again = jax.random.uniform(keys[0]) < params.replay_probability
         again &= state.buffer.size >= jnp.maximum(params.fill * params.capacity, 1.0)
         levels = jnp.where(again, replay(params, state.buffer, keys[1], n), self.space.draw(keys[2], n))
         return Proposal(levels, jnp.broadcast_to(again | params.train_on_new, (n,)))
 
-    def _update(
-        self, params: PlrParameters, state: PlrState, points: Array, channels: Channels, valid: Array
-    ) -> PlrState:
-        buffer, returns = state.buffer, channels["returns"]
+    def _update(self, params: PlrParameters, state: Any, points: Array, channels: Channels, valid: Array) -> Any:
+        return state._replace(buffer=self._told(params, state.buffer, points, channels, valid)[0])
+
+    def _told(
+        self, params: PlrParameters, buffer: LevelBuffer, points: Array, channels: Channels, valid: Array
+    ) -> tuple[LevelBuffer, Array]:
+        """Return the buffer after episodes, and which of the levels that it held before them they were of, bool [C]."""
+        returns = channels["returns"]
         place, known = find(points, buffer.levels, buffer.filled)
         successes = channels.get("successes", jnp.zeros_like(returns))
         registers = _registers(buffer, place, known, channels, successes)
         scores = params.score.per_sample({name: registers[name] for name in params.score.needs})
         after = told(params, buffer, points, scores, returns, successes, valid)
         outside = jnp.where(known & valid, place, params.capacity)
-        replayed = jnp.zeros(params.capacity, jnp.bool_).at[outside].set(True, mode="drop")
-        return PlrState(after, jnp.where(valid.any(), self._kept(state, replayed), state.replayed))
-
-    def _kept(self, state: PlrState, replayed: Array) -> Array:
-        """Return what to remember of the levels just ``replayed``."""
-        return replayed
+        return after, jnp.zeros(params.capacity, jnp.bool_).at[outside].set(True, mode="drop")
 
 
 def _registers(

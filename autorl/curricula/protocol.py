@@ -88,6 +88,9 @@ class Teacher(ABC, Generic[State]):
     """Whether it is to be told, by `begun`, which of the tasks that it proposed are begun: where they are played side by side, those whose
     episodes end first are the short ones, which are not like the others."""
 
+    has_rounds: ClassVar[bool] = False
+    """Whether it matters to it which episodes were told together, between two proposals: `_rounded` is called after the last of them."""
+
     def parameters(self, values: Mapping[str, Any] | None = None) -> Any:
         """Return ``Parameters`` with ``values``, the others at their defaults.
 
@@ -127,7 +130,15 @@ class Teacher(ABC, Generic[State]):
         """
         return self._begun(params, state, self.space.to_unit(tasks), which)
 
-    def update(self, params: Any, state: State, tasks: Any, feedback: Feedback, ended: Array | None = None) -> State:
+    def update(
+        self,
+        params: Any,
+        state: State,
+        tasks: Any,
+        feedback: Feedback,
+        ended: Array | None = None,
+        more: Array | bool = False,
+    ) -> State:
         """Return the state after n episodes. Those with returns, or a needed channel, that are not finite are skipped.
 
         Of those that were said to have begun, they count as not begun: a teacher that waits for its episodes proposes others for them.
@@ -138,6 +149,7 @@ class Teacher(ABC, Generic[State]):
             tasks: float [n, D]; tasks that were played, proposed by this teacher or not.
             feedback: What became of them, with every channel of ``needs``.
             ended: bool [n]; where False, nothing ended there, and the rest of the row is ignored. By default, all did.
+            more: Whether another update with episodes of the same round follows, before anything is proposed.
 
         Raises:
             UsageError: Wrong shapes, or a channel that is missing (both are known before the program runs).
@@ -156,7 +168,11 @@ class Teacher(ABC, Generic[State]):
             valid &= jnp.isfinite(values)
         known = {name: jnp.where(valid, values, 0.0) for name, values in channels.items()}
         points = self.space.to_unit(played)
-        return self._update(params, self._lost(params, state, points, there & ~valid), points, known, valid)
+        after = self._update(params, self._lost(params, state, points, there & ~valid), points, known, valid)
+        if not self.has_rounds:
+            return after
+        over = jnp.any(valid) & ~jnp.asarray(more)
+        return jax.tree.map(lambda new, old: jnp.where(over, new, old), self._rounded(params, after), after)
 
     def to_arrays(self, state: State) -> dict[str, NDArray[Any]]:
         """Return ``state`` as named numpy arrays (a checkpoint's)."""
@@ -193,6 +209,10 @@ class Teacher(ABC, Generic[State]):
     @abstractmethod
     def _update(self, params: Any, state: State, points: Array, channels: Channels, valid: Array) -> State:
         """Return the state after episodes at ``points``, [n, D] in [0, 1]^D, of which those not ``valid`` [n] change nothing."""
+
+    def _rounded(self, params: Any, state: State) -> State:
+        """Return the state after the last update before the next proposal; only called where ``has_rounds``."""
+        return state
 
     def _channel(self, feedback: Feedback, name: str, n: int) -> Array:
         value = getattr(feedback, name)

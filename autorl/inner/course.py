@@ -33,7 +33,7 @@ class Course(Protocol):
 
         ``episodes``, each float32 [n]: returns, successes, values, mean_values, positive_value_losses, absolute_value_losses, and
         antagonist_returns where there is a second agent. ``ended``, bool [n], says in which rows an episode ended; what does not end says
-        nothing either.
+        nothing either. ``more``, bool, whether more of the same rollout follow in another update; not there: no.
         """
 
     def task(self, default: Task, point: Array) -> Task:

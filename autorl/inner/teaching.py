@@ -21,7 +21,7 @@ from autorl.inner.course import Course, StartCourse, Visits
 from autorl.inner.diary import Diary, Episodes, empty_diary, looked_at, written
 
 PROPOSED = 4
-"""Tasks of a proposal, for each environment: as many as rarely end within a rollout."""
+"""Tasks of a proposal, for each environment. Where more episodes begin within a rollout, there is another proposal."""
 _PROPOSE = 0x50524F50
 """Folded into a step's key for a proposal; large, as the constant of resets is."""
 
@@ -334,7 +334,7 @@ def _watched(
 
 
 def _heard(course: Course, teacher: Any, points: Array, episodes: Mapping[str, Array], ended: Array, size: int) -> Any:
-    """Return the teacher after the ``ended`` of N steps [N], told of at most ``size`` at once; a rollout ends few episodes."""
+    """Return the teacher after the ``ended`` of N steps [N], told of at most ``size`` at once, which are few of a rollout's."""
     count = jnp.sum(ended, dtype=jnp.int32)
     order = jnp.argsort(~ended, stable=True)
 
@@ -347,6 +347,7 @@ def _heard(course: Course, teacher: Any, points: Array, episodes: Mapping[str, A
         rows = order[jnp.minimum(number, len(order) - 1)]
         own = {name: jnp.where(number < count, channel[rows], jnp.nan) for name, channel in episodes.items()}
         # the rest of the rows are steps of episodes that go on, which is not the same as episodes that ended without a return
-        return start + size, course.update(state, points[rows], {**own, "ended": number < count})
+        told_of = {**own, "ended": number < count, "more": start + size < count}
+        return start + size, course.update(state, points[rows], told_of)
 
     return lax.while_loop(more, hear, (jnp.int32(0), teacher))[1]

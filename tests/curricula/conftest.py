@@ -69,7 +69,10 @@ class Pupil:
         blank = np.zeros((BATCH, 2), np.float32)
         self._propose = self._compiled(lambda p, s, k: self.teacher.propose(p, s, k, BATCH), self.params, state, key)
         feedback = self._feedback(BATCH, {})
-        self._update = self._compiled(self.teacher.update, self.params, state, blank, feedback)
+        self._update = self._compiled(
+            lambda p, s, t, f, more: self.teacher.update(p, s, t, f, None, more),
+            self.params, state, blank, feedback, np.bool_(False),
+        )  # fmt: skip
 
     def init(self, seed: int, params: Any = None) -> Any:
         import jax
@@ -81,14 +84,16 @@ class Pupil:
 
         return jax.tree.map(np.asarray, self._propose(params or self.params, state, jax.random.key(seed)))
 
-    def update(self, state: Any, tasks: Any, params: Any = None, **channels: Any) -> Any:
+    def update(self, state: Any, tasks: Any, params: Any = None, more: bool = False, **channels: Any) -> Any:
+        """Return the state after episodes in ``tasks``, one round however many they are, as those of a rollout are."""
         tasks = np.asarray(tasks, np.float32).reshape(-1, 2)
         for start in range(0, len(tasks), BATCH):
             part = slice(start, start + BATCH)
             filled = np.full((BATCH, 2), LOW, np.float32)
             filled[: len(tasks[part])] = tasks[part]
             given = {name: np.asarray(values, np.float32)[part] for name, values in channels.items()}
-            state = self._update(params or self.params, state, filled, self._feedback(len(tasks[part]), given))
+            follows = np.bool_(more or start + BATCH < len(tasks))
+            state = self._update(params or self.params, state, filled, self._feedback(len(tasks[part]), given), follows)
         return state
 
     def unit(self, tasks: Any) -> np.ndarray:

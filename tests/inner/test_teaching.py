@@ -18,7 +18,7 @@ from autorl.inner.evaluation import TaskSet, evaluate_policy
 from autorl.inner.normalisation import initial_moments, merge
 from autorl.inner.ppo import PPO
 from autorl.inner.ppo_loss import Samples, ppo_loss
-from autorl.inner.teaching import PROPOSED, start_lessons, taught_step, told
+from autorl.inner.teaching import PROPOSED, _heard, start_lessons, taught_step, told
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,24 @@ def test_a_new_proposal_is_made_when_one_is_used_up():
     lessons, _, _, played = rollout(course, *start)
     assert wages(played.points) == [[1, 2], [3, 1], [2, 3], [1, 2]]
     assert wages(lessons.desk.points) == [1, 2], "not 3, 1: the ninth task is the first of another proposal"
+
+
+@pytest.mark.parametrize(("ended", "parts"), [(3, [3]), (8, [8]), (9, [8, 1]), (16, [8, 8]), (20, [8, 8, 4])])
+def test_a_round_is_told_in_parts_of_which_each_knows_whether_more_follow(ended, parts):
+    class Parts(Recorder):
+        """Writes down how many episodes each update is about, and whether more follow."""
+
+        def update(self, state, points, episodes):
+            row = jnp.stack([episodes["ended"].sum(), episodes["more"]]).astype(jnp.float32)
+            return Heard(state.count + 1, state.rows.at[state.count, :2].set(row))
+
+    course = Parts(jnp.zeros((1, 2)), jnp.ones(1, bool))
+    channels = {"returns": jnp.zeros(24)}
+    which = jnp.zeros(24, bool).at[jnp.asarray(np.random.default_rng(0).permutation(24)[:ended])].set(True)
+    heard = _heard(course, course.init(None), jnp.zeros((24, 2)), channels, which, 8)
+    assert int(heard.count) == len(parts)
+    more = [1.0] * (len(parts) - 1) + [0.0]
+    np.testing.assert_array_equal(heard.rows[: len(parts), :2], np.stack([parts, more], axis=1))
 
 
 def test_the_diary_counts_episodes_by_interval_and_feature():
