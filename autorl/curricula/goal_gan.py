@@ -18,7 +18,10 @@ from autorl.errors import UsageError
 
 @hyperparameters
 class GoalGanParameters:
-    """Of goals of intermediate difficulty; defaults are TeachMyAgent's."""
+    """Of goals of intermediate difficulty; defaults are TeachMyAgent's.
+
+    But for noise, uniform, apart and room, which are ours: where it has a network, here is the noise.
+    """
 
     rollouts: Array = traced(2, "Episodes by which the success rate of a goal is judged.", low=1, high=1000)
     least: Array = traced(0.25, "Success rate from which a goal is no longer too hard.", low=0.0, high=1.0)

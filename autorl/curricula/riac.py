@@ -18,7 +18,7 @@ ROUNDS = 20
 
 @hyperparameters
 class RiacParameters:
-    """Of RIAC; defaults are the reference implementation's."""
+    """Of RIAC; defaults are the reference implementation's, whose mutation does not grow with the box."""
 
     region_share: Array = traced(0.7, "Share of the tasks drawn from a region.", low=0.0, high=1.0)
     uniform_share: Array = traced(0.2, "Share of the tasks drawn from the whole box.", low=0.0, high=1.0)

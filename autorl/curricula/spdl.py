@@ -21,7 +21,9 @@ GREATEST_WEIGHT = 1e5
 
 @hyperparameters
 class SpdlParameters:
-    """Of self-paced learning; zeta, the trust region and the offset are those of the point mass with PPO."""
+    """Of self-paced learning; zeta, the trust region and the offset (the original's alpha_offset) are those of the point mass
+    with PPO.
+    """
 
     initial_mean: Array = traced(
         0.5, "Mean of the tasks at the start, in sides of the space.", low=0.0, high=1.0, shape=("dimensions",)
@@ -35,7 +37,7 @@ class SpdlParameters:
     )
     zeta: Array = traced(1.6, "Weight of the target in units of the mean return.", low=0.0)
     max_kl: Array = traced(0.05, "Greatest divergence of one update.", low=1e-6)
-    offset: Array = traced(5, "Updates in which the target does not count yet.", low=0)
+    offset: Array = traced(10, "Updates in which the target does not count yet.", low=0)
     least_deviation: Array = traced(
         0.025, "Of each coordinate, while the target is farther than floor_kl.", low=1e-5, high=1.0
     )
@@ -77,8 +79,11 @@ class Spdl(Teacher[SpdlState]):
 
     It maximises ``E_p[return] - alpha KL(p, target)`` within ``KL(p, old) <= max_kl``, with ``alpha = zeta * mean return / KL(old,
     target)``, 0 for the first updates. The expectation is over the episodes, weighted by importance. Kept of the original: objective,
-    trust region, alpha, floor of the deviations. Different: coordinates are independent, returns are taken about their mean (which changes
-    no optimum and much noise), and the optimiser is natural gradient steps with line search instead of a constrained solver.
+    trust region, alpha, floor of the deviations. Different: what is expected is by default the undiscounted return of episodes, where the
+    original's experiments take the agent's value of a task's first observation (``signal: values``); coordinates are independent, returns
+    are taken about their mean (which changes no optimum and much noise), and the optimiser is natural gradient steps with line search
+    instead of a constrained solver. As in the original, returns that are negative on average give the target no weight: where an
+    environment pays less than 0, give it a score_range.
     """
 
     name: ClassVar[str] = "spdl"

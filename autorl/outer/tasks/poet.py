@@ -1,9 +1,10 @@
 """Paired open-ended trailblazer: tasks and agents evolve together, and agents move to where they do best.
 
 After Wang et al. (2019, Paired Open-Ended Trailblazer: Endlessly Generating Increasingly Complex and Diverse Learning Environments);
-settings are those of its source. Each pair is a task and an agent that trains on it. Now and then, tasks of pairs that do well have
-children: of those that are neither too hard nor too easy for the parent's agent, the most novel one joins with the agent that does best
-in it, and the oldest pair leaves where there is no room. Now and then, each task takes over the agent that does best in it.
+rules are those of its source, the settings are for small populations of small tasks. Each pair is a task and an agent that trains on
+it. Now and then, tasks of pairs that do well have children: of those that are neither too hard nor too easy for the parent's agent, the
+most novel one joins with the agent that does best in it, and the oldest pair leaves where there is no room. Now and then, each task takes
+over the agent that does best in it.
 
 Different from the original: whoever drives this trains agents as it likes (the original, by evolution strategies); an agent is tried as
 it is before it moves, not also after some training there; and tasks are points of a box.
