@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +26,13 @@ _GEOMETRIC = "geo. mean"
 def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: int, environment: int = 0) -> Json:
     """Return what the trainings of a trial in one environment played, seeds together, as JSON data.
 
-    Keys: ``features`` (name, least and greatest value, whether the scale is log), ``until`` (env steps at the end of each of K intervals),
-    ``episodes``, ``returns``, ``successes`` (arrays [K][F][N] of bins that are equal on the scale of the feature, the last two means, None
-    where nothing was played), ``learning_progress`` (likewise, see `learning_progress`), ``training_returns`` ([T][K]; mean return of the
-    episodes of each of T trainings, None where none ended), ``training_successes`` (likewise), ``env_steps``, ``unlearned`` (env steps that
-    were not learned from), ``before`` (env steps of guides and control policies before the trainings, in ``env_steps`` too), ``trainings``.
+    Keys: ``features`` (name, least and greatest value, whether the scale is log), ``until`` (env steps at the end of each of K intervals:
+    equal parts of the training, longer ones where rollouts are), ``episodes``, ``returns``, ``successes`` (arrays [K][F][N] of bins that
+    are equal on the scale of the feature, the last two means, None where nothing was played), ``learning_progress`` (likewise, see
+    `learning_progress`), ``tasks`` ([K][F]; mean features of the episodes, None where none ended), ``training_returns`` ([T][K]; mean
+    return of the episodes of each of T trainings, None where none ended), ``training_successes`` (likewise), ``env_steps`` (all that were
+    taken), ``unlearned`` (those not learned from), ``steps_by_interval`` and ``unlearned_by_interval`` [K], ``before`` (env steps of
+    guides and control policies before the trainings, in ``env_steps`` too), ``trainings``.
 
     Args:
         lessons: Of the trial, as the record keeps them.
@@ -41,39 +44,64 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
     diaries = [one["diary"] for one in own]
     if not diaries:
         return {}
-    each = {name: np.stack([np.asarray(d[name], np.float64) for d in diaries]) for name in diaries[0]}
+    every = {name: np.stack([np.asarray(d[name], np.float64) for d in diaries]) for name in diaries[0]}
+    intervals, before = every["episodes"].shape[1], sum(one.get("teacher_env_steps", 0) for one in own)
+    first = before / len(own)
+    # a rollout may be longer than an interval, and is counted where it began
+    begun = np.flatnonzero(_busy(every)).tolist() or [0]
+    if "steps" not in every:
+        every["steps"] = np.full((len(own), intervals), (env_steps - first) / intervals)
+    each = {name: values[:, begun] for name, values in every.items()}
     sums = {name: values.sum(axis=0) for name, values in each.items()}
     returns = _divided(sums["returns"], sums["episodes"])
-    intervals = len(returns)
-    before = sum(one.get("teacher_env_steps", 0) for one in own)
-    first = before / len(own)
+    ends = [*begun[1:], intervals]
     return {
         "features": [list(one) for one in features],
-        "until": [round(first + (env_steps - first) * (k + 1) / intervals) for k in range(intervals)],
+        "until": [round(first + (env_steps - first) * k / intervals) for k in ends],
         "episodes": sums["episodes"].astype(int).tolist(),
         "returns": _listed(returns),
         "successes": _listed(_divided(sums["successes"], sums["episodes"])),
         "learning_progress": _listed(learning_progress(returns)),
+        "tasks": [[None if one is None else float(one) for one in row] for row in _tasks(sums, features)],
         # each episode is in one bin of each feature, so those of the first are all
-        "training_returns": _listed(
-            _divided(each["returns"][:, :, 0].sum(axis=-1), each["episodes"][:, :, 0].sum(axis=-1))
-        ),
-        "training_successes": _listed(
-            _divided(each["successes"][:, :, 0].sum(axis=-1), each["episodes"][:, :, 0].sum(axis=-1))
-        ),
-        "env_steps": env_steps * len(diaries),
+        **{
+            f"training_{name}": _listed(
+                _divided(each[name][:, :, 0].sum(axis=-1), each["episodes"][:, :, 0].sum(axis=-1))
+            )
+            for name in ("returns", "successes")
+        },
+        "env_steps": round(every["steps"].sum() + before),
         "unlearned": int(sums["unlearned"].sum()),
+        "steps_by_interval": sums["steps"].tolist(),
         "unlearned_by_interval": sums["unlearned"].astype(int).tolist(),
         "before": before,
         "trainings": len(diaries),
     }
 
 
+def _busy(each: Mapping[str, Array]) -> Array:
+    """Return in which intervals a step was taken, bool [K], as far as the diaries of an older version, without their counts, say it."""
+    if "steps" in each:
+        return np.asarray(each["steps"].sum(axis=0) > 0)
+    return np.asarray((each["episodes"].sum(axis=(0, 2, 3)) > 0) | (each["unlearned"].sum(axis=0) > 0))
+
+
+def _tasks(sums: Mapping[str, Array], features: Sequence[Feature]) -> list[list[float | None]]:
+    """Return the mean features of the episodes of each interval, [K][F], the geometric mean where a scale is log; None without any."""
+    rows = []
+    for k, episodes in enumerate(sums["episodes"]):
+        total, middles = episodes[0].sum(), (np.arange(episodes.shape[1]) + 0.5) / episodes.shape[1]
+        # older records have no sums, only counts in bins: their middles stand for what lay in them
+        parts = sums["features"][k] if "features" in sums else (episodes * middles).sum(axis=1)
+        rows.append([float(one.at(part / total)) if total else None for one, part in zip(features, parts, strict=True)])
+    return rows
+
+
 def learning_progress(returns: Array) -> Array:
     """Return the absolute change of the mean return of each cell from the interval before, [K, F, N]; NaN where either has none.
 
     So it has the noise of both means, which is great where few episodes ended. Learning progress as in Matiisen et al. (2017,
-    Teacher-Student Curriculum Learning): the absolute slope of what a task pays, here from one twentieth of the training to the next.
+    Teacher-Student Curriculum Learning): the absolute slope of what a task pays, here from one part of the training to the next.
 
     Args:
         returns: Mean returns of the cells, [K, F, N]; NaN where no episode ended.
@@ -135,6 +163,7 @@ def _listed(values: Array) -> list[Any]:
 def curriculum_table(found: Json, reports_success: bool) -> Table:
     """Return one row for each part of the training: episodes, mean task, mean return, mean success, share learned from."""
     episodes = np.asarray(found["episodes"], np.float64)
+    totals = episodes[:, 0].sum(axis=1)
     returns, successes = (_filled(found[name]) for name in ("returns", "successes"))
     features = [Feature(*one) for one in found["features"]]
     columns = (
@@ -145,34 +174,29 @@ def curriculum_table(found: Json, reports_success: bool) -> Table:
         *([Column("success")] if reports_success else []),
         Column("learned from"),
     )
-    step = max(1, len(episodes) // _ROWS)
-    length = (found["env_steps"] - found["before"]) / len(episodes)
+    step = max(1, math.ceil(len(episodes) / _ROWS))
     rows = []
     for first in range(0, len(episodes), step):
         part = slice(first, first + step)
-        own = episodes[part].sum(axis=0)
-        total = own[0].sum()
-        means = [_mean_task(own[f], feature) for f, feature in enumerate(features)]
+        total = totals[part].sum()
         told = [
             (values[part, 0] * episodes[part, 0]).sum() / total if total else None for values in (returns, successes)
         ]
-        taken = length * len(episodes[part])
-        # a rollout counts where it began, so an interval may hold more steps than its share
-        learned = max(0.0, 1.0 - sum(found["unlearned_by_interval"][part]) / taken)
+        taken, unlearned = (sum(found[f"{name}_by_interval"][part]) for name in ("steps", "unlearned"))
         rows.append(
             (
                 count(found["until"][min(first + step, len(episodes)) - 1]),
                 count(int(total)),
-                *(number(mean) for mean in means),
+                *(number(_mean_task(found, f, one, totals, part)) for f, one in enumerate(features)),
                 number(told[0]),
                 *([number(told[1])] if reports_success else []),
-                f"{learned:.0%}",
+                f"{1.0 - unlearned / taken:.0%}" if taken else "-",
             )
         )
     ratios = f" ({_GEOMETRIC}: the geometric mean of a dimension of which equal ratios are equally far apart)"
     note = (
         f"Tasks are means over the episodes that ended{ratios if any(one.log for one in features) else ''}, of "
-        f"{plural(found['trainings'], 'training')} together, from counts in {episodes.shape[2]} bins of each range. The teacher's ledger: "
+        f"{plural(found['trainings'], 'training')} together. The teacher's ledger: "
         f"{count(found['env_steps'])} env steps, {count(found['unlearned'])} of them not learned from"
         + (f", {count(found['before'])} taken by a guide or a control policy before." if found["before"] else ".")
     )
@@ -183,13 +207,11 @@ def _filled(values: Any) -> Array:
     return np.nan_to_num(np.asarray(values, np.float64))
 
 
-def _mean_task(episodes: Array, feature: Feature) -> float | None:
-    """Return the mean value of a feature, from the middles of its bins, the geometric one where its scale is log; None without an episode.
-
-    The diary has counts of bins that are equal on the feature's scale, so this is the mean that they tell without a guess at what lies
-    within the bins.
-    """
-    if not episodes.sum():
+def _mean_task(found: Json, number_of: int, feature: Feature, totals: Array, part: slice) -> float | None:
+    """Return the mean of a feature over the episodes of several intervals, the geometric one where its scale is log."""
+    means = [(row[number_of], weight) for row, weight in zip(found["tasks"][part], totals[part], strict=True) if weight]
+    if not means:
         return None
-    middles = (np.arange(len(episodes)) + 0.5) / len(episodes)
-    return float(feature.at((episodes * middles).sum() / episodes.sum()))
+    values, weights = zip(*means, strict=True)
+    mean = np.average(np.log(values) if feature.log else values, weights=weights)
+    return float(np.exp(mean) if feature.log else mean)

@@ -41,19 +41,23 @@ class Diary(NamedTuple):
         episodes: int32 [K, F, N].
         returns: float32 [K, F, N]; sums of undiscounted returns, of those that are finite.
         successes: float32 [K, F, N]; sums of successes.
-        unlearned: int32 [K]; env steps that were not learned from.
+        features: float32 [K, F]; sums of the features themselves, within [0, 1].
+        steps: int32 [K]; env steps of the rollouts that began in the interval.
+        unlearned: int32 [K]; those of them that were not learned from.
         levels: Some of the tasks themselves, where they are levels.
     """
 
     episodes: Array
     returns: Array
     successes: Array
+    features: Array
+    steps: Array
     unlearned: Array
     levels: Levels
 
 
 class Episodes(NamedTuple):
-    """N steps and the episodes that they ended.
+    """The episodes that N steps ended.
 
     Attributes:
         features: float32 [N, F] within [0, 1]; of the task.
@@ -76,11 +80,15 @@ def empty_diary(features: int, dimensions: int = 0) -> Diary:
     """Return the diary before the first episode; it keeps levels of ``dimensions`` numbers, or none if that is 0."""
     none, sample = jnp.zeros((INTERVALS, features, BINS), jnp.float32), jnp.zeros((INTERVALS, SAMPLES), jnp.float32)
     levels = Levels(jnp.zeros((*sample.shape, dimensions), jnp.float32), sample, sample, sample)
-    return Diary(none.astype(jnp.int32), none, none, jnp.zeros(INTERVALS, jnp.int32), levels)
+    steps = jnp.zeros(INTERVALS, jnp.int32)
+    return Diary(none.astype(jnp.int32), none, none, none[:, :, 0], steps, steps, levels)
 
 
 def written(diary: Diary, told: Episodes, part: Array) -> Diary:
-    """Return the diary after a rollout that was made when ``part`` (float32 scalar, 0 to 1) of the training was done."""
+    """Return the diary with the episodes of a rollout that began when ``part`` (float32 scalar, 0 to 1) of the training was done.
+
+    Its steps are counted by `stepped`.
+    """
     interval = _interval(part)
     bins = jnp.clip((told.features * BINS).astype(jnp.int32), 0, BINS - 1)
     axis = jnp.arange(told.features.shape[1])[None]
@@ -89,18 +97,22 @@ def written(diary: Diary, told: Episodes, part: Array) -> Diary:
     def by_bin(values: Array) -> Array:
         return jnp.zeros(diary.episodes.shape[1:], values.dtype).at[axis, bins].add(values[:, None])
 
-    return Diary(
+    return diary._replace(
         episodes=diary.episodes.at[interval].add(by_bin(told.ended.astype(jnp.int32))),
         returns=diary.returns.at[interval].add(by_bin(jnp.where(finite, told.returns, 0.0))),
         successes=diary.successes.at[interval].add(by_bin(jnp.where(told.ended, told.successes, 0.0))),
-        unlearned=looked_at(diary, told.train, part).unlearned,
+        features=diary.features.at[interval].add(jnp.sum(jnp.where(told.ended[:, None], told.features, 0.0), axis=0)),
         levels=_sampled(diary.levels, told, finite & told.train, interval, part),
     )
 
 
-def looked_at(diary: Diary, train: Array, part: Array) -> Diary:
-    """Return the diary with those of N steps counted that are not learned from; ``train`` is bool [N], ``part`` as in `written`."""
-    return diary._replace(unlearned=diary.unlearned.at[_interval(part)].add(jnp.sum(~train, dtype=jnp.int32)))
+def stepped(diary: Diary, train: Array, part: Array, agents: int = 1) -> Diary:
+    """Return the diary with N steps counted, each by every one of the ``agents``; ``train`` is bool [N], ``part`` as in `written`."""
+    interval = _interval(part)
+    return diary._replace(
+        steps=diary.steps.at[interval].add(agents * train.size),
+        unlearned=diary.unlearned.at[interval].add(agents * jnp.sum(~train, dtype=jnp.int32)),
+    )
 
 
 def _interval(part: Array) -> Array:

@@ -21,7 +21,7 @@ from autorl.environments.protocol import Task
 from autorl.errors import UsageError
 from autorl.inner.acting import Acting
 from autorl.inner.course import Course
-from autorl.inner.diary import Diary, Episodes, empty_diary, written
+from autorl.inner.diary import Diary, Episodes, empty_diary, stepped, written
 from autorl.inner.normalisation import Moments, merge
 from autorl.inner.optimiser import Adam
 from autorl.inner.ppo import PPO, Batch, PPOState
@@ -235,5 +235,4 @@ def _noted(diary: Diary, course: Course, slots: Slots, seen: Trajectory, part: A
     rows = jax.tree.map(
         lambda x: x.reshape(-1, *x.shape[2:]), (features, seen.episode_return, _success(seen), done, train, points)
     )
-    after = written(diary, Episodes(*rows), part)
-    return after._replace(unlearned=AGENTS * after.unlearned - (AGENTS - 1) * diary.unlearned)
+    return written(stepped(diary, train.ravel(), part, AGENTS), Episodes(*rows), part)

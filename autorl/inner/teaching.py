@@ -18,7 +18,7 @@ from autorl.environments.autoreset import batched_reset, batched_step_or_reset, 
 from autorl.environments.protocol import Environment, Reached, State, Step, Task
 from autorl.inner.branching import update_if
 from autorl.inner.course import Course, StartCourse, Visits
-from autorl.inner.diary import Diary, Episodes, empty_diary, looked_at, written
+from autorl.inner.diary import Diary, Episodes, empty_diary, stepped, written
 
 PROPOSED = 4
 """Tasks of a proposal, for each environment. Where more episodes begin within a rollout, there is another proposal."""
@@ -262,7 +262,7 @@ def told(
     # what is left of the proposal was made before the teacher heard this
     desk = desk._replace(used=jnp.where(news, len(desk.next_points), desk.used))
     told_of = Episodes(course.described(tasks.points), totals, tasks.success, ended, tasks.train, tasks.points)
-    return Lessons(teacher, desk, written(lessons.diary, told_of, part))
+    return Lessons(teacher, desk, written(stepped(lessons.diary, tasks.train, part), told_of, part))
 
 
 def told_at_once(
@@ -292,8 +292,7 @@ def told_at_once(
         return teacher, written(before[1], told_of, part)
 
     teacher, news = _watched(course, lessons.teacher, played, returns, desk.steps + 1, done)
-    # where an episode ended, `written` counts the steps that are not learned from
-    diary = looked_at(lessons.diary, played.train | jnp.any(done), part)
+    diary = stepped(lessons.diary, played.train, part)
     teacher, diary = update_if(jnp.any(done), hear, (teacher, diary))
     total, steps = jnp.where(done, 0.0, total), jnp.where(done, 0, desk.steps + 1)
     desk = desk._replace(value=first, total=total, steps=steps, used=jnp.where(news, size, desk.used))

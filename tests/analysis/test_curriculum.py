@@ -10,7 +10,7 @@ from autorl.analysis.held_out import cvar, cvar_ranked_apart, held_out_summary, 
 from autorl.environments.features import Feature
 from autorl.environments.registry import make_environment
 from autorl.environments.task_points import task_points
-from autorl.inner.diary import BINS, INTERVALS, Episodes, empty_diary, written
+from autorl.inner.diary import BINS, INTERVALS, Episodes, empty_diary, stepped, written
 from autorl.studies.specification import from_mapping
 from autorl.studies.trial import Curve, Trial
 
@@ -99,6 +99,8 @@ def test_a_curriculum_is_read_from_diaries():
         "episodes": episodes.tolist(),
         "returns": (episodes * 2.0).tolist(),
         "successes": (episodes * 0.5).tolist(),
+        "features": [[0.375 * (k == 0) + 1.0 * (k == 10)] for k in range(20)],
+        "steps": [50] * 20,
         "unlearned": [25] + [0] * 19,
     }
     found = curriculum([lesson([], diary=diary), lesson([], diary=diary)], [Feature("width", 0.0, 16.0)], 1000)
@@ -114,14 +116,14 @@ def test_a_curriculum_is_read_from_diaries():
         "success",
         "learned from",
     ]
-    assert table.rows[0] == ("100", "6", "0.5000", "2.00", "0.5000", "75%")
-    assert table.rows[5][:3] == ("600", "2", "15.50")
+    assert table.rows[0] == ("100", "6", "2.00", "2.00", "0.5000", "75%")
+    assert table.rows[5][:3] == ("600", "2", "16.00"), "no middle of a bin"
     assert table.rows[1][2:] == ("-", "-", "-", "100%")
     assert "50 of them not learned from" in table.note
-    assert "of 2 trainings together, from counts in 16 bins" in table.note
+    assert "of 2 trainings together." in table.note
     assert "geometric" not in table.note
     assert found["training_returns"][1][:2] == [2.0, None]
-    guided = [{**lesson([], diary=diary), "teacher_env_steps": 200} for _ in range(2)]
+    guided = [{**lesson([], diary={**diary, "steps": [40] * 20}), "teacher_env_steps": 200} for _ in range(2)]
     later = curriculum(guided, [Feature("width", 0.0, 16.0)], 1000)
     assert (later["before"], later["env_steps"], later["until"][:2]) == (400, 2000, [240, 280])
     assert curriculum_table(later, reports_success=True).rows[0][-1] == "69%", "50 of 160"
@@ -129,12 +131,45 @@ def test_a_curriculum_is_read_from_diaries():
     assert curriculum([lesson([1.0])], [Feature("width", 0.0, 1.0)], 1000) == {}
 
 
+def test_the_ledger_has_the_steps_that_were_taken_and_intervals_are_as_long_as_rollouts():
+    """Rollouts of 300 steps in a budget of 1,000: three fit, the fourth would not. Nothing is said of what was not taken."""
+    counts = np.zeros((20, 1, 16), int)
+    counts[[0, 6, 12], 0, [0, 8, 8]] = 10
+    steps = [300 * (k in (0, 6, 12)) for k in range(20)]
+    diary = {
+        "episodes": counts.tolist(),
+        "returns": (counts * np.arange(20)[:, None, None]).tolist(),
+        "successes": counts.tolist(),
+        "features": (counts.sum(axis=2) * 0.25).tolist(),
+        "steps": steps,
+        "unlearned": steps,
+    }
+    found = curriculum([lesson([], diary=diary)], [Feature("x", 0.0, 8.0)], 1000)
+    assert (found["env_steps"], found["unlearned"], found["until"]) == (900, 900, [300, 600, 1000])
+    assert found["tasks"] == [[2.0]] * 3
+    assert found["learning_progress"][2][0][8] == 6.0, "from the rollout before"
+    table = curriculum_table(found, reports_success=False)
+    assert [row[-1] for row in table.rows] == ["0%"] * 3
+    assert "900 env steps, 900 of them not learned from" in table.note
+
+
+def test_diaries_of_older_versions_have_neither_steps_nor_sums_of_features():
+    old = filled([[2, 1], [0, 0], [1, 1]], [[10.0, 7.0], [0.0, 0.0], [9.0, 1.0]])
+    old = {name: values for name, values in old.items() if name not in ("steps", "features")}
+    found = curriculum([lesson([], diary=old)], [Feature("x", 0.0, 16.0)], 1000)
+    assert (found["env_steps"], found["until"]) == (1000, [100, 1000])
+    assert found["tasks"] == [[pytest.approx(0.5 * 2 / 3 + 1.5 / 3)], [1.0]], "the middles of their bins"
+    assert curriculum_table(found, reports_success=False).rows[0][-1] == "100%"
+
+
 def filled(episodes, returns):
-    """A diary of one feature from [K][N] counts and mean returns."""
+    """A diary of one feature from [K][N] counts and mean returns, each episode at the lower end of its bin."""
     told = {name: np.zeros((INTERVALS, 1, BINS)) for name in ("episodes", "returns", "successes")}
     told["episodes"][: len(episodes), 0, : len(episodes[0])] = episodes
     told["returns"][: len(episodes), 0, : len(episodes[0])] = np.multiply(episodes, returns)
-    return {**{name: values.tolist() for name, values in told.items()}, "unlearned": [0] * INTERVALS}
+    sums = told["episodes"] @ (np.arange(BINS) / BINS)
+    counted = {"steps": [50] * INTERVALS, "unlearned": [0] * INTERVALS, "features": sums.tolist()}
+    return {**{name: values.tolist() for name, values in told.items()}, **counted}
 
 
 def test_learning_progress_is_the_absolute_change_of_a_cell_from_the_interval_before():
@@ -178,7 +213,8 @@ def drawn():
     where = jax.vmap(points.sample)(jax.random.split(jax.random.key(0), 4000))
     tasks = jax.vmap(points.task, (None, 0))(environment.default_task(), where)
     all_of, none = jnp.ones(len(where), bool), jnp.zeros(len(where))
-    diary = written(empty_diary(2), Episodes(where, none + 100.0, none, all_of, all_of), jnp.float32(0.0))
+    begun = stepped(empty_diary(2), all_of, jnp.float32(0.0))
+    diary = written(begun, Episodes(where, none + 100.0, none, all_of, all_of), jnp.float32(0.0))
     kept = {name: np.asarray(getattr(diary, name)).tolist() for name in diary._fields if name != "levels"}
     return {name: np.asarray(tasks[name], np.float64) for name in ("length", "masspole")}, kept
 
@@ -193,9 +229,9 @@ def test_the_mean_task_is_that_of_the_tasks_played_though_their_scale_is_log(dra
     assert found["score_range"] == [0, 500]
     table = curriculum_table(found, reports_success=False)
     row = dict(zip((column.name for column in table.columns), table.rows[0], strict=True))
-    assert float(row["masspole (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["masspole"]).mean()), rel=0.03)
+    assert float(row["masspole (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["masspole"]).mean()), rel=1e-4)
     assert "geometric mean of a dimension" in table.note
     if recorded:
         assert found["features"][0] == ["steps", 0.0, 9.0, False], "records of older versions do not say which are log"
     else:
-        assert float(row["length (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["length"]).mean()), rel=0.03)
+        assert float(row["length (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["length"]).mean()), rel=1e-4)

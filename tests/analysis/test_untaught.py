@@ -39,6 +39,14 @@ def test_what_was_learned_from_is_what_did_not_serve_the_teacher(lessons, expect
         assert "smaller capacity or fill" in text
 
 
+def test_steps_that_were_never_taken_were_not_learned_from():
+    """Of a budget of 65,536 env steps, rollouts of 58,000 took only that many."""
+    own = lesson([58_000])
+    taken = {**own, "diary": {**own["diary"], "steps": [58_000]}}
+    found = lessons_summary({"method": [taken]}, SPECIFICATION)["untaught"]
+    assert found == {"method": {"trainings": 1, "of": 1, "learned": 0, "env_steps": 58_000}}
+
+
 def test_an_environment_s_own_length_counts_before_the_budget():
     own = {"environment": [{"id": "e", "env_steps": 1000}], "budget": {"env_steps": 65_536}}
     assert lessons_summary({"method": [lesson([880])]}, own)["untaught"] == {}
