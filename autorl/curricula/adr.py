@@ -56,6 +56,7 @@ class Adr(Teacher[AdrState]):
     name: ClassVar[str] = "adr"
     reference: ClassVar[str] = "Akkaya et al., 2019, Solving Rubik's Cube with a Robot Hand"
     Parameters: ClassVar[type[Any]] = AdrParameters
+    scores: ClassVar[tuple[str, ...]] = ("widen", "narrow")
 
     def _check(self, params: AdrParameters) -> None:
         if not float(params.narrow) < float(params.widen):

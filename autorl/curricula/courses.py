@@ -49,10 +49,25 @@ def any_course(
     Raises:
         UsageError: As `any_teacher`; wrong parameters, or a need that cannot be met there.
     """
+    course: TaughtCourse | StartsCourse
     if choice["name"] in STARTERS:
-        return make_starts_course(choice, environment, points, score_range, default, guides)
-    known = task_points(environment) if points is None else points
-    return make_course(choice, environment, known, score_range, default)
+        course = make_starts_course(choice, environment, points, score_range, default, guides)
+    else:
+        known = task_points(environment) if points is None else points
+        course = make_course(choice, environment, known, score_range, default)
+    if score_range is None:
+        _check_scale(course.teacher, choice.get("parameters") or {})
+    return course
+
+
+def _check_scale(teacher: Teacher[Any] | Starter[Any], given: Mapping[str, Any]) -> None:
+    """Raise `UsageError` where a default is a score, and nobody says which returns count as 0 and 1."""
+    unsaid = [name for name in teacher.scores if name not in given]
+    if unsaid:
+        raise UsageError(
+            f"teacher {teacher.name!r} compares returns with {' and '.join(unsaid)}, whose defaults are for scores from 0 to 1; give the "
+            f"environment a score_range, whose ends then count as 0 and 1, or give {' and '.join(unsaid)} in units of its returns"
+        )
 
 
 def agent_steps(course: TaughtCourse | StartsCourse, horizon: int) -> int:

@@ -86,6 +86,7 @@ class DynamicTasks(Teacher[DynamicTasksState]):
     name: ClassVar[str] = "dynamic_tasks"
     reference: ClassVar[str] = "Open-Ended Learning Team, 2021, Open-Ended Learning Leads to Generally Capable Agents"
     Parameters: ClassVar[type[Any]] = DynamicTasksParameters
+    scores: ClassVar[tuple[str, ...]] = ("solved", "margin", "control")
     hears_starts: ClassVar[bool] = True
 
     def needs(self, params: DynamicTasksParameters) -> frozenset[str]:

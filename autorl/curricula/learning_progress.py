@@ -67,8 +67,8 @@ class LearningProgress(Teacher[LearningProgressState]):
         cells = params.bins**self.space.dimensions
         if cells > MOST_CELLS:
             raise UsageError(
-                f"bins: {params.bins} along each of {self.space.dimensions} dimensions are {cells} cells; "
-                f"expected at most {MOST_CELLS}: take fewer bins"
+                f"bins: {params.bins} along each of {self.space.dimensions} dimensions are more than {MOST_CELLS:,} cells; "
+                "take fewer bins, or where tasks have many dimensions, as levels do, a teacher that has no cells, such as plr"
             )
 
     def _init(self, params: LearningProgressParameters, seed: Array) -> LearningProgressState:

@@ -88,6 +88,8 @@ class Teacher(ABC, Generic[State]):
     """Whether it is to be told, by `begun`, which of the tasks that it proposed are begun: where they are played side by side, those whose
     episodes end first are the short ones, which are not like the others."""
 
+    scores: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are compared with returns, whose defaults are for scores from 0 to 1."""
     has_rounds: ClassVar[bool] = False
     """Whether it matters to it which episodes were told together, between two proposals: `_rounded` is called after the last of them."""
 

@@ -60,7 +60,7 @@ STEPS, COUNT = 16, 4
 
 
 def course(name, **parameters):
-    return any_course({"name": name, "parameters": parameters}, CORRIDOR, POINTS, None)
+    return any_course({"name": name, "parameters": parameters}, CORRIDOR, POINTS, (0.0, 1.0))
 
 
 @jax.jit

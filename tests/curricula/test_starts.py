@@ -203,7 +203,7 @@ def shrinking():
         **{"first": [1.0] * 3, "last": narrow.tolist(), "stages": 2, "beta": 1.0, "discount": 1.0},
         **{"patience": 1, "episodes": 1, "capacity": 8},
     }
-    rolled = any_course({"name": "roll_in", "parameters": parameters}, world, points, None)
+    rolled = any_course({"name": "roll_in", "parameters": parameters}, world, points, (0.0, 1.0))
     free = ~world.default_task()["walls"]
     beyond = np.indices(free.shape).max(axis=0) >= 6
     inside, outside = np.argwhere(free & ~beyond)[-2:], np.argwhere(free & beyond)[-2:]
@@ -278,13 +278,24 @@ LEARNERS = {
 }
 
 
+SMALL = {
+    "go_explore": {"width": 1.0, "capacity": 16},
+    "roll_in": {"patience": 5, "capacity": 16},
+    "jump_start": {"guide": ONWARDS, "trajectories": 2, "stages": 4, "episodes": 2},
+    "snapshots": {"guide": ONWARDS, "trajectories": 2},
+}
+
+
+def test_every_starter_is_tried():
+    assert set(SMALL) == set(STARTERS)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["go_explore", "roll_in"])
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("algorithm", LEARNERS)
 def test_cutting_a_training_changes_no_bit(algorithm, name):
     kind, sizes = LEARNERS[algorithm]
-    small = {"width": 1.0, "capacity": 16} if name == "go_explore" else {"patience": 5, "capacity": 16}
-    hp = kind.prepare({**sizes, "teacher": course(name, **small)}, 2000, {})
+    hp = kind.prepare({**sizes, "teacher": course(name, **SMALL[name])}, 2000, {})
     learner, task = kind(CORRIDOR), CORRIDOR.default_task()
     start = jax.jit(lambda: learner.init(jax.random.key(0), hp, task))()
     train = jax.jit(lambda state, until: learner.train(state, hp, task, until, jnp.int32(2000)))
@@ -297,6 +308,29 @@ def test_cutting_a_training_changes_no_bit(algorithm, name):
     assert not whole.progress.diverged
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(cut), strict=True):
         np.testing.assert_array_equal(raw(a), raw(b))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_episodes_without_a_return_teach_nothing(name):
+    """Diverged values and rewards that are not finite must never get into what a teacher goes on from."""
+    one = course(name, **SMALL[name])
+    (lessons, _, states, _), _ = walked(one, 3)
+    before = lessons.teacher
+    points, _ = one.propose(before, jax.random.key(7), COUNT)
+    lost, ends = jnp.full(COUNT, jnp.nan), jnp.ones(COUNT, bool)
+    names = ("returns", "values", "mean_values", "positive_value_losses", "absolute_value_losses")
+    episodes = {**dict.fromkeys(names, lost), "successes": jnp.ones(COUNT), "ended": ends}
+    scores = lambda state: [leaf for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.float32]  # noqa: E731
+    same = lambda a, b: jax.tree.map(np.testing.assert_array_equal, scores(a), scores(b))  # noqa: E731
+    same(before, one.update(before, points, episodes))
+    whole = {**episodes, "returns": jnp.ones(COUNT)}
+    told_one = one.update(before, points, {**whole, "ended": ends & (jnp.arange(COUNT) == 2)})
+    mixed = jnp.where(jnp.arange(COUNT) == 2, 1.0, jnp.nan)
+    same(told_one, one.update(before, points, {**whole, "returns": mixed}))
+    reached = Reached(jnp.zeros((COUNT, 1)), states)
+    seen = one.watch(before, Visits(points, reached, lost, jnp.ones(COUNT, jnp.int32), ~ends))
+    for leaf in jax.tree.leaves(seen):
+        assert np.isfinite(np.asarray(leaf, np.float64)).all()
 
 
 @pytest.mark.parametrize(

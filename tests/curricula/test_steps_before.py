@@ -29,7 +29,7 @@ TOTAL = GUIDE + AGENT
 
 @pytest.fixture(scope="module")
 def trainer():
-    courses = [CourseMaker(CORRIDOR, None, None)]
+    courses = [CourseMaker(CORRIDOR, None, (0.0, 1.0))]
     return Trainer([PPO(CORRIDOR)], [CORRIDOR.default_task()], [TOTAL], 2, {}, start()[:1], courses=courses)
 
 
@@ -94,7 +94,7 @@ class Counting(Corridor):
 @pytest.mark.slow
 def test_starting_where_the_guide_was_takes_no_step_beyond_those_of_the_agent():
     environment = Counting()
-    guided = any_course(GUIDED, environment, None, None)
+    guided = any_course(GUIDED, environment, None, (0.0, 1.0))
     learner, hp = PPO(environment), PPO.prepare({**SIZES, "teacher": guided}, AGENT, {})
     task, until = CORRIDOR.default_task(), jnp.int32(AGENT)
     train = jax.jit(lambda state, hp: learner.train(state, hp, task, until, until))
@@ -113,7 +113,7 @@ def test_the_steps_of_the_control_policy_are_counted():
     # each episode lasts 20 steps, or at least the 12 to the end
     assert 6 * END <= int(known.env_steps) <= 6 * CORRIDOR.max_episode_steps
     choice = {"name": "dynamic_tasks", "parameters": {"control_tasks": 3, "control_episodes": 2}}
-    assert any_course(choice, CORRIDOR, POINTS, None).env_steps_before == int(known.env_steps)
+    assert any_course(choice, CORRIDOR, POINTS, (0.0, 1.0)).env_steps_before == int(known.env_steps)
     with pytest.raises(UsageError, match="fewer control_tasks or control_episodes of the teacher"):
-        agent_steps(any_course(choice, CORRIDOR, POINTS, None), 72)
+        agent_steps(any_course(choice, CORRIDOR, POINTS, (0.0, 1.0)), 72)
     assert course("roll_in").env_steps_before == 0

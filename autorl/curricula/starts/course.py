@@ -148,9 +148,9 @@ class StartsCourse:
         """Return the state after n episodes."""
         lengths, before = _before(points)
         scores = (before + episodes["returns"] - self.low) / self.width
-        valid = jnp.isfinite(scores) & self._of_now(state, points)
         starts, ended = _starts(points), episodes.get("ended")
-        ended = jnp.ones_like(valid) if ended is None else ended
+        ended = jnp.ones(len(points), jnp.bool_) if ended is None else ended
+        valid = ended & jnp.isfinite(scores) & self._of_now(state, points)
         told = Episodes(starts.restored, lengths, jnp.where(valid, scores, 0.0), valid, starts.blocks, ended)
         return self.teacher.update(self.parameters, state, told)
 

@@ -58,6 +58,7 @@ class JumpStart(GuidedStarter[JumpStartState]):
     name: ClassVar[str] = "jump_start"
     reference: ClassVar[str] = "Uchendu et al., 2023, Jump-Start Reinforcement Learning"
     Parameters: ClassVar[type[Any]] = JumpStartParameters
+    scores: ClassVar[tuple[str, ...]] = ("tolerance",)
     hears_starts: ClassVar[bool] = True
 
     def begin(self, params: JumpStartParameters, guide: Guide, scores: Array, seed: Array) -> JumpStartState:

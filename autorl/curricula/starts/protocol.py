@@ -89,6 +89,8 @@ class Starter(ABC, Generic[State]):
     """Its parameters, declared as hyperparameters are."""
     sets_tasks: ClassVar[bool] = False
     """Whether it varies tasks too, where there are any. If not, all episodes are of the environment's task, and D is 0."""
+    scores: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are compared with returns, whose defaults are for scores from 0 to 1."""
     hears_starts: ClassVar[bool] = False
     """Whether `begun` is to be called."""
 

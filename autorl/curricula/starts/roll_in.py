@@ -72,6 +72,7 @@ class RollIn(Starter[RollInState]):
     name: ClassVar[str] = "roll_in"
     reference: ClassVar[str] = "Li et al., 2023, Understanding the Complexity Gains of Single-Task RL with a Curriculum"
     Parameters: ClassVar[type[Any]] = RollInParameters
+    scores: ClassVar[tuple[str, ...]] = ("threshold",)
     sets_tasks: ClassVar[bool] = True
     hears_starts: ClassVar[bool] = True
 
