@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autorl.analysis.curriculum import Array
 from autorl.analysis.heat_map import heat_map
@@ -30,7 +31,7 @@ def curriculum_figure(found: Json, name: str, most: int = MOST_FEATURES) -> Figu
 
     From the left: the share of the episodes, their mean return, and the learning progress (`autorl.analysis.curriculum.learning_progress`:
     the absolute change of the mean return of a cell from the interval before). Cells are the bins of the diary, which are equal on the
-    feature's scale, so its axis is log where its scale is.
+    feature's scale, so its axis is log where its scale is. Where they hold at most one whole number each, cells are these numbers.
     """
     from autorl.analysis.style import colour_bar, label, new_figure, steps_axis, title
 
@@ -45,12 +46,12 @@ def curriculum_figure(found: Json, name: str, most: int = MOST_FEATURES) -> Figu
     figure, axes = new_figure(1.0 + 2.0 * len(features), len(features), len(maps))
     edges = np.concatenate([[found["before"] / found["trainings"]], until])
     for f, feature in enumerate(features):
+        bins, heights = _bins(feature, episodes.shape[2])
         row = axes[len(maps) * f : len(maps) * (f + 1)]
         for axis, (what, values) in zip(row, maps.items(), strict=True):
-            heights = feature.at(np.linspace(0.0, 1.0, values.shape[2] + 1))
             # shares and changes are read from 0 on
             limits = None if what == "mean return" else (0.0, float(np.nanmax([*values[:, f].flat, 0.0])))
-            drawn = heat_map(axis, edges, heights, values[:, f].T, limits)
+            drawn = heat_map(axis, edges, heights, values[:, f, bins].T, limits)
             value_axis(axis, feature, "y")
             axis.grid(visible=False)
             steps_axis(axis, most=3)
@@ -63,6 +64,16 @@ def curriculum_figure(found: Json, name: str, most: int = MOST_FEATURES) -> Figu
             )
     title(figure, f"{name}: tasks played, and what came of them. {_PROGRESS}")
     return figure
+
+
+def _bins(feature: Feature, count: int) -> tuple[NDArray[np.int_], Array]:
+    """Return the bins of a feature that are drawn, int [B], of ``count``, and their borders, [B + 1]."""
+    numbers = round(feature.high - feature.low) + 1
+    if not feature.whole or feature.log or not 1 < numbers <= count:
+        return np.arange(count), feature.at(np.linspace(0.0, 1.0, count + 1))
+    # a bin between two numbers is empty, which is no task that was left out
+    parts = np.arange(numbers) / (numbers - 1)
+    return np.minimum((parts * count).astype(int), count - 1), np.asarray(feature.low - 0.5 + np.arange(numbers + 1))
 
 
 def value_axis(axis: Axes, feature: Feature, which: str) -> None:

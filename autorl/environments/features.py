@@ -16,12 +16,14 @@ class Feature(NamedTuple):
         low: Its value at part 0.
         high: Its value at part 1.
         log: Whether equal ratios, not differences, are equally far apart; needs ``low`` > 0.
+        whole: Whether its values are whole numbers; 0 and 1 are no and yes.
     """
 
     name: str
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
     def at(self, parts: ArrayLike) -> NDArray[np.float64]:
         """Return the values at ``parts``, of any shape; parts beyond [0, 1] go on beyond the range."""

@@ -74,15 +74,20 @@ class BoxPoints:
     @property
     def features(self) -> tuple[Feature, ...]:
         """The dimensions themselves."""
-        return tuple(Feature(one.name, one.low, one.high, one.log) for one in self.box.dimensions)
+        return tuple(Feature(one.name, one.low, one.high, one.log, one.whole) for one in self.box.dimensions)
 
     def task(self, default: Task, point: Array) -> Task:
         """Return ``default`` with the dimensions of the box at ``point``."""
         return self.box.task(default, self.box.from_unit(point))
 
     def described(self, point: Array) -> Array:
-        """Return ``point``."""
-        return point
+        """Return ``point``, where whole numbers are as they are played: the nearest ones."""
+        whole = np.array([one.whole and not one.log for one in self.box.dimensions])
+        if not whole.any():
+            return point
+        low = np.array([one.low for one in self.box.dimensions], np.float32)
+        width = np.array([one.high for one in self.box.dimensions], np.float32) - low
+        return jnp.where(whole, (jnp.round(low + point * width) - low) / width, point)
 
     def sample(self, key: Array) -> Array:
         """Return a point, all equally likely."""

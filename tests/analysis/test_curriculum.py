@@ -232,6 +232,8 @@ def test_the_mean_task_is_that_of_the_tasks_played_though_their_scale_is_log(dra
     assert float(row["masspole (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["masspole"]).mean()), rel=1e-4)
     assert "geometric mean of a dimension" in table.note
     if recorded:
-        assert found["features"][0] == ["steps", 0.0, 9.0, False], "records of older versions do not say which are log"
+        assert found["features"][0] == ["steps", 0.0, 9.0, False, False], (
+            "records of older versions do not say which are log"
+        )
     else:
         assert float(row["length (geo. mean)"]) == pytest.approx(np.exp(np.log(tasks["length"]).mean()), rel=1e-4)

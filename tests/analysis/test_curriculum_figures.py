@@ -1,11 +1,13 @@
 """Figures of a curriculum, from diaries that were made up."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from autorl.analysis.curriculum import curriculum
-from autorl.analysis.curriculum_figures import curriculum_figure, curves_figure
+from autorl.analysis.curriculum_figures import _bins, curriculum_figure, curves_figure
 from autorl.environments.features import Feature
+from autorl.inner.diary import Episodes, empty_diary, written
 
 FEATURES = [Feature("length", 0.1, 10.0, log=True), Feature("angle", -1.0, 1.0)]
 
@@ -43,6 +45,25 @@ def test_heat_maps_of_what_was_played_what_it_paid_and_the_progress_on_the_scale
     assert curriculum_figure(found(), "study", most=1).axes[0].get_ylabel() == "length"
     assert sum(bool(axis.patches) for axis in curriculum_figure(found(), "study", most=1).axes) == 3
     figure.canvas.draw()
+
+
+@pytest.mark.parametrize(("high", "rows"), [(1.0, [-0.5, 0.5, 1.5]), (10.0, np.arange(12) - 0.5)])
+def test_whole_numbers_are_cells_of_their_own(high, rows):
+    """Sixteen bins over eleven numbers have five that can hold none, which looked like tasks that were never played."""
+    feature = Feature("steps", 0.0, high, whole=True)
+    numbers = np.arange(int(high) + 1)
+    told = written(
+        empty_diary(1),
+        Episodes(jnp.asarray(numbers / high)[:, None], *[jnp.ones(len(numbers))] * 2, *[jnp.ones(len(numbers), bool)] * 2),
+        jnp.float32(0.0),
+    )  # fmt: skip
+    counts = np.asarray(told.episodes)[0, 0]
+    bins, borders = _bins(feature, 16)
+    np.testing.assert_array_equal(counts[bins], 1)
+    assert counts.sum() == len(bins)
+    np.testing.assert_array_equal(borders, rows)
+    assert len(_bins(feature._replace(whole=False), 16)[0]) == 16
+    assert len(_bins(feature._replace(high=16.0), 16)[0]) == 16, "more numbers than bins"
 
 
 def test_the_first_interval_has_no_progress():

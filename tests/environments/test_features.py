@@ -29,3 +29,16 @@ def test_the_features_of_a_box_are_its_dimensions_as_tasks_are_made_from_points(
 def test_levels_are_counted():
     points = make_environment("maze:9x9").task_points
     assert [(one.name, one.log) for one in points.features] == [("walls", False), ("distance", False)]
+
+
+def test_whole_numbers_are_described_as_they_are_played():
+    environment = make_environment("lpg:rand_dense")
+    points = task_points(environment)
+    whole = [i for i, one in enumerate(points.features) if one.whole]
+    assert whole
+    for part in np.linspace(0.0, 1.0, 9, dtype=np.float32):
+        point = np.full(points.dimensions, part)
+        task = points.box.point(points.task(environment.default_task(), point))
+        described = np.asarray(points.described(point))
+        for i, one in enumerate(points.features):
+            assert float(one.at(described[i])) == pytest.approx(float(task[i]), abs=1e-3 * (one.high - one.low))

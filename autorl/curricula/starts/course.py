@@ -75,8 +75,8 @@ class StartsCourse:
     def described_as(self) -> tuple[Feature, ...]:
         """The features."""
         own = (
-            Feature("from the archive", 0.0, 1.0),
-            Feature("steps before the start", 0.0, float(self.environment.max_episode_steps)),
+            Feature("from the archive", 0.0, 1.0, whole=True),
+            Feature("steps before the start", 0.0, float(self.environment.max_episode_steps), whole=True),
         )
         return own if self.points is None else (*own, *self.points.features)
 

@@ -39,7 +39,10 @@ class MazePoints:
     @property
     def features(self) -> tuple[Feature, ...]:
         """How many walls, and how many moves from start to goal if there were none."""
-        return Feature("walls", 0.0, self.size * self.size / 2), Feature("distance", 0.0, 2.0 * self.size - 2)
+        return (
+            Feature("walls", 0.0, self.size * self.size / 2, whole=True),
+            Feature("distance", 0.0, 2.0 * self.size - 2, whole=True),
+        )
 
     def task(self, default: Task, point: Array) -> dict[str, Array]:
         """Return the level at ``point`` [D]; nothing of ``default`` is left."""
