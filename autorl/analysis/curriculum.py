@@ -31,8 +31,9 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
     are equal on the scale of the feature, the last two means, None where nothing was played), ``learning_progress`` (likewise, see
     `learning_progress`), ``tasks`` ([K][F]; mean features of the episodes, None where none ended), ``training_returns`` ([T][K]; mean
     return of the episodes of each of T trainings, None where none ended), ``training_successes`` (likewise), ``env_steps`` (all that were
-    taken), ``unlearned`` (those not learned from), ``steps_by_interval`` and ``unlearned_by_interval`` [K], ``before`` (env steps of
-    guides and control policies before the trainings, in ``env_steps`` too), ``trainings``.
+    taken, but for the rollout in which a training diverged), ``unlearned`` (those not learned from), ``steps_by_interval`` and
+    ``unlearned_by_interval`` [K], ``before`` (env steps of guides and control policies before the trainings, in ``env_steps`` too),
+    ``trainings``.
 
     Args:
         lessons: Of the trial, as the record keeps them.
@@ -49,15 +50,17 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
     first = before / len(own)
     # a rollout may be longer than an interval, and is counted where it began
     begun = np.flatnonzero(_busy(every)).tolist() or [0]
-    if "steps" not in every:
-        every["steps"] = np.full((len(own), intervals), (env_steps - first) / intervals)
     each = {name: values[:, begun] for name, values in every.items()}
+    until = first + (env_steps - first) / intervals * np.array([*begun[1:], intervals])
+    if "steps" in each:  # trainings that failed ended early
+        until[-1] = min(until[-1], first + each["steps"].sum(axis=1).max())
+    else:
+        each["steps"] = np.tile(np.diff(until, prepend=first), (len(own), 1))
     sums = {name: values.sum(axis=0) for name, values in each.items()}
     returns = _divided(sums["returns"], sums["episodes"])
-    ends = [*begun[1:], intervals]
     return {
         "features": [list(one) for one in features],
-        "until": [round(first + (env_steps - first) * k / intervals) for k in ends],
+        "until": [round(one) for one in until],
         "episodes": sums["episodes"].astype(int).tolist(),
         "returns": _listed(returns),
         "successes": _listed(_divided(sums["successes"], sums["episodes"])),
@@ -70,7 +73,7 @@ def curriculum(lessons: Sequence[Json], features: Sequence[Feature], env_steps: 
             )
             for name in ("returns", "successes")
         },
-        "env_steps": round(every["steps"].sum() + before),
+        "env_steps": round(each["steps"].sum() + before),
         "unlearned": int(sums["unlearned"].sum()),
         "steps_by_interval": sums["steps"].tolist(),
         "unlearned_by_interval": sums["unlearned"].astype(int).tolist(),
@@ -121,6 +124,8 @@ def curriculum_of(specification: Specification, lessons: Sequence[Json], environ
         return {}
     choice = specification.environments[environment]
     features = _features(specification, environment, told[0].get("features"))
+    if "steps" not in told[0]["diary"]:  # an older version, which did not round whole numbers
+        features = [one._replace(whole=False) for one in features]
     found = curriculum(lessons, features, choice.env_steps or specification.budget.env_steps, environment)
     # lessons stand environment by environment, as the curves do, which count the environments of their phase
     place = list(dict.fromkeys(one["environment"] for one in lessons)).index(environment)

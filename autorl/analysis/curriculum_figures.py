@@ -68,12 +68,12 @@ def curriculum_figure(found: Json, name: str, most: int = MOST_FEATURES) -> Figu
 
 def _bins(feature: Feature, count: int) -> tuple[NDArray[np.int_], Array]:
     """Return the bins of a feature that are drawn, int [B], of ``count``, and their borders, [B + 1]."""
-    numbers = round(feature.high - feature.low) + 1
-    if not feature.whole or feature.log or not 1 < numbers <= count:
+    numbers = np.arange(math.ceil(feature.low), math.floor(feature.high) + 1)
+    if not feature.whole or feature.log or not 1 < len(numbers) <= count:
         return np.arange(count), feature.at(np.linspace(0.0, 1.0, count + 1))
     # a bin between two numbers is empty, which is no task that was left out
-    parts = np.arange(numbers) / (numbers - 1)
-    return np.minimum((parts * count).astype(int), count - 1), np.asarray(feature.low - 0.5 + np.arange(numbers + 1))
+    parts = (numbers - feature.low) / (feature.high - feature.low)
+    return np.minimum((parts * count).astype(int), count - 1), np.append(numbers - 0.5, numbers[-1] + 0.5)
 
 
 def value_axis(axis: Axes, feature: Feature, which: str) -> None:

@@ -64,7 +64,8 @@ def _untaught(lessons: Sequence[Json], specification: Mapping[str, Any]) -> Json
     whole = (specification.get("budget") or {}).get("env_steps")
     environments = all_environments(specification)
     told = [one for one in lessons if one["diary"] is not None]
-    steps = [_taken(one) or environments[one["environment"]].get("env_steps") or whole for one in told]
+    planned = [environments[one["environment"]].get("env_steps") or whole for one in told]
+    steps = [_taken(one, plan) for one, plan in zip(told, planned, strict=True)]
     known = [(of, max(0, of - _served(one))) for one, of in zip(told, steps, strict=True) if of]
     found = [(of, learned) for of, learned in known if learned < LEAST_LEARNED * of]
     if not found:
@@ -73,10 +74,10 @@ def _untaught(lessons: Sequence[Json], specification: Mapping[str, Any]) -> Json
     return {"trainings": len(found), "of": len(known), "learned": round(learned), "env_steps": round(of)}
 
 
-def _taken(lesson: Json) -> int:
-    """Return the env steps of a training with those that its teacher took before it; 0 where an older version's record does not say."""
+def _taken(lesson: Json, planned: int | None) -> int | None:
+    """Return the env steps of a training with those that its teacher took before it; the ``planned`` ones in older records."""
     steps = lesson["diary"].get("steps")
-    return 0 if steps is None else int(sum(steps) + lesson.get("teacher_env_steps", 0))
+    return planned if steps is None else int(sum(steps) + lesson.get("teacher_env_steps", 0))
 
 
 def _served(lesson: Json) -> int:

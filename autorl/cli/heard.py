@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -46,18 +47,30 @@ def heard(seconds: float = SECONDS) -> Iterator[None]:
 
 def _listen(ours: socket.socket, ended: threading.Event, seconds: float) -> None:
     """Speak after the first stop that is not heeded within ``seconds``, end the process after the second."""
-    asked = 0
+    stops: list[int] = []
     while numbers := ours.recv(64):
-        for number in numbers:
-            if number not in _STOPS:
-                continue
-            asked += 1
-            if ended.wait(seconds):
-                return
-            if asked > 1:
-                _say(STOPPED_AT_ONCE)
-                leave(128 + number)
-            _say("Stopping after the step under way, which may be compiling. Once more stops at once.")
+        new = [number for number in numbers if number in _STOPS]
+        if not new:
+            continue
+        if ended.wait(seconds):
+            return
+        if select.select([ours], [], [], 0)[0]:  # pressed again meanwhile
+            new += [number for number in ours.recv(64) if number in _STOPS]
+        stops += new
+        if len(stops) > 1:
+            _show_cursor()
+            _say(STOPPED_AT_ONCE)
+            leave(128 + stops[-1])
+        _say("Stopping after the step under way, which may be compiling. Once more stops at once.")
+
+
+def _show_cursor() -> None:
+    """Give a terminal its cursor back, which the moving line hides until it is stopped in the ordinary way."""
+    terminal = sys.__stderr__  # rich has put itself in the place of the other
+    with contextlib.suppress(OSError, ValueError):
+        if terminal is not None and terminal.isatty():
+            terminal.write("\r\x1b[2K\x1b[?25h")
+            terminal.flush()
 
 
 def leave(code: int) -> NoReturn:

@@ -42,7 +42,8 @@ class AccelState(NamedTuple):
 class Accel(Plr):
     """After each round of replays, edits of the levels replayed are looked at and join the buffer if they score high.
 
-    A round is all that is told before the next proposal: in a training, the episodes that ended in a rollout. Edits are the task space's
+    A round is all that is told before the next proposal: in a training, the episodes that ended in a rollout (in a step, where learners
+    learn by steps). Replays that end in a round of edits, as they were under way when it began, are not edited. Edits are the task space's
     (`TaskSpace.edit`). Of the levels replayed each is edited, in an order drawn anew for every proposal, in turn until it is full: with as
     many tasks a proposal as levels were replayed, all of them once.
     """
@@ -77,7 +78,7 @@ class Accel(Plr):
         after, replayed = self._told(params, state.buffer, points, channels, valid)
         # a place that another level took says nothing of the one that was replayed
         stays = jnp.all(after.levels == state.buffer.levels, axis=1)
-        return AccelState(after, state.replayed & stays, (state.heard | replayed) & stays)
+        return AccelState(after, state.replayed, (state.heard | replayed) & stays)
 
     def _rounded(self, params: Any, state: AccelState) -> AccelState:
         # after edits, usual proposals: an edit that changed nothing is no replay, nor is one that was under way before them

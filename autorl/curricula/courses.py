@@ -61,13 +61,19 @@ def any_course(
 
 
 def _check_scale(teacher: Teacher[Any] | Starter[Any], given: Mapping[str, Any]) -> None:
-    """Raise `UsageError` where a default is a score, and nobody says which returns count as 0 and 1."""
-    unsaid = [name for name in teacher.scores if name not in given]
-    if unsaid:
-        raise UsageError(
-            f"teacher {teacher.name!r} compares returns with {' and '.join(unsaid)}, whose defaults are for scores from 0 to 1; give the "
-            f"environment a score_range, whose ends then count as 0 and 1, or give {' and '.join(unsaid)} in units of its returns"
-        )
+    """Raise `UsageError` where parameters are scores, and nobody says which returns count as 0 and 1."""
+    fields = teacher.Parameters.__dataclass_fields__
+    shares = [name for name in teacher.scores if fields[name].metadata["high"] is not None]
+    unsaid = [name for name in teacher.scores if name not in given or name in shares]
+    if not unsaid:
+        return
+    names = " and ".join(unsaid)
+    own = "which are" if shares else "whose defaults are for"
+    remedy = "" if shares else f", or give {names} in units of its returns"
+    raise UsageError(
+        f"teacher {teacher.name!r} compares returns with {names}, {own} scores from 0 to 1; give the environment a score_range, whose ends "
+        f"then count as 0 and 1{remedy}"
+    )
 
 
 def agent_steps(course: TaughtCourse | StartsCourse, horizon: int) -> int:

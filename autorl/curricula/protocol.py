@@ -173,7 +173,7 @@ class Teacher(ABC, Generic[State]):
         after = self._update(params, self._lost(params, state, points, there & ~valid), points, known, valid)
         if not self.has_rounds:
             return after
-        over = jnp.any(valid) & ~jnp.asarray(more)
+        over = jnp.any(there) & ~jnp.asarray(more)
         return jax.tree.map(lambda new, old: jnp.where(over, new, old), self._rounded(params, after), after)
 
     def to_arrays(self, state: State) -> dict[str, NDArray[Any]]:

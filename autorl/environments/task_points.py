@@ -87,7 +87,7 @@ class BoxPoints:
             return point
         low = np.array([one.low for one in self.box.dimensions], np.float32)
         width = np.array([one.high for one in self.box.dimensions], np.float32) - low
-        return jnp.where(whole, (jnp.round(low + point * width) - low) / width, point)
+        return jnp.where(whole, jnp.clip((jnp.round(low + point * width) - low) / width, 0.0, 1.0), point)
 
     def sample(self, key: Array) -> Array:
         """Return a point, all equally likely."""

@@ -90,7 +90,7 @@ class Tutor:
         return np.asarray(proposal.tasks), np.asarray(proposal.train)
 
     def tell(self, tasks: ArrayLike, **channels: ArrayLike | None) -> None:
-        """Tell what became of n episodes.
+        """Tell what became of n episodes, which are a round of their own: `accel` edits the levels of one round of replays at once.
 
         Args:
             tasks: float [n, D]; as they were asked for, or others that were played.

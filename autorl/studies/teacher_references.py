@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UsageError, suggestion
@@ -50,7 +50,7 @@ def teacher_problems(s: Sections, space: Space | None, learner: Any) -> list[Fin
     found = found or _strangers(s, space)
     tested = [room for room in rooms if room.choice.role == "held_out"]
     for room in tested or [room for room in rooms if room.choice.role == "train"]:
-        found += [one for one in _compared(s, room) if one.path[:3] not in wrong]
+        found += _compared(s, room, wrong)
     return found
 
 
@@ -231,11 +231,14 @@ def _lessons(s: Sections, space: Space | None, classroom: Classroom) -> list[Fin
     return []
 
 
-def _compared(s: Sections, classroom: Classroom) -> Iterator[Finding]:
-    """Yield why teachers that the study's is compared with cannot teach in ``classroom``: such an arm would end the study."""
+def _compared(s: Sections, classroom: Classroom, mistaken: Set[Path]) -> Iterator[Finding]:
+    """Yield why teachers that the study's is compared with cannot teach in ``classroom``: such an arm would end the study.
+
+    Those at the ``mistaken`` places are known already, and are left out.
+    """
     own = None if s.teacher is None else {"name": s.teacher.name, "parameters": dict(s.teacher.parameters)}
     for path, one in _baselines(s):
-        if one.name == NO_TEACHER:
+        if one.name == NO_TEACHER or path in mistaken:
             continue
         teacher = with_teacher(teacher_entries(one.name, one.parameters), own)[TEACHER]
         if one.parameters:
@@ -260,7 +263,10 @@ def _tried(s: Sections, space: Space | None) -> list[Mapping[str, Any]]:
     if space is not None and any(
         hasattr(part, "scored") or any(map(of_teacher, getattr(part, "dimensions", {}))) for part in leaves(space)
     ):
-        tried = [plain_values(space, space.to_json(space.sample(key))) for key in range(_TRIED)]
+        drawn = [plain_values(space, space.to_json(space.sample(key))) for key in range(_TRIED)]
+        # the teacher as it stands here is a baseline, which is trained after the search
+        default = s.teacher is not None and (s.baselines is None or s.baselines.default)
+        tried = [*drawn, *tried] if default else [*drawn]
     return tried + [
         {**entry.hyperparameters} for entry in s.schedule or () if any(map(of_teacher, entry.hyperparameters))
     ]

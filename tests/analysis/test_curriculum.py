@@ -145,7 +145,7 @@ def test_the_ledger_has_the_steps_that_were_taken_and_intervals_are_as_long_as_r
         "unlearned": steps,
     }
     found = curriculum([lesson([], diary=diary)], [Feature("x", 0.0, 8.0)], 1000)
-    assert (found["env_steps"], found["unlearned"], found["until"]) == (900, 900, [300, 600, 1000])
+    assert (found["env_steps"], found["unlearned"], found["until"]) == (900, 900, [300, 600, 900])
     assert found["tasks"] == [[2.0]] * 3
     assert found["learning_progress"][2][0][8] == 6.0, "from the rollout before"
     table = curriculum_table(found, reports_success=False)
@@ -159,7 +159,17 @@ def test_diaries_of_older_versions_have_neither_steps_nor_sums_of_features():
     found = curriculum([lesson([], diary=old)], [Feature("x", 0.0, 16.0)], 1000)
     assert (found["env_steps"], found["until"]) == (1000, [100, 1000])
     assert found["tasks"] == [[pytest.approx(0.5 * 2 / 3 + 1.5 / 3)], [1.0]], "the middles of their bins"
-    assert curriculum_table(found, reports_success=False).rows[0][-1] == "100%"
+    assert [row[-1] for row in curriculum_table(found, reports_success=False).rows] == ["100%"] * 2
+    looked = curriculum(
+        [lesson([], diary={**old, "unlearned": [100, 0, 450, *[0] * 17]})], [Feature("x", 0.0, 16.0)], 1000
+    )
+    assert [row[-1] for row in curriculum_table(looked, reports_success=False).rows] == ["0%", "50%"]
+
+
+def test_trainings_that_failed_early_end_where_they_failed():
+    diary = filled([[2, 1], [1, 1]], [[10.0, 7.0], [9.0, 1.0]])
+    failed = {**diary, "steps": [50, 50, *[0] * 18]}
+    assert curriculum([lesson([], diary=failed)], [Feature("x", 0.0, 1.0)], 1000)["until"] == [50, 100]
 
 
 def filled(episodes, returns):

@@ -62,6 +62,9 @@ def test_whole_numbers_are_cells_of_their_own(high, rows):
     np.testing.assert_array_equal(counts[bins], 1)
     assert counts.sum() == len(bins)
     np.testing.assert_array_equal(borders, rows)
+    broken = Feature("size", 3.5, 6.5, whole=True)
+    np.testing.assert_array_equal(_bins(broken, 16)[0], ((np.array([4, 5, 6]) - 3.5) / 3.0 * 16).astype(int))
+    np.testing.assert_array_equal(_bins(broken, 16)[1], [3.5, 4.5, 5.5, 6.5])
     assert len(_bins(feature._replace(whole=False), 16)[0]) == 16
     assert len(_bins(feature._replace(high=16.0), 16)[0]) == 16, "more numbers than bins"
 

@@ -45,6 +45,8 @@ def test_steps_that_were_never_taken_were_not_learned_from():
     taken = {**own, "diary": {**own["diary"], "steps": [58_000]}}
     found = lessons_summary({"method": [taken]}, SPECIFICATION)["untaught"]
     assert found == {"method": {"trainings": 1, "of": 1, "learned": 0, "env_steps": 58_000}}
+    failed = {**own, "diary": {"unlearned": [0], "steps": [0]}}
+    assert lessons_summary({"method": [taken, failed]}, SPECIFICATION)["untaught"]["method"]["of"] == 1
 
 
 def test_an_environment_s_own_length_counts_before_the_budget():

@@ -1,7 +1,10 @@
 """Ctrl-C is heard while the main thread is busy outside Python, as it is while XLA compiles."""
 
+import contextlib
 import os
+import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -57,14 +60,58 @@ def test_a_stop_that_is_heeded_goes_unmentioned():
     assert "Stopping" not in err
 
 
+def test_two_stops_in_a_row_end_the_process_without_asking_for_another():
+    ended, err = stopped("time.sleep(0)\n    " + BUSY, [signal.SIGINT] * 2, apart=0.02)
+    assert ended == 130, err
+    assert err == "stopped at once; every finished trial is saved\n"
+
+
+def test_a_terminal_gets_its_cursor_back():
+    body = "\n".join(
+        (
+            "import hashlib, signal",
+            "from autorl.cli.heard import heard",
+            "from autorl.cli.live import Live",
+            "with Live(), heard(0.3):",
+            "    print('busy', flush=True)",
+            f"    {BUSY}",
+        )
+    )
+    process, terminal = pty.fork()
+    if process == 0:
+        os.environ["TERM"] = "xterm"
+        os.execv(sys.executable, [sys.executable, "-c", body])
+    shown = b""
+    while b"busy" not in shown:
+        shown += os.read(terminal, 1000)
+    for _ in range(2):
+        time.sleep(0.5)
+        os.kill(process, signal.SIGINT)
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(terminal, 1000):
+            shown += piece
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 130
+    assert b"stopped at once" in shown
+    assert shown.rindex(b"\x1b[?25h") > shown.index(b"\x1b[?25l")
+
+
 def test_what_heard_signals_before_hears_them_after():
-    before = signal.set_wakeup_fd(-1)
+    theirs, pythons = socket.socketpair()
+    pythons.setblocking(False)
+    theirs.settimeout(5)
+    handler = signal.signal(signal.SIGUSR1, lambda *_: None)
+    before = signal.set_wakeup_fd(pythons.fileno())
     try:
         with heard():
-            os.kill(os.getpid(), signal.SIGCHLD)
-        assert signal.set_wakeup_fd(-1) == -1
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert signal.set_wakeup_fd(pythons.fileno()) == pythons.fileno()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert theirs.recv(9) == bytes([signal.SIGUSR1]), "the second one only"
     finally:
         signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGUSR1, handler)
+        theirs.close()
+        pythons.close()
 
 
 @pytest.mark.parametrize(("error", "cleaned"), [("StoppedAtOnce", ""), ("AutoRLError", "cleaned up\n")])

@@ -231,6 +231,29 @@ def test_accel_edits_the_replays_of_a_whole_round_however_often_it_is_told(pupil
         assert not np.asarray(free.heard).any()
 
 
+def test_a_round_of_edits_is_one_though_the_edits_took_their_parents_places(pupil: Pupils) -> None:
+    one = pupil("accel")
+    state = full(one, returns=np.full(16, 0.1))
+    levels = np.asarray(state.buffer.levels)
+    state = one.update(state, one.tasks(levels[:2]), returns=np.zeros(2), mean_values=np.zeros(2))
+    better = one.tasks(np.random.default_rng(0).uniform(size=(16, 2)))
+    edits = one.update(state, better, returns=np.full(16, 2.0), mean_values=np.zeros(16), more=True)
+    assert not (np.asarray(edits.buffer.levels)[:2] == levels[:2]).all(axis=1).any(), "both parents are gone"
+    kept = one.tasks(np.asarray(edits.buffer.levels)[4:8])
+    after = one.update(edits, kept, returns=np.zeros(4), mean_values=np.zeros(4))
+    assert not np.asarray(after.replayed).any(), "what was under way before the edits is not edited"
+
+
+def test_a_round_ends_though_its_last_episodes_told_nothing(pupil: Pupils) -> None:
+    one = pupil("accel")
+    state = full(one)
+    replays = one.tasks(np.asarray(state.buffer.levels)[:9])
+    returns = np.array([0.5] * 8 + [np.nan])
+    after = one.update(state, replays, returns=returns, mean_values=np.zeros(9))
+    assert np.flatnonzero(after.replayed).tolist() == list(range(8))
+    assert not np.asarray(after.heard).any()
+
+
 def test_accel_edits_no_level_that_took_the_place_of_one_replayed(pupil: Pupils) -> None:
     one = pupil("accel")
     state = full(one, returns=np.full(16, 0.1))
