@@ -21,7 +21,9 @@ HEEDS = "time.sleep(60)"
 def stopped(body: str, numbers: list[signal.Signals], apart: float) -> tuple[int, str]:
     """Return exit code and standard error of a program that is sent ``numbers`` while it does ``body``."""
     lines = (
-        "import sys, time; from autorl.cli.heard import heard",
+        "import signal, sys, time; from autorl.cli.heard import heard",
+        # where tests run in the background, it is ignored; studies catch it
+        "signal.signal(signal.SIGINT, signal.default_int_handler)",
         "with heard(0.5):",
         "    print('busy', flush=True)",
         f"    {body}",
@@ -70,6 +72,7 @@ def test_a_terminal_gets_its_cursor_back():
     body = "\n".join(
         (
             "import hashlib, signal",
+            "signal.signal(signal.SIGINT, signal.default_int_handler)",
             "from autorl.cli.heard import heard",
             "from autorl.cli.live import Live",
             "with Live(), heard(0.3):",
