@@ -31,11 +31,13 @@ class AccelState(NamedTuple):
         buffer: The levels.
         replayed: bool [C]; those of the last round of replays: what is proposed are edits of these, if there are any.
         heard: bool [C]; replays of the round under way.
+        told: bool []; whether any episode of it told anything: a round that told nothing changes nothing.
     """
 
     buffer: LevelBuffer
     replayed: Array
     heard: Array
+    told: Array
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Accel(Plr):
 
     def _init(self, params: Any, seed: Array) -> AccelState:
         none = jnp.zeros(params.capacity, jnp.bool_)
-        return AccelState(LevelBuffer.empty(params.capacity, self.space.dimensions), none, none)
+        return AccelState(LevelBuffer.empty(params.capacity, self.space.dimensions), none, none, jnp.bool_(False))
 
     def _propose(self, params: Any, state: AccelState, key: Array, n: int) -> Proposal:
         usual, changing, ordering = jax.random.split(key, 3)
@@ -78,9 +80,10 @@ class Accel(Plr):
         after, replayed = self._told(params, state.buffer, points, channels, valid)
         # a place that another level took says nothing of the one that was replayed
         stays = jnp.all(after.levels == state.buffer.levels, axis=1)
-        return AccelState(after, state.replayed, (state.heard | replayed) & stays)
+        return AccelState(after, state.replayed, (state.heard | replayed) & stays, state.told | jnp.any(valid))
 
     def _rounded(self, params: Any, state: AccelState) -> AccelState:
         # after edits, usual proposals: an edit that changed nothing is no replay, nor is one that was under way before them
         edited = state.replayed.any()
-        return state._replace(replayed=state.heard & ~edited, heard=jnp.zeros_like(state.heard))
+        replayed = jnp.where(state.told, state.heard & ~edited, state.replayed)
+        return state._replace(replayed=replayed, heard=jnp.zeros_like(state.heard), told=jnp.zeros_like(state.told))

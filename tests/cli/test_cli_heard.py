@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pty
 import signal
 import socket
 import subprocess
@@ -80,20 +79,22 @@ def test_a_terminal_gets_its_cursor_back():
             f"    {BUSY}",
         )
     )
-    process, terminal = pty.fork()
-    if process == 0:
-        os.environ["TERM"] = "xterm"
-        os.execv(sys.executable, [sys.executable, "-c", body])
+    terminal, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", body], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(theirs)
     shown = b""
     while b"busy" not in shown:
         shown += os.read(terminal, 1000)
     for _ in range(2):
         time.sleep(0.5)
-        os.kill(process, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):  # the end of a terminal
         while piece := os.read(terminal, 1000):
             shown += piece
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 130
+    os.close(terminal)
+    assert process.wait(10) == 130
     assert b"stopped at once" in shown
     assert shown.rindex(b"\x1b[?25h") > shown.index(b"\x1b[?25l")
 

@@ -211,7 +211,7 @@ def test_wrong_input_is_refused(name: str) -> None:
         ("adr", {"centre": [0.5, 0.5, 0.5]}, r"centre: expected one number or shape \[2\]"),
         ("schedule", {"means": [[0.1, 0.2], [0.3, 1.4], [0, 0]]}, r"means: expected a value in \[0.0, 1.0\]"),
         ("goal_gan", {"least": 0.8}, "least: expected at most most"),
-        ("learning_progress", {"bins": 2000}, "2000 along each of 2 dimensions are 4000000 cells"),
+        ("learning_progress", {"bins": 2000}, "2000 along each of 2 dimensions are more than 1,000,000 cells"),
     ],
 )
 def test_wrong_parameters_are_refused(name: str, values: dict[str, Any], message: str) -> None:
