@@ -19,6 +19,7 @@ def run_comparison(
     *,
     root: Path | str = ROOT,
     report: Reporter | None = None,
+    record: Path | str | None = None,
 ) -> dict[str, Any]:
     """Run a comparison of objectives (an experiment with the key ``objectives``) and return what it found.
 
@@ -29,6 +30,7 @@ def run_comparison(
         overrides: ``{"seeds.test": 3}`` or ``["seeds.test=3"]``.
         root: Where studies are kept.
         report: Told the progress (see `autorl.engine.progress.Event`).
+        record: Another file of scores, which travels: none of its scores is trained again, and those of this comparison are added to it.
 
     Returns:
         As `autorl.analysis.comparison.summarise` does, with ``seeds`` and ``figures`` (paths, by panel).
@@ -50,7 +52,8 @@ def run_comparison(
     from autorl.analysis.comparison import summarise, write_figures
     from autorl.engine.comparison import compare, seeds_of
 
-    found = compare(comparison, Path(root), devices, report or silent)
+    beside = None if record is None else Path(record)
+    found = compare(comparison, Path(root), devices, report or silent, record=beside)
     test, tuning = seeds_of(comparison)
     seeds = {"study": comparison.seeds.study, "test": list(test)}
     if comparison.tuning is not None:

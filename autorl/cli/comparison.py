@@ -22,7 +22,7 @@ def run_comparison(
     """Run the comparison of that name or path; see `autorl.cli.run.run` for the options."""
     from autorl import comparisons
     from autorl.analysis.comparison import render
-    from autorl.cli.finish import result_path, write_record
+    from autorl.cli.finish import scores_path, write_record
     from autorl.cli.heard import heard
     from autorl.cli.live import Live
     from autorl.cli.output import print_json
@@ -31,11 +31,10 @@ def run_comparison(
     if as_python:
         typer.echo(_python(experiment, overrides, root), nl=False)
         return
-    if record:
-        result_path(experiment)  # refuses what cannot be written before anything is trained
+    beside = scores_path(experiment) if record else None  # refuses what cannot be written before anything is trained
     about = _about() if record else {}
     with Live(quiet or json) as live, heard():
-        result = comparisons.run_comparison(experiment, overrides, root=root, report=live)
+        result = comparisons.run_comparison(experiment, overrides, root=root, report=live, record=beside)
     if json:
         print_json(result)
     else:

@@ -96,6 +96,12 @@ def result_path(experiment: str) -> Path:
     return source.with_name(f"{source.stem}.result.json")
 
 
+def scores_path(experiment: str) -> Path:
+    """Return where ``--record`` of a comparison keeps every score, from which another machine goes on: ``NAME.scores.jsonl``."""
+    result = result_path(experiment)
+    return result.with_name(result.name.removesuffix(".result.json") + ".scores.jsonl")
+
+
 def record_result(study: Study, experiment: str) -> Path:
     """Write ``NAME.result.json`` beside the experiment: score, interval, ledger, versions, seeds."""
     from autorl.studies import manifest

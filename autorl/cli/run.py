@@ -40,7 +40,8 @@ def run(
 ) -> None:
     """Run an experiment: search, finalists on fresh seeds, the result on test seeds, the report.
 
-    A comparison (an experiment with 'objectives') trains every objective and prints its tables; the same command resumes it.
+    A comparison (an experiment with 'objectives') trains every objective and prints its tables; the same command resumes it. With --record
+    each of its scores is also kept in NAME.scores.jsonl beside the experiment, so that it goes on elsewhere.
     """
     from autorl.studies.comparison import is_comparison
 

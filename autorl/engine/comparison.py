@@ -66,8 +66,9 @@ def compare(
     devices: Sequence[Any],
     report: Reporter = silent,
     stopper: Stopper | None = None,
+    record: Path | None = None,
 ) -> Compared:
-    """Train what ``root``/objectives/scores.jsonl does not hold yet, one environment and objective after the other.
+    """Train what neither ``root``/objectives/scores.jsonl nor ``record`` holds yet, one environment and objective after the other.
 
     Args:
         comparison: Its references checked.
@@ -75,6 +76,7 @@ def compare(
         devices: As `autorl.engine.devices.start` returns them.
         report: Told the progress.
         stopper: Knows whether to stop; by default Ctrl-C stops between two segments.
+        record: Another file of scores, to which those of this comparison are added too.
 
     Raises:
         UsageError: Learner, hyperparameters, environment and objective do not fit together.
@@ -87,7 +89,7 @@ def compare(
     steps = sum(place.env_steps for place in question.places)
     pairs = len(question.places) * len(question.objectives)
     meter = Meter("comparison", pairs * count, count * steps * len(question.objectives), report)
-    with scoring(question, root, devices, meter, stopper) as scores:
+    with scoring(question, root, devices, meter, stopper, record) as scores:
         for place in range(len(question.places)):
             for objective in range(len(question.objectives)):
                 _measure(scores, found, objective, place, test, tuning)

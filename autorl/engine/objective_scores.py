@@ -161,14 +161,24 @@ def measure(
 
 @contextlib.contextmanager
 def scoring(
-    question: Question, root: Path, devices: Sequence[Any], meter: Meter, stopper: Stopper | None = None
+    question: Question,
+    root: Path,
+    devices: Sequence[Any],
+    meter: Meter,
+    stopper: Stopper | None = None,
+    record: Path | None = None,
 ) -> Iterator[Scores]:
-    """Open the scores below ``root`` as their one writer; see `measure` for what it raises."""
+    """Open the scores below ``root``, and those of ``record`` if there is one, as their one writer; see `measure` for what it raises."""
     stopper = stopper or Stopper(AGAIN)
     path = root / FOLDER / FILE
     with locked(path), stopper:
         mend(path)
-        scores = Scores(question, path, meter, _trainer(question, devices, stopper), read(path))
+        recorded: dict[str, Json] = {}
+        if record is not None:
+            mend(record)
+            recorded = read(record)
+        trainer = _trainer(question, devices, stopper)
+        scores = Scores(question, path, meter, trainer, {**recorded, **read(path)}, record, set(recorded))
         scores.check(question.grid([0]))  # before anything is trained, so that nothing is in vain
         yield scores
 
@@ -183,6 +193,8 @@ class Scores:
         meter: Told of every training; its plan counts all that is asked for.
         trainer: Its programs live as long as this.
         kept: Line of every training that has ended, by identity.
+        record: Another file, to which every score that is asked for is added too.
+        recorded: Identities in it.
     """
 
     question: Question
@@ -190,6 +202,8 @@ class Scores:
     meter: Meter
     trainer: Trainer
     kept: dict[str, Json]
+    record: Path | None = None
+    recorded: set[str] = field(default_factory=set)
     _counted: set[str] = field(default_factory=set)
 
     @cached_property
@@ -219,6 +233,7 @@ class Scores:
                 self.meter.repeated(steps)
             elif identity in self.kept:
                 self.meter.known(self.kept[identity]["score"], steps)
+                self._record(identity)
             else:
                 due[identity] = training
             self._counted.add(identity)
@@ -258,6 +273,7 @@ class Scores:
                 self.kept[identities[i]] = line
                 if outcome.status is not Status.CRASHED:  # a crash may be the machine's: tried again next time
                     append(self.path, line)
+                    self._record(identities[i])
                 self.meter.finished(outcome.score)
             checkpoint.prune(self.path.parent, ())  # what was in flight has landed
 
@@ -269,6 +285,11 @@ class Scores:
             done=done,
             saver=lambda chunk: InflightSaver(self.path.parent, alike, chunk),
         )
+
+    def _record(self, identity: str) -> None:
+        if self.record is not None and identity not in self.recorded:
+            append(self.record, self.kept[identity])
+            self.recorded.add(identity)
 
     def _line(self, identity: str, training: Training, outcome: Outcome) -> Json:
         objective, place = self.question.objectives[training.objective], self.question.places[training.place]

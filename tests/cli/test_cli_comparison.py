@@ -60,6 +60,29 @@ def test_run_trains_once_prints_everything_and_records(here):
     assert row["seeds"] == 3, "test seeds alone"
 
 
+def test_a_record_of_scores_goes_on_elsewhere(here):
+    part = call("run", "small", "tuning=null", "seeds.test=1", "--record", "--json")
+    assert part.code == 0, part.err
+    record = here / "experiments/small.scores.jsonl"
+    first = record.read_text()
+    assert len(first.splitlines()) == 2
+    changed = [{**json.loads(line), "score": 0.125} for line in first.splitlines()]  # what no training here gives
+    record.write_text("".join(json.dumps(line) + "\n" for line in changed) + '{"key": "half a l')
+    more = call("run", "small", "tuning=null", "--root", "elsewhere", "--record", "--json")
+    assert more.code == 0, more.err
+    for own in more.json["panels"]["given"]["objectives"].values():
+        assert 0.125 in own["environments"]["probe:action_reward"]["scores"], "taken up, not trained again"
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    assert lines[:2] == changed
+    assert len({line["key"] for line in lines}) == len(lines) == 4
+    assert len((here / "elsewhere/objectives/scores.jsonl").read_text().splitlines()) == 2
+    third = call("run", "small", "tuning=null", "--root", "third", "--json")
+    assert third.code == 0, third.err
+    assert len((here / "third/objectives/scores.jsonl").read_text().splitlines()) == 4, (
+        "without --record all is trained"
+    )
+
+
 @pytest.mark.slow
 def test_as_python_prints_a_program_that_does_the_same(here):
     short = ["tuning=null", "objectives=[dqn]", "seeds.test=1"]
