@@ -23,8 +23,8 @@ trains PPO where the methods say (`autorl/engine/task_study.py`), after the Cart
 twice in every task: the first score is what methods see and by which tasks choose their policy, the second is reported, as a part of
 --scores. Beside MBTL's methods stands rolling-horizon evolution, whose policies go on from task to task; all have as many trainings of
 --budget env steps, of which rolling horizons may leave a few. "One policy" is the best one alone by what it showed, or the student that
-was evolved. With --trials 10: random .986 ± .015, gp_mbtl .994 ± .005, mgp_mbtl .992 ± .006, m_mbtl .982 ± .012, rolling horizons .969 ±
-.026, and no difference from random that its interval tells from 0: a dozen policies master nearly all tasks, wherever they were trained.
+was evolved. With --trials 10: random .984 ± .011, gp_mbtl .994 ± .004, mgp_mbtl .986 ± .014, m_mbtl .981 ± .013, rolling horizons .976 ±
+.019, and no difference from random that its interval tells from 0: a dozen policies master nearly all tasks, wherever they were trained.
 With --record, each training is a line of FILE, and a run that was stopped goes on from there.
 """
 
