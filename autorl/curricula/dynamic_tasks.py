@@ -80,7 +80,8 @@ class DynamicTasks(Teacher[DynamicTasksState]):
     The control policy acts at random, before the training, whose budget its env steps are taken off. Of the other proposals, any task
     taken is as likely as another; before there is one, tasks are random and learned from. The thresholds are data, so that
     population-based training evolves them (``search_spaces/curriculum_dynamic_tasks``). Different from the original: a task is a point
-    of a space, not a game and a world, and there is one generation, without distillation.
+    of a space, not a game and a world; generations with distillation are studies of their own (`autorl.generations`); and what PBT
+    selects by is the mean score, not Pareto dominance over percentiles of scores.
     """
 
     name: ClassVar[str] = "dynamic_tasks"
