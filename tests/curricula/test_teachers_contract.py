@@ -128,7 +128,9 @@ def test_episodes_without_a_return_teach_nothing(name: str, pupil: Pupils) -> No
 def test_what_hears_nothing_goes_on_whatever_it_is_told(name: str, pupil: Pupils) -> None:
     one = pupil(name)
     clean, _ = lesson(one, one.init(3), 0, 12)
-    told = one.update(clean, one.propose(clean, 5).tasks[:6], returns=np.array([0.3, np.nan, 0.1, np.inf, -np.inf, 0.3]))
+    told = one.update(
+        clean, one.propose(clean, 5).tasks[:6], returns=np.array([0.3, np.nan, 0.1, np.inf, -np.inf, 0.3])
+    )
     assert all(np.isfinite(array).all() for array in one.arrays(told).values())
     tasks = one.propose(told, 6).tasks
     assert np.isfinite(tasks).all()

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from autorl.errors import UsageError
+from autorl.outer.budget.first_cut import PILOT, tells
 from autorl.outer.budget.protocol import BudgetPolicy, Order, Run, checked_count, checked_eta
 from autorl.outer.budget.successive_halving import SuccessiveHalving, affordable
 from autorl.outer.protocol import Budget
@@ -30,7 +31,10 @@ HALVING_SHARE = 0.8
 class CutsAndRace(BudgetPolicy):
     """Two phases; a run is scored by the mean of its ``last`` checkpoints, the winner by its mean over seeds, shrunk.
 
-    1. Successive halving over ``rungs``: one trial in ``eta`` is kept at each.
+    1. Successive halving over ``rungs``: one trial in ``eta`` is kept at each. The first `PILOT` trials say where to begin: they
+       train to the first rung, and if it tells nothing of them (`autorl.outer.budget.first_cut`), to the next, and so on. The halving
+       begins at the first rung that tells something, with as many trials as the same work pays; if none does, trainings are whole.
+       Where that work is less than `PILOT` whole trainings, it begins at the first rung.
     2. The best of those that trained to the end are trained on further seeds, round by round, half of them in each round but never
        fewer than two, as long as work and seeds are left. A single one has nobody to race: then the rest is not spent (small budgets).
 
@@ -53,7 +57,7 @@ class CutsAndRace(BudgetPolicy):
 
         Args:
             rungs: Environment steps from the start, ascending.
-            trials: Trials that start.
+            trials: Trials that start, if the first rung tells something of them.
             env_steps: Environment steps granted to both phases.
             seeds: Seeds of a trial, the first one included.
             last: Checkpoints whose mean is the score of a run.
@@ -64,6 +68,9 @@ class CutsAndRace(BudgetPolicy):
         """
         self.last = checked_count(self.name, "last", last)
         self.halving = SuccessiveHalving(rungs, trials, checked_eta(self.name, eta), last=last)
+        """The one that begins at the first rung."""
+        self.halvings = _later(self.halving)
+        """It, and those that begin at later rungs."""
         self.rungs = self.halving.rungs
         self.env_steps = env_steps
         self.seeds = checked_count(self.name, "seeds", seeds)
@@ -92,19 +99,34 @@ class CutsAndRace(BudgetPolicy):
 
     @property
     def starts(self) -> int:
-        """Trials that it starts."""
+        """Trials that it starts, at most."""
         return self.halving.starts
 
     def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
         """Return those that the halving has not kept."""
-        return self.halving.stops(runs)
+        halving, begun = self._begun(runs)
+        return halving.stops(runs) if begun else ()
 
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
-        """Return those of the halving; when it is over, those of the race's next round."""
-        made = self.halving.orders(runs, count)
+        """Return those of the pilots, then those of the halving; when it is over, those of the race's next round."""
+        halving, begun = self._begun(runs)
+        if not begun:
+            return tuple(order for order in halving.orders(runs, halving.starts) if order.trial < PILOT)[:count]
+        made = halving.orders(runs, count)
         if made or any(run.waiting and run.seed == 0 for run in runs):
             return made
         return self._race(runs)[:count]
+
+    def _begun(self, runs: Sequence[Run]) -> tuple[SuccessiveHalving, bool]:
+        """Return the halving that begins at the first rung that tells something, or may, and whether it has begun."""
+        pilots = [run for run in runs if run.seed == 0 and run.trial < PILOT]
+        for halving in self.halvings[:-1]:
+            scores = [run.score(halving.rungs[0], self.last) for run in pilots]
+            if len(pilots) < PILOT or any(s is None and not r.ended for s, r in zip(scores, pilots, strict=True)):
+                return halving, False
+            if tells(scores):
+                return halving, True
+        return self.halvings[-1], True
 
     def _race(self, runs: Sequence[Run]) -> tuple[Order, ...]:
         """Return what is missing in the round of the race that is under way.
@@ -171,6 +193,15 @@ class CutsAndRace(BudgetPolicy):
             return self.halving.winner(runs)
         shrunk = shrunk_means(scores)
         return min(shrunk, key=lambda t: (-shrunk[t], -len(scores[t]), t))
+
+
+def _later(first: SuccessiveHalving) -> tuple[SuccessiveHalving, ...]:
+    """Return ``first`` and the halvings that begin at later rungs, for the same work; only ``first`` where it pays for too few."""
+    if first.env_steps < PILOT * first.rungs[-1]:
+        return (first,)
+    tails = [first.rungs[i:] for i in range(1, len(first.rungs))]
+    sizes = [affordable(rungs, first.env_steps, first.eta) for rungs in tails]
+    return first, *(SuccessiveHalving(r, n, first.eta, last=first.last) for r, n in zip(tails, sizes, strict=True))
 
 
 def _places(policy: str, cuts: object, env_steps: int, spacing: int) -> list[int]:

@@ -72,7 +72,7 @@ class SuccessiveHalving(BudgetPolicy):
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
         """Return the starts that are missing, then the promotions from the last rung that all have reached."""
         known = {run.trial: run for run in runs if run.seed == 0}
-        made = [Order(trial, self.rungs[0]) for trial in self._members() if trial not in known]
+        made = [Order(trial, self.rungs[0]) for trial in self._members() if self._due(known.get(trial))]
         for target, members, _ in self._cuts(known):
             made += [Order(t, target) for t in members if known[t].env_steps < target and not known[t].ended]
         return tuple(made[:count])
@@ -81,6 +81,10 @@ class SuccessiveHalving(BudgetPolicy):
         """Return those that were not kept at a rung that all have reached."""
         known = {run.trial: run for run in runs if run.seed == 0}
         return tuple(t for _, _, cut in self._cuts(known) for t in cut if not known[t].ended)
+
+    def _due(self, run: Run | None) -> bool:
+        """Return whether a trial is still to be sent to the first rung."""
+        return run is None or (run.env_steps < self.rungs[0] and not run.ended)
 
     def _members(self) -> range:
         return range(self.first, self.first + self.sizes[0])

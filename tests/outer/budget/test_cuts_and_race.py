@@ -5,6 +5,7 @@ from policy_driver import drive, run_at
 
 from autorl.errors import UsageError
 from autorl.outer.budget.cuts_and_race import CutsAndRace, shrunk_means
+from autorl.outer.budget.first_cut import PILOT, tells
 from autorl.outer.budget.policies import POLICIES, make_policy
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.protocol import Budget
@@ -25,6 +26,62 @@ def test_32_trainings_by_hand() -> None:
     assert [(o.trial, o.seed) for o in given if o.seed] == [(66, 1), (65, 1), (64, 1), (63, 1), (66, 2), (65, 2)]
     assert spent(runs) == 256 + 60
     assert policy.winner(runs) == 66
+
+
+def test_cuts_begin_where_somebody_has_begun_to_learn() -> None:
+    """Nobody scores before 6 tenths: a start costs 6, a half of them 2 more, a quarter the last 2: 34 + 17 + 8 take 25.4 trainings."""
+    policy = CutsAndRace.for_budget(Budget(32, 10), 1)
+    given, runs = drive(policy, lambda trial, step: float(trial) if step >= 5 else 0.0, workers=7, limit=999)
+    reached = {steps: sum(o.env_steps == steps for o in given if o.seed == 0) for steps in policy.rungs}
+    assert reached == {2: PILOT, 4: PILOT, 6: 34, 8: 17, 10: 8}
+    assert [o.trial for o in given[: 2 * PILOT]] == [*range(PILOT), *range(PILOT)], (
+        "the pilots alone, until they tell something"
+    )
+    assert policy.winner(runs) == 33
+    assert spent(runs) <= 320
+
+
+def test_where_no_rung_tells_anything_trainings_are_whole() -> None:
+    policy = CutsAndRace.for_budget(Budget(32, 10), 1)
+    given, _ = drive(policy, lambda trial, step: float(trial == 20 and step == 10), workers=40, limit=999)
+    assert sum(o.env_steps == 10 and o.seed == 0 for o in given) == 25
+    assert policy.winner(drive(policy, lambda trial, step: float(trial == 20), workers=40, limit=999)[1]) == 20
+
+
+def test_where_pilots_say_that_a_rung_tells_something_they_are_trials_like_others() -> None:
+    policy = CutsAndRace.for_budget(Budget(32, 10), 1)
+    given, runs = drive(policy, lambda trial, step: float(trial), workers=7, limit=999)
+    assert sum(o.env_steps == 2 for o in given) == 67
+    half = [run for run in runs if run.seed == 0][: PILOT - 1]
+    assert policy.orders(half, 99) == (Order(PILOT - 1, 2),)
+    waiting = [*half, Run(PILOT - 1, 2)]
+    assert policy.orders(waiting, 99) == ()
+    failed = [*half, Run(PILOT - 1, 2, ended=True)]
+    assert {o.trial for o in policy.orders(failed, 99)} == set(range(PILOT, 67)), "one that failed is not waited for"
+    assert not policy.stops(waiting)
+
+
+def test_small_budgets_ask_no_pilots() -> None:
+    policy = CutsAndRace.for_budget(Budget(16, 10), 1)
+    assert len(policy.halvings) == 1
+    assert len(policy.orders((), 99)) == policy.starts > PILOT
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.0] * 15 + [1.0], False),  # all but one alike
+        ([0.0] * 14 + [1.0, 2.0], True),
+        ([*range(16)], True),
+        ([-100.0 - i**2 for i in range(16)], False),  # the worst lie far below the bulk, the best right above it
+        ([None] * 16, False),
+        ([None, None, *range(14)], True),  # failures are as bad as the worst
+    ],
+)
+def test_a_rung_tells_something_where_scores_differ_and_one_stands_out(
+    scores: list[float | None], expected: bool
+) -> None:
+    assert tells(scores) is expected
 
 
 def test_other_cuts_and_shares_by_hand() -> None:
