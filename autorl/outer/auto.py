@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autorl.outer.budget.cuts_and_race import CutsAndRace
 from autorl.outer.budget.joined import most_trials
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.budget.protocol import BudgetPolicy
@@ -151,4 +152,6 @@ def _describe(policy: BudgetPolicy, checkpoints: int) -> str:
     cuts = ", ".join(f"{rung / checkpoints:.0%}" for rung in policy.rungs[:-1])
     begun = "" if policy.starts is None else f"{policy.starts} trials start, and "
     text = f"Budget policy {policy.name}: {begun}trials are cut at {cuts} of the steps"
+    if isinstance(policy, CutsAndRace) and policy.pilots:
+        text = f"{text}, from the first of these on that tells the first {policy.pilots} apart (where it is a later one, fewer start)"
     return f"{text}; the rest of the work races seeds." if policy.name == "race" else f"{text}."

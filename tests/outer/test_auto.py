@@ -69,6 +69,8 @@ def test_it_says_why():
     why = choose(NUMBERS, 110, 5).why
     assert "all dimensions are numbers, few (2 dimensions, 227 trials at most)" in why
     assert "race: 227 trials start, and trials are cut at 20%, 40%, 60%, 80% of the steps" in why
+    assert "from the first of these on that tells the first 16 apart" in why
+    assert "tells the first" not in choose(NUMBERS, 16, 5).why, "too few trials to ask some of them first"
     assert "the learner's default configuration" in why
     assert "some dimensions are choices or conditional" in choose(CHOICES, 110, 5).why
     assert "Trainings are whole: evaluation.points is 1" in choose(NUMBERS, 32, 1).why

@@ -102,6 +102,11 @@ class CutsAndRace(BudgetPolicy):
         """Trials that it starts, at most."""
         return self.halving.starts
 
+    @property
+    def pilots(self) -> int:
+        """Trials that say where the first cut is; 0 where nobody is asked."""
+        return PILOT if len(self.halvings) > 1 else 0
+
     def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
         """Return those that the halving has not kept."""
         halving, begun = self._begun(runs)
