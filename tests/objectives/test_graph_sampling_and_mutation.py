@@ -15,7 +15,14 @@ from autorl.keys import generator
 from autorl.objectives.graphs.canonical import key as structure
 from autorl.objectives.graphs.graph import Node, check
 from autorl.objectives.graphs.language import load_language
-from autorl.objectives.graphs.mutation import MUTATIONS, check_weights, crossover, mutate, round_constant
+from autorl.objectives.graphs.mutation import (
+    MUTATIONS,
+    NoNeighbourError,
+    check_weights,
+    crossover,
+    mutate,
+    round_constant,
+)
 from autorl.objectives.graphs.sampling import Grammar, pick, random_graph, random_node, random_program, signatures
 from autorl.objectives.graphs.types import Type
 
@@ -196,8 +203,16 @@ def test_weights_choose_the_mutations() -> None:
     graph = made(("scale", "q_action", [0.5]), ("sub", 0, "reward"), ("square", 1))
     changed = mutate(3, graph, VALUE, only)
     assert [n.op for n in changed.nodes] == [n.op for n in graph.nodes]
-    with pytest.raises(UsageError, match="no mutation of a loss graph stays within"):
+    with pytest.raises(NoNeighbourError, match="no mutation of a loss graph stays within"):
         mutate(3, TD, VALUE, only)
+
+
+def test_mutations_in_a_row_end_where_there_is_no_further_one() -> None:
+    pair = made(("sub", "q_action", "reward"), ("square", 0))
+    few = Grammar(operators=("sub", "square"), registers=("q_action", "reward"))
+    turned = structure(made(("sub", "reward", "q_action"), ("square", 0)))
+    assert structure(mutate(3, pair, few, {"swap": 1.0}, 1)) == turned
+    assert structure(mutate(3, pair, few, {"swap": 1.0}, 9)) == turned
 
 
 def test_new_nodes_have_constants_only_where_they_matter() -> None:

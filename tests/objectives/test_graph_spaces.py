@@ -49,6 +49,15 @@ def test_the_contract_of_a_space(space: Any) -> None:
     assert space.upper_bounds() == {}
 
 
+def test_a_parent_without_children_does_not_end_a_search() -> None:
+    lonely = GraphSpace("lonely", nodes=10, requires=REQUIRES, mutations={"jitter": 1.0})
+    td = lonely.candidate(TD)  # it has no constant
+    children = [lonely.mutate(key, td) for key in range(4)]
+    assert children == [lonely.mutate(key, td) for key in range(4)]
+    assert len({lonely.fingerprint(child) for child in children}) == 4
+    assert all(lonely.validate(child) == [] for child in children)
+
+
 def test_samples_are_worth_training() -> None:
     for space in (RANDOM, BOUNDED, BOOTSTRAPPED):
         found = space.screen([space.sample(key) for key in range(20)])

@@ -217,6 +217,10 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
 """How often each mutation is tried, in proportion."""
 
 
+class NoNeighbourError(UsageError):
+    """A graph that no mutation changes into another one of its space."""
+
+
 def check_weights(weights: Mapping[str, float]) -> None:
     """Raise `UsageError` if weights name no mutation, are negative or not finite, or are all 0."""
     for name, weight in weights.items():
@@ -242,16 +246,23 @@ def mutate(
         graph: A graph of the grammar.
         grammar: What the result is made of.
         weights: Of `MUTATIONS`, by name.
-        changes: Mutations in a row.
+        changes: Mutations in a row; fewer where what was changed has no neighbour.
 
     Raises:
-        UsageError: The graph has no neighbour in the grammar (none in `ATTEMPTS` tries).
+        NoNeighbourError: The graph has no neighbour in the grammar (none in `ATTEMPTS` tries).
     """
     rng = generator(key)
     names, shares = list(weights), list(weights.values())
     changed = graph
     for _ in range(changes):
-        changed = _once(rng, changed, grammar, names, shares, {structure(graph), structure(changed)})
+        made = _once(rng, changed, grammar, names, shares, {structure(graph), structure(changed)})
+        if made is None:
+            break
+        changed = made
+    if changed is graph:
+        raise NoNeighbourError(
+            f"no mutation of a loss graph stays within its search space ({ATTEMPTS} tries). Remedy: allow more nodes or operators."
+        )
     return changed
 
 
@@ -262,14 +273,12 @@ def _once(
     names: Sequence[str],
     shares: Sequence[float],
     known: set[str],
-) -> Graph:
+) -> Graph | None:
     for _ in range(ATTEMPTS):
         made = MUTATIONS[names[pick(rng, shares)]](rng, graph, grammar)
         if made is not None and grammar.accepts(made) and structure(made) not in known:
             return made
-    raise UsageError(
-        f"no mutation of a loss graph stays within its search space ({ATTEMPTS} tries). Remedy: allow more nodes or operators."
-    )
+    return None
 
 
 def crossover(key: int, a: Graph, b: Graph, grammar: Grammar) -> Graph:

@@ -17,7 +17,7 @@ from autorl.objectives.graphs.canonical import canonical
 from autorl.objectives.graphs.canonical import key as structure
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
 from autorl.objectives.graphs.graph import Graph
-from autorl.objectives.graphs.mutation import WEIGHTS, check_weights, crossover, mutate
+from autorl.objectives.graphs.mutation import WEIGHTS, NoNeighbourError, check_weights, crossover, mutate
 from autorl.objectives.graphs.sampling import CONSTANTS, Grammar, Sampling, random_graph
 
 if TYPE_CHECKING:  # fingerprints are computed with jax, which reading a space does not need
@@ -142,8 +142,14 @@ class GrammarSpace:
     def mutate(
         self, key: int, candidate: Candidate, rate: float | None = None, scale: float | None = None
     ) -> Candidate:
-        """Return a graph one mutation away; ``rate`` and ``scale`` are for numbers."""
-        return self.candidate(mutate(key, self.graph(candidate), self.grammar, self.mutations))
+        """Return a graph one mutation away, or where there is none a random one: a search does not end for a parent without children.
+
+        ``rate`` and ``scale`` are for numbers.
+        """
+        try:
+            return self.candidate(mutate(key, self.graph(candidate), self.grammar, self.mutations))
+        except NoNeighbourError:
+            return self.sample(derive(key, "instead"))
 
     def crossover(self, key: int, a: Candidate, b: Candidate) -> Candidate:
         """Return ``a`` with a part of ``b`` in the place of one of its own."""

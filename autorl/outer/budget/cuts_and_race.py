@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import ClassVar, Self
 
@@ -125,13 +126,23 @@ class CutsAndRace(BudgetPolicy):
     def _begun(self, runs: Sequence[Run]) -> tuple[SuccessiveHalving, bool]:
         """Return the halving that begins at the first rung that tells something, or may, and whether it has begun."""
         pilots = [run for run in runs if run.seed == 0 and run.trial < PILOT]
-        for halving in self.halvings[:-1]:
-            scores = [run.score(halving.rungs[0], self.last) for run in pilots]
+        for place in range(len(self.halvings) - 1):
+            rung = self.rungs[place]
+            scores = [run.score(rung, self.last) for run in pilots]
             if len(pilots) < PILOT or any(s is None and not r.ended for s, r in zip(scores, pilots, strict=True)):
-                return halving, False
+                return self._halving(place, runs), False
             if tells(scores):
-                return halving, True
-        return self.halvings[-1], True
+                return self._halving(place, runs), True
+        return self._halving(len(self.halvings) - 1, runs), True
+
+    def _halving(self, place: int, runs: Sequence[Run]) -> SuccessiveHalving:
+        """Return the halving from that rung on; trials that ended before a later one, as in an earlier study, make room for others."""
+        planned, rung = self.halvings[place], self.rungs[place]
+        lost = [run for run in runs if run.seed == 0 and run.ended and run.score(rung) is None] if place else []
+        if not lost:
+            return planned
+        left = self.halving.env_steps - sum(run.env_steps for run in lost)
+        return _without(planned.rungs, left, planned.eta, planned.last, frozenset(run.trial for run in lost))
 
     def _race(self, runs: Sequence[Run]) -> tuple[Order, ...]:
         """Return what is missing in the round of the race that is under way.
@@ -198,6 +209,13 @@ class CutsAndRace(BudgetPolicy):
             return self.halving.winner(runs)
         shrunk = shrunk_means(scores)
         return min(shrunk, key=lambda t: (-shrunk[t], -len(scores[t]), t))
+
+
+@lru_cache(maxsize=64)
+def _without(rungs: tuple[int, ...], env_steps: int, eta: int, last: int, without: frozenset[int]) -> SuccessiveHalving:
+    """Return the halving that ``env_steps`` pay for, of the trials that are not ``without``; of one, if they do not pay for that."""
+    trials = affordable(rungs, max(env_steps, rungs[-1]), eta)
+    return SuccessiveHalving(rungs, trials, eta, last=last, without=without)
 
 
 def _later(first: SuccessiveHalving) -> tuple[SuccessiveHalving, ...]:

@@ -18,14 +18,14 @@ def tells(scores: Sequence[float | None]) -> bool:
     """Return whether ``scores`` of some trials at a rung say who learns: they differ, and one of them stands out above the bulk.
 
     Agents that have not begun to learn differ too, as their networks do, but the best of those is no further from the bulk than the
-    worst are. A trial that failed before the rung has None, which counts as the worst score.
+    worst are. A trial that failed before the rung, or was stopped there by an earlier study, has None. Where they are more than half, the
+    rung tells who fails, and the others are too few to be judged: it is taken as it is.
     """
-    known = [score for score in scores if score is not None]
-    if not known:
+    known = np.array([score for score in scores if score is not None])
+    if 2 * len(known) < len(scores):
+        return True
+    _, counts = np.unique(known, return_counts=True)
+    if counts.max() >= ALIKE * len(known):
         return False
-    filled = np.array([min(known) if score is None else score for score in scores])
-    _, counts = np.unique(filled, return_counts=True)
-    if counts.max() >= ALIKE * len(filled):
-        return False
-    middle = float(np.median(filled))
-    return bool(filled.max() - middle > STANDS_OUT * (middle - filled.min()))
+    middle = float(np.median(known))
+    return bool(known.max() - middle > STANDS_OUT * (middle - known.min()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import count as numbers
+from itertools import islice, pairwise
 from typing import ClassVar, Self
 
 from autorl.errors import UsageError
@@ -32,7 +34,15 @@ class SuccessiveHalving(BudgetPolicy):
         "Jamieson and Talwalkar, 2016, Non-stochastic Best Arm Identification and Hyperparameter Optimization"
     )
 
-    def __init__(self, rungs: Sequence[int], trials: int, eta: int = 2, first: int = 0, last: int = 1) -> None:
+    def __init__(
+        self,
+        rungs: Sequence[int],
+        trials: int,
+        eta: int = 2,
+        first: int = 0,
+        last: int = 1,
+        without: Collection[int] = (),
+    ) -> None:
         """Prepare a bracket.
 
         Args:
@@ -41,6 +51,7 @@ class SuccessiveHalving(BudgetPolicy):
             eta: One trial in ``eta`` is kept.
             first: Number of the first trial: others belong to someone else.
             last: Checkpoints up to the rung whose mean is a trial's score there.
+            without: Numbers that are passed over.
 
         Raises:
             UsageError: A value out of range.
@@ -51,12 +62,18 @@ class SuccessiveHalving(BudgetPolicy):
         self.first, self.last = first, checked_count(self.name, "last", last)
         self.sizes = tuple(max(1, trials // eta**k) for k in range(len(rungs)))
         """Trials that train to each rung, if none ends early."""
+        self.without = frozenset(without)
 
     @classmethod
     def for_budget(cls, budget: Budget, spacing: int, *, eta: int = 2) -> Self:
         """Return halving with as many trials as the budget pays."""
         rungs = geometric_rungs(budget.env_steps, checked_eta(cls.name, eta), spacing)
         return cls(rungs, affordable(rungs, budget.trainings * budget.env_steps, eta), eta)
+
+    @cached_property
+    def members(self) -> tuple[int, ...]:
+        """Numbers of the trials."""
+        return tuple(islice((n for n in numbers(self.first) if n not in self.without), self.sizes[0]))
 
     @property
     def starts(self) -> int:
@@ -72,7 +89,7 @@ class SuccessiveHalving(BudgetPolicy):
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
         """Return the starts that are missing, then the promotions from the last rung that all have reached."""
         known = {run.trial: run for run in runs if run.seed == 0}
-        made = [Order(trial, self.rungs[0]) for trial in self._members() if self._due(known.get(trial))]
+        made = [Order(trial, self.rungs[0]) for trial in self.members if self._due(known.get(trial))]
         for target, members, _ in self._cuts(known):
             made += [Order(t, target) for t in members if known[t].env_steps < target and not known[t].ended]
         return tuple(made[:count])
@@ -86,12 +103,9 @@ class SuccessiveHalving(BudgetPolicy):
         """Return whether a trial is still to be sent to the first rung."""
         return run is None or (run.env_steps < self.rungs[0] and not run.ended)
 
-    def _members(self) -> range:
-        return range(self.first, self.first + self.sizes[0])
-
     def _cuts(self, known: Mapping[int, Run]) -> Iterator[tuple[int, list[int], list[int]]]:
         """Yield, for each cut that can be made, the rung to train to, the trials kept, best first, and the others."""
-        members: Sequence[int] = self._members()
+        members: Sequence[int] = self.members
         for (rung, target), size in zip(pairwise(self.rungs), self.sizes[1:], strict=True):
             group = [known[trial] for trial in members if trial in known]
             if len(group) < len(members) or any(run.score(rung) is None and not run.ended for run in group):

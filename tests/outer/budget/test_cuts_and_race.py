@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from policy_driver import drive, run_at
 
@@ -61,6 +63,42 @@ def test_where_pilots_say_that_a_rung_tells_something_they_are_trials_like_other
     assert not policy.stops(waiting)
 
 
+def late(trial: int, step: int) -> float:
+    """Nobody scores before the end."""
+    return float(trial) if step == 10 else 0.0
+
+
+def test_what_an_earlier_study_cut_makes_room_for_others() -> None:
+    """16 trainings, too few for pilots, started 33 trials and cut 31 of them; in 32, others are started beside the two."""
+    _, earlier = drive(CutsAndRace.for_budget(Budget(16, 10), 1), late, workers=32, limit=999)
+    taken = [replace(run, ended=run.env_steps < 10) for run in earlier if run.seed == 0]
+    assert sum(run.ended for run in taken) == 31
+    policy = CutsAndRace.for_budget(Budget(32, 10), 1)
+    runs = {(run.trial, 0): run for run in taken}
+    while batch := [o for o in policy.orders(list(runs.values()), 32) if not o.seed]:
+        for order in batch:
+            scores = tuple((step, late(order.trial, step)) for step in range(1, order.env_steps + 1))
+            runs[order.trial, 0] = Run(order.trial, order.env_steps, scores)
+    assert sorted(trial for trial, _ in runs) == list(range(len(runs))), "no number is left out"
+    assert len(runs) >= 33 + 10
+    assert sum(run.env_steps >= 6 for run in runs.values()) >= 20, "begun where enough pilots are left to say something"
+    assert 230 <= spent(list(runs.values())) <= 256
+
+
+def test_failures_make_room_for_others_and_numbers_stay_where_they_are() -> None:
+    """Three in four fail on their way to the end, where alone scores tell."""
+    policy = CutsAndRace.for_budget(Budget(32, 10), 1)
+    runs: dict[int, Run] = {}
+    while batch := [o for o in policy.orders(list(runs.values()), 7) if not o.seed]:
+        for order in batch:
+            reached = min(order.env_steps, 5) if order.trial % 4 else order.env_steps
+            scores = tuple((step, late(order.trial, step)) for step in range(1, reached + 1))
+            runs[order.trial] = Run(order.trial, order.env_steps, scores, ended=reached < order.env_steps)
+    assert sorted(runs) == list(range(len(runs)))
+    assert len(runs) > 25
+    assert sum(run.env_steps for run in runs.values()) <= 256
+
+
 def test_small_budgets_ask_no_pilots() -> None:
     policy = CutsAndRace.for_budget(Budget(16, 10), 1)
     assert len(policy.halvings) == 1
@@ -74,8 +112,11 @@ def test_small_budgets_ask_no_pilots() -> None:
         ([0.0] * 14 + [1.0, 2.0], True),
         ([*range(16)], True),
         ([-100.0 - i**2 for i in range(16)], False),  # the worst lie far below the bulk, the best right above it
-        ([None] * 16, False),
-        ([None, None, *range(14)], True),  # failures are as bad as the worst
+        ([None] * 16, True),  # who fails is told apart
+        ([None] * 9 + [0.0] * 7, True),
+        ([None] * 8 + [0.0] * 8, False),
+        ([None] * 6 + [-100.0 - i**2 for i in range(10)], False),  # failures make no noise a signal
+        ([None, None, *range(14)], True),
     ],
 )
 def test_a_rung_tells_something_where_scores_differ_and_one_stands_out(
