@@ -26,13 +26,15 @@ def run_comparison(
     from autorl.cli.heard import heard
     from autorl.cli.live import Live
     from autorl.cli.output import print_json
-    from autorl.studies.objective_lines import FILE, FOLDER
+    from autorl.studies.objective_lines import FILE, FOLDER, read
 
     if as_python:
         typer.echo(_python(experiment, overrides, root), nl=False)
         return
     beside = scores_path(experiment) if record else None  # refuses what cannot be written before anything is trained
     about = _about() if record else {}
+    if beside is not None and (known := len(read(beside))):
+        typer.echo(f"{beside} holds {known} scores, which are not trained again. To measure anew, remove it.", err=True)
     with Live(quiet or json) as live, heard():
         result = comparisons.run_comparison(experiment, overrides, root=root, report=live, record=beside)
     if json:
@@ -41,7 +43,7 @@ def run_comparison(
         typer.echo(render(result), nl=False)
         for panel, path in result["figures"].items():
             typer.echo(f"Figure, {panel}: {path}")
-        typer.echo(f"Scores: {root / FOLDER / FILE}")
+        typer.echo(f"Scores: {beside or root / FOLDER / FILE}")
     if record:
         found = {k: v for k, v in result.items() if k not in ("specification", "seeds", "figures")}
         write_record(experiment, result["specification"], found, {**about, "seeds": result["seeds"]})

@@ -171,14 +171,15 @@ def scoring(
     """Open the scores below ``root``, and those of ``record`` if there is one, as their one writer; see `measure` for what it raises."""
     stopper = stopper or Stopper(AGAIN)
     path = root / FOLDER / FILE
-    with locked(path), stopper:
+    with locked(path), contextlib.nullcontext() if record is None else locked(record), stopper:
         mend(path)
         recorded: dict[str, Json] = {}
         if record is not None:
             mend(record)
             recorded = read(record)
         trainer = _trainer(question, devices, stopper)
-        scores = Scores(question, path, meter, trainer, {**recorded, **read(path)}, record, set(recorded))
+        # the record wins, so that what is concluded follows from what stands in it
+        scores = Scores(question, path, meter, trainer, {**read(path), **recorded}, record, set(recorded))
         scores.check(question.grid([0]))  # before anything is trained, so that nothing is in vain
         yield scores
 

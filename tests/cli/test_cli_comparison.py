@@ -38,7 +38,7 @@ def test_run_trains_once_prints_everything_and_records(here):
     assert done.err.startswith("comparison: 0/")
     for words in ("small: 2 objectives of dqn", "As given on", "Tuned on", "P(better)", "Chosen", "Equal work: each"):
         assert words in done.out
-    files = "Figure, tuned: studies/objectives/small-tuned.png\nScores: studies/objectives/scores.jsonl\n"
+    files = f"Figure, tuned: studies/objectives/small-tuned.png\nScores: {here}/experiments/small.scores.jsonl\n"
     assert done.out.endswith(files)
     kept = (here / "studies/objectives/scores.jsonl").read_text()
     assert 8 <= len(kept.splitlines()) <= 12
@@ -70,6 +70,10 @@ def test_a_record_of_scores_goes_on_elsewhere(here):
     record.write_text("".join(json.dumps(line) + "\n" for line in changed) + '{"key": "half a l')
     more = call("run", "small", "tuning=null", "--root", "elsewhere", "--record", "--json")
     assert more.code == 0, more.err
+    assert (
+        "experiments/small.scores.jsonl holds 2 scores, which are not trained again. To measure anew, remove it."
+        in more.err
+    )
     for own in more.json["panels"]["given"]["objectives"].values():
         assert 0.125 in own["environments"]["probe:action_reward"]["scores"], "taken up, not trained again"
     lines = [json.loads(line) for line in record.read_text().splitlines()]
