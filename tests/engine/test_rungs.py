@@ -140,6 +140,20 @@ def test_a_study_killed_on_the_way_ends_as_one_left_alone(tmp_path, monkeypatch,
     assert content(autorl.resume("rungs", root=tmp_path)) == content(raced)
 
 
+def test_where_no_rung_tells_anything_trainings_are_whole_whatever_kills_it(tmp_path, monkeypatch):
+    """Every agent scores 1: the first 16 trials are led from rung to rung, and no others are started."""
+    flat = {**BASE, "environment": "probe:constant_reward", "budget": {"trainings": 20, "env_steps": 640}}
+    alone = autorl.run(flat, root=tmp_path / "alone")
+    assert [t.env_steps for t in alone.trials()] == [640] * 16
+    assert all(t.status is Status.COMPLETED for t in alone.trials())
+    assert alone.result["work"]["method"] <= 20 * 640 * 2
+    with monkeypatch.context() as patched:
+        interrupted(patched, (Record, "advance"), 3, True)
+        with pytest.raises(Killed):
+            autorl.run(flat, root=tmp_path / "killed")
+    assert content(autorl.resume("rungs", root=tmp_path / "killed")) == content(alone)
+
+
 def test_what_was_done_of_a_batch_is_not_trained_again(tmp_path, monkeypatch, raced):
     with monkeypatch.context() as patched:
         interrupted(patched, (Record, "advance"), 1, True)
