@@ -33,6 +33,7 @@ TEACHERS: Registry[type[Teacher[Any]]] = Registry(
         "accel": "autorl.curricula.accel:Accel",
         "sfl": "autorl.curricula.sfl:Sfl",
         "dynamic_tasks": "autorl.curricula.dynamic_tasks:DynamicTasks",
+        "poet": "autorl.curricula.poet:Poet",
         "paired": "autorl.curricula.paired:Paired",
     },
 )

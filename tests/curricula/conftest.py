@@ -29,6 +29,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "robust_plr": {"capacity": 16},
     "accel": {"capacity": 16, "most_edits": 3, "edits": 3},
     "dynamic_tasks": {"candidates": 4, "taken": 8, "visits": 2},
+    "poet": {
+        **{"children": 4, "active": 4, "archive": 16, "visits": 2, "every": 8, "most_edits": 3},
+        **{"reproduce_at": 0.05, "least": 0.01},
+    },
     "sfl": {"candidates": 16, "kept": 4, "visits": 2, "period": 32},
 }
 """Parameters with which a program compiles quickly and everything happens within some hundred episodes."""
