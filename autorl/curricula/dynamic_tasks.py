@@ -11,7 +11,7 @@ from jax import Array
 
 from autorl.curricula.protocol import Channels, Proposal, Teacher, stream
 from autorl.curricula.tasks import find
-from autorl.curricula.trials import without
+from autorl.curricula.trials import turns, without
 from autorl.declarations import hyperparameters, static, traced
 from autorl.errors import UsageError
 
@@ -107,13 +107,7 @@ class DynamicTasks(Teacher[DynamicTasksState]):
     def _propose(self, params: DynamicTasksParameters, state: DynamicTasksState, key: Array, n: int) -> Proposal:
         keys = jax.random.split(key, 3)
         tried = jax.random.uniform(keys[0], (n,)) < params.tried
-        # those with the most episodes first, each as often as it lacks some
-        counted = jnp.maximum(state.begun, state.visits)
-        order = jnp.argsort(-counted, stable=True)
-        lacking = jnp.cumsum(jnp.maximum(params.visits - counted, 0)[order])
-        number = jnp.cumsum(tried) - 1
-        tried &= number < lacking[-1]
-        turn = order[jnp.minimum(jnp.searchsorted(lacking, number, side="right"), params.candidates - 1)]
+        tried, turn = turns(state.begun, state.visits, params.visits, tried)
         held = jnp.minimum(state.accepted, params.taken)
         place = jnp.minimum((jax.random.uniform(keys[1], (n,)) * held).astype(jnp.int32), jnp.maximum(held - 1, 0))
         learned = jnp.where(held > 0, state.pool[place], self.space.draw(keys[2], n))

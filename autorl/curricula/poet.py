@@ -11,14 +11,17 @@ from jax import Array
 
 from autorl.curricula.protocol import Channels, Proposal, Teacher, choose, stream
 from autorl.curricula.tasks import find, first_alike, same_task
-from autorl.curricula.trials import without
+from autorl.curricula.trials import turns, without
 from autorl.declarations import hyperparameters, static, traced
 from autorl.errors import UsageError
 
 
 @hyperparameters
 class PoetParameters:
-    """Of POET; thresholds are the original's 200, 25 and 340 of about 340 points. Scores are 0 and 1 at the ends of the score range."""
+    """Of POET; thresholds are after the original's 200, 25 and 340 of about 340 points, but that what is mastered does not join.
+
+    Scores are 0 and 1 at the ends of the score range.
+    """
 
     first: Array = traced(
         0.5, "The task it begins with, an easy one; of levels one is drawn.", low=0.0, high=1.0, shape=("dimensions",)
@@ -126,13 +129,7 @@ class Poet(Teacher[PoetState]):
     def _propose(self, params: PoetParameters, state: PoetState, key: Array, n: int) -> Proposal:
         trying, learning = jax.random.split(key)
         tried = (jax.random.uniform(trying, (n,)) < params.tried) & state.trying
-        # those with the most episodes first, each as often as it lacks some
-        counted = jnp.maximum(state.begun, state.visits)
-        order = jnp.argsort(-counted, stable=True)
-        lacking = jnp.cumsum(jnp.maximum(params.visits - counted, 0)[order])
-        number = jnp.cumsum(tried) - 1
-        tried &= number < lacking[-1]
-        turn = order[jnp.minimum(jnp.searchsorted(lacking, number, side="right"), params.children - 1)]
+        tried, turn = turns(state.begun, state.visits, params.visits, tried)
         place = choose(learning, _filled(params, state).astype(jnp.float32), n)
         return Proposal(jnp.where(tried[:, None], state.points[turn], state.tasks[place]), ~tried)
 

@@ -116,6 +116,25 @@ class Trials(NamedTuple):
         return tasks, (turn < owed) | (self.used + number < len(self.visits))
 
 
+def turns(begun: Array, visits: Array, wanted: Array, tried: Array) -> tuple[Array, Array]:
+    """Return which of n proposals try a task, bool [n], and which task each tries, int32 [n].
+
+    Those with the most episodes first, each as often as it lacks some.
+
+    Args:
+        begun: int32 [K], episodes of each task on trial that began, as far as that was told.
+        visits: int32 [K], those that ended.
+        wanted: Episodes that each is to have.
+        tried: bool [n], proposals that are to try tasks; those beyond what is lacking do not.
+    """
+    counted = jnp.maximum(begun, visits)
+    order = jnp.argsort(-counted, stable=True)
+    lacking = jnp.cumsum(jnp.maximum(wanted - counted, 0)[order])
+    number = jnp.cumsum(tried) - 1
+    place = jnp.minimum(jnp.searchsorted(lacking, number, side="right"), len(visits) - 1)
+    return tried & (number < lacking[-1]), order[place]
+
+
 def without(begun: Array, visits: Array, lost: Array, place: Array) -> tuple[Array, Array, Array]:
     """Return ``begun``, ``visits`` and ``lost``, int32 [C] each, after episodes of the tasks at ``place`` [n] (C: of none) told nothing.
 
