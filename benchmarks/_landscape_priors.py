@@ -21,12 +21,24 @@ SOURCE = (
     "fitted by `python benchmarks/landscapes.py --data FOLDER --fit-prior search_spaces/priors` to the ranks of the configurations in "
     "ARLBench's published landscapes (Becktepe et al., 2024; BSD-3-Clause), seeds 0 to 4, later half of the checkpoints"
 )
+
+
+def _contextual(name: str) -> tuple[str, ...]:
+    """Return the ids of an environment of ours whose contexts vary."""
+    return f"contextual:{name}", f"contextual:{name}-visible"
+
+
+def _with_contexts(name: str) -> tuple[str, ...]:
+    """Return the ids of a gymnax environment and of ours with its dynamics."""
+    return f"gymnax:{name}", *_contextual(name)
+
+
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
-    "cc_acrobot": ("gymnax:Acrobot-v1",),
-    "cc_cartpole": ("gymnax:CartPole-v1",),
+    "cc_acrobot": _with_contexts("Acrobot-v1"),
+    "cc_cartpole": (*_with_contexts("CartPole-v1"), *_contextual("CartPole-wide")),
     "cc_continuous_mountain_car": ("gymnax:MountainCarContinuous-v0",),
-    "cc_mountain_car": ("gymnax:MountainCar-v0",),
-    "cc_pendulum": ("gymnax:Pendulum-v1",),
+    "cc_mountain_car": _with_contexts("MountainCar-v0"),
+    "cc_pendulum": _with_contexts("Pendulum-v1"),
     "minigrid_door_key": ("xminigrid:DoorKey-5x5", "minigrid:DoorKey-5x5"),
     "minigrid_empty_random": ("xminigrid:EmptyRandom-5x5", "minigrid:Empty-Random-5x5"),
     "minigrid_four_rooms": ("xminigrid:FourRooms", "minigrid:FourRooms"),

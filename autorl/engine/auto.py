@@ -51,6 +51,7 @@ def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
         whole=whole_because(specification),
         policy=policy_of(specification),
         given=search.settings,
+        candidates=bool(search.start) or search.prior not in (None, NONE),
     )
     kept = search.settings if made.method != "random" else _without(search.settings, "n_startup_trials")
     found: dict[str, Any] = {

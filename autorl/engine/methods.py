@@ -12,7 +12,7 @@ from autorl.outer.budget.joined import most_trials
 from autorl.outer.budget.policies import WHOLE, make_policy
 from autorl.outer.budget.protocol import BudgetPolicy
 from autorl.outer.full_trainings import FullTrainings
-from autorl.outer.methods import make_method
+from autorl.outer.methods import make_method, method_settings
 from autorl.outer.prior_files import load_prior
 from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
@@ -20,7 +20,7 @@ from autorl.spaces import Space, load_space
 from autorl.spaces.nearest import nearest_candidate
 from autorl.spaces.plain_values import TEACHER, leaves, of_teacher
 from autorl.studies.prior_references import NONE
-from autorl.studies.specification import Specification
+from autorl.studies.specification import Search, Specification
 from autorl.studies.trial import AT_HURDLE, Arm, Trial
 
 
@@ -39,8 +39,16 @@ def method_of(specification: Specification, arm: Arm) -> SearchMethod[Any]:
     if policy is not None:
         granted = Budget(most_trials(policy, budget.trainings, specification.evaluation.points), budget.env_steps)
     starts = [space.from_json(start) for start in starts_of(specification, space)]
-    made = make_method(search.method, space, granted, seed, search.settings, starts, prior_in(specification))
+    made = make_method(search.method, space, granted, seed, _settings(search), starts, prior_in(specification))
     return made.after(taken.trials) if taken and isinstance(made, FullTrainings) else made
+
+
+def _settings(search: Search) -> dict[str, Any]:
+    """Return the settings of a search's method; it is asked for as many trials at once as ``search.batch`` says, if it can be."""
+    settings, defaults = dict(search.settings), method_settings(search.method)
+    if search.batch is not None and "batch" in defaults:
+        settings["batch"] = max(search.batch, settings.get("batch", defaults["batch"]))
+    return settings
 
 
 def prior_in(specification: Specification) -> Prior | None:

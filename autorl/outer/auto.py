@@ -32,7 +32,7 @@ from autorl.outer.budget.joined import most_trials
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.budget.protocol import BudgetPolicy
 from autorl.outer.full_trainings import FullTrainings
-from autorl.outer.methods import METHODS, NUMERIC, method_settings, resolve_auto
+from autorl.outer.methods import GP_LIMIT, METHODS, NUMERIC, method_settings, resolve_auto
 from autorl.outer.protocol import Budget
 from autorl.spaces import Space
 
@@ -71,6 +71,7 @@ def choose(
     whole: str = "",
     policy: BudgetPolicy | None = None,
     given: Mapping[str, Any] | None = None,
+    candidates: bool = False,
 ) -> Choice:
     """Return the method and the policy for a search.
 
@@ -81,6 +82,7 @@ def choose(
         whole: Why no training may be cut, if so.
         policy: That of the experiment, if it names one.
         given: Settings of the method that the experiment names.
+        candidates: Whether the experiment names configurations to start with, or a prior.
     """
     reason = whole or _never_cut(space, trainings, checkpoints)
     tuned: dict[str, Any] = {}
@@ -89,7 +91,9 @@ def choose(
         tuned = {"last": -(-checkpoints // 2)} if name == "race" else {}
         policy = make_policy(name, Budget(trainings, checkpoints), 1, tuned)
     trials = trainings if policy is None else most_trials(policy, trainings, checkpoints)
-    method = resolve_auto(space, Budget(trials, checkpoints))
+    cut = policy is not None and policy.comparable_at is not None
+    own = bool((given or {}).keys() - method_settings("es"))
+    method = resolve_auto(space, Budget(trials, checkpoints), cut=cut, candidates=candidates or own)
     drawn = _draws_first(method, policy)
     only = drawn and _all_drawn(trials, given or {})
     why = f"{method}: {_because(method, space, trials)}"
@@ -142,8 +146,8 @@ def _because(method: str, space: Space, trials: int) -> str:
     if "graph" in features or "arrays" in features:
         return f"the space has {'loss graphs' if 'graph' in features else 'arrays of weights'}"
     if features <= NUMERIC:
-        few = {"gp": "few", "es": "many"}.get(method, "torch is not installed")
-        return f"all dimensions are numbers, {few} ({size})"
+        without = "many trials" if trials > GP_LIMIT else "torch is not installed"
+        return f"all dimensions are numbers, {({'gp': 'few', 'es': 'many'}).get(method, without)} ({size})"
     return f"some dimensions are choices or conditional ({size})"
 
 

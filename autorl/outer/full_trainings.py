@@ -82,6 +82,7 @@ class FullTrainings(SearchMethod[History]):
         """Return this method proposing ``starts`` first, in their order; it learns from them as from its own."""
         made = copy.copy(self)
         made.starts = tuple(starts)
+        made._ordered = cache(made._in_order)
         return made
 
     def guided_by(self, prior: Prior) -> Self:
@@ -101,11 +102,16 @@ class FullTrainings(SearchMethod[History]):
         made._ordered = cache(made._in_order)
         return made
 
+    @property
+    def _given(self) -> int:
+        """Trials before the first that it draws: those of an earlier study, and what it starts with."""
+        return self.earlier + len(self.starts)
+
     def _in_order(self, block: int) -> list[Candidate]:
         """Return the prior's candidates for the trials of a block."""
         assert self.prior is not None
         assert isinstance(self.space, HyperparameterSpace)
-        size = min(BLOCK, self.budget.trainings - self.earlier - block * BLOCK)
+        size = min(BLOCK, self.budget.trainings - self._given - block * BLOCK)
         seed = derive(self.seed, "after", self.earlier) if self.earlier else self.seed
         return self.prior.ordered(self.space, derive(seed, "block", block), size)
 
@@ -113,7 +119,7 @@ class FullTrainings(SearchMethod[History]):
         """Return a candidate for trial ``number`` that no result has a part in, and its origin."""
         share = generator(derive(self.seed, "prior's share", number)).random()
         if self.prior is not None and share < self.prior_fraction:
-            block, place = divmod(number - self.earlier, BLOCK)
+            block, place = divmod(number - self._given, BLOCK)
             return self._ordered(block)[place], "prior"
         return random_candidate(self.space, self.seed, number), "sample"
 

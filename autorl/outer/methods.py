@@ -119,16 +119,24 @@ def _guided(method: SearchMethod[Any], space: Space, prior: Prior) -> SearchMeth
     return method.guided_by(prior)
 
 
-def resolve_auto(space: Space, budget: Budget) -> str:
+def resolve_auto(space: Space, budget: Budget, *, cut: bool = False, candidates: bool = False) -> str:
     """Return the method that ``auto`` stands for.
 
     Spaces with loss graphs: ``evolution``. Spaces with arrays: ``es``, or ``random`` where they have nominal dimensions too. Purely
-    numeric spaces: ``gp`` where torch is installed, but ``es`` for more than `GP_LIMIT` trainings or `MANY_DIMENSIONS`.
+    numeric spaces: ``gp`` where torch is installed, but ``es`` for more than `GP_LIMIT` trainings or `MANY_DIMENSIONS`; see the arguments.
     Everything else (conditional, nominal or ordinal dimensions, no torch): ``tpe``.
 
     This is the rule of Optuna's AutoSampler (Preferred Networks, 2024) without its CMA-ES. On ARLBench's records (Becktepe et al.,
     2024) model-based search ranks first over 42 tasks, before random search and population-based training, which is
     therefore never chosen unasked.
+
+    Args:
+        space: What may be proposed.
+        budget: Work granted to the search.
+        cut: Whether trainings are cut. Then the many trials of a numeric space are ``tpe``'s, which begins with drawn candidates: a
+            prior's, where there is one. On ARLBench's landscapes nothing was better than those (`autorl.outer.auto`), ``es`` takes none.
+        candidates: Whether the search is to begin with given candidates or a prior's, or has settings that ``es`` has not. Then ``es`` is
+            not chosen where another method can do it.
     """
     features = space.features()
     if "graph" in features:
@@ -137,8 +145,11 @@ def resolve_auto(space: Space, budget: Budget) -> str:
         return "es" if features <= METHODS.load("es").searches else "random"
     if not features <= NUMERIC:
         return "tpe"
-    if budget.trainings > GP_LIMIT or space.unit_dimension > MANY_DIMENSIONS:
+    many = budget.trainings > GP_LIMIT
+    if not candidates and (space.unit_dimension > MANY_DIMENSIONS or (many and not cut)):
         return "es"
+    if many:
+        return "tpe"
     return "tpe" if importlib.util.find_spec("torch") is None else "gp"
 
 

@@ -20,7 +20,9 @@ def prior_at(s: Sections) -> tuple[Prior | None, list[Finding]]:
     from autorl.outer.prior_files import load_prior
 
     reference = s.search.prior if s.search is not None else None
-    if reference is None or reference in (AUTO, NONE):
+    if reference == AUTO:
+        return None, _nothing_to_draw(s)
+    if reference is None or reference == NONE:
         return None, []
     try:
         prior = load_prior(reference)
@@ -31,3 +33,15 @@ def prior_at(s: Sections) -> tuple[Prior | None, list[Finding]]:
         message = f"prior {prior.name!r} was learned with {prior.learner}, and this learner is {learner}"
         return None, [Finding(("search", "prior"), message, reference)]
     return prior, []
+
+
+def _nothing_to_draw(s: Sections) -> list[Finding]:
+    """Return that the method draws no candidates, if so: then the catalogue's prior, asked for by name, would change nothing."""
+    from autorl.outer.methods import METHODS, draws
+
+    name = None if s.search is None else s.search.method
+    if name is None or name not in METHODS or draws(name):
+        return []
+    able = ", ".join(other for other in METHODS if draws(other))
+    message = f"search method {name!r} draws nothing that a prior could draw instead. Methods that do: {able}."
+    return [Finding(("search", "prior"), message, AUTO)]

@@ -56,7 +56,8 @@ def test_none_is_none_and_a_named_method_has_none_unless_asked():
     assert load_prior(drawn.search.prior).name == "dqn"
     assert not is_random_search(drawn), "so the baseline stands beside it"
     assert is_random_search(self_contained(specified(method="random")))
-    assert self_contained(specified(method="sobol", prior="auto")).search.prior == "none"
+    elsewhere = self_contained(specified("contextual:CartPole-wide-visible")).search.prior
+    assert load_prior(elsewhere) == shipped_prior("dqn").without({"gymnax:CartPole-v1"})
 
 
 def test_a_file_is_written_into_the_study(tmp_path):
@@ -77,6 +78,7 @@ def test_a_file_is_written_into_the_study(tmp_path):
         ({"prior": 3}, "search.prior: expected auto, none, or the path of a file"),
         ({"prior": "PPO"}, "search.prior: prior 'ppo' was learned with ppo, and this learner is dqn"),
         ({"prior": "DQN", "method": "sobol"}, "search.prior: search method 'sobol' draws nothing"),
+        ({"prior": "auto", "method": "sobol"}, "search.prior: search method 'sobol' draws nothing"),
     ],
 )
 def test_priors_that_do_not_fit_are_refused(tmp_path, search, expected):

@@ -154,6 +154,40 @@ def test_where_no_rung_tells_anything_trainings_are_whole_whatever_kills_it(tmp_
     assert content(autorl.resume("rungs", root=tmp_path / "killed")) == content(alone)
 
 
+PRUNED_SEEDS = {
+    **BASE,
+    "environment": "gymnax:CartPole-v1",
+    "search": {**BASE["search"], "policy": {"name": "wilcoxon", "settings": {"abreast": 8}}},
+    "budget": {"trainings": 40, "env_steps": 1280},
+    "seeds": {"search": 1, "tuning": 1, "test": 1},
+    "evaluation": {"episodes": 4, "points": 1},
+}
+
+
+def test_who_is_behind_on_its_seeds_gets_no_more_of_them(tmp_path):
+    """Every training is a whole one; of 40 granted, the seeds that hopeless trials do not get start further trials."""
+    alone = autorl.run(PRUNED_SEEDS, root=tmp_path)
+    trials = alone.trials()
+    assert sum(len(t.seeds) for t in trials) == 40
+    assert alone.result["work"]["method"] == 40 * 1280
+    assert all(t.env_steps == 1280 and t.status is Status.COMPLETED for t in trials)
+    counts = [len(t.seeds) for t in trials[:8]]
+    assert max(counts) == 5
+    assert 3 in counts, "somebody was behind on each of the first three seeds"
+    assert len(trials) > 8
+    assert len({t.seeds[:3] for t in trials if len(t.seeds) >= 3}) == 1, "trials are compared on the same seeds"
+
+
+@pytest.mark.slow
+def test_seeds_of_a_study_killed_on_the_way_are_those_of_one_left_alone(tmp_path, monkeypatch):
+    alone = autorl.run(PRUNED_SEEDS, root=tmp_path / "alone")
+    with monkeypatch.context() as patched:
+        interrupted(patched, (Record, "advance"), 4, True)
+        with pytest.raises(Killed):
+            autorl.run(PRUNED_SEEDS, root=tmp_path / "killed")
+    assert content(autorl.resume("rungs", root=tmp_path / "killed")) == content(alone)
+
+
 def test_what_was_done_of_a_batch_is_not_trained_again(tmp_path, monkeypatch, raced):
     with monkeypatch.context() as patched:
         interrupted(patched, (Record, "advance"), 1, True)

@@ -18,7 +18,7 @@ ARRAYS = ArraySpace({"w": (2, 2)}, name="weights")
     [
         (NUMBERS, 32, "random"),  # 67 trials start
         (NUMBERS, 110, "gp"),  # 227
-        (NUMBERS, 200, "es"),  # 416
+        (NUMBERS, 200, "tpe"),  # 416
         (MANY, 32, "es"),
         (CHOICES, 200, "tpe"),
         (CONDITIONAL, 32, "random"),
@@ -31,6 +31,16 @@ def test_the_space_and_the_trials_choose_the_method(space, trainings, method):
     assert chosen.method == method
     assert chosen.starts == (method in ("gp", "tpe", "random"))
     assert f"auto chose {'drawn candidates' if method == 'random' else method}: " in chosen.why
+
+
+@pytest.mark.parametrize("given", [{"candidates": True}, {"given": {"prior_fraction": 0.5}}])
+def test_what_begins_with_candidates_is_no_evolution_strategy(given):
+    """A strategy takes no start, no prior, and none of their settings."""
+    assert [choose(space, 300, 1).method for space in (NUMBERS, MANY)] == ["es", "es"]
+    assert [choose(space, 300, 1, **given).method for space in (NUMBERS, MANY)] == ["tpe", "tpe"]
+    assert "all dimensions are numbers, many trials (2 dimensions, 300 trials" in choose(NUMBERS, 300, 1, **given).why
+    assert choose(MANY, 32, 5, **given).method == "random", "67 trials start, and all of them are drawn"
+    assert choose(ARRAYS, 300, 1, **given).method == "es", "nothing else searches arrays"
 
 
 def test_the_checkpoints_choose_the_policy():

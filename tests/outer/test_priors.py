@@ -166,7 +166,9 @@ def test_a_guided_method_draws_by_the_prior(name):
     assert [p.origin for p in asked] == ["prior"] * 5
     assert [p.candidate for p in asked] == prior().ordered(SPACE, derive(5, "block", 0), 16)[:5]
     again = make_method(name, SPACE, Budget(16, 1), 5, prior=prior(), starts=[candidate()])
-    assert [p.origin for p in again.ask(again.init(), 3)] == ["start", "prior", "prior"]
+    begun = again.ask(again.init(), 3)
+    assert [p.origin for p in begun] == ["start", "prior", "prior"]
+    assert [p.candidate for p in begun[1:]] == prior().ordered(SPACE, derive(5, "block", 0), 15)[:2], "none is left out"
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if not draws(name)])

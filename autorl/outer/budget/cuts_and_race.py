@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import ClassVar, Self
 
-import numpy as np
-
 from autorl.errors import UsageError
 from autorl.outer.budget.first_cut import PILOT, tells
+from autorl.outer.budget.over_seeds import shrunk_means, whole_scores
 from autorl.outer.budget.protocol import BudgetPolicy, Order, Run, checked_count, checked_eta
 from autorl.outer.budget.successive_halving import SuccessiveHalving, affordable
 from autorl.outer.protocol import Budget
@@ -22,9 +21,6 @@ SEEDS = 5
 """Seeds that a trial can have."""
 LAST = 3
 """Checkpoints whose mean is the score of a run: single evaluations are noisy."""
-NOISE = 1.0
-"""Variance between seeds of a trial, in units of that between finalists: see `shrunk_means`. On the landscapes' tuning
-seeds 0.5, 1 and 2 do equally well, and 0.004 to 0.008 (+- 0.002 to 0.003) better than a ratio estimated from the finalists did."""
 HALVING_SHARE = 0.8
 """Share of the work that is spent on cutting; the rest is the race's."""
 
@@ -180,18 +176,8 @@ class CutsAndRace(BudgetPolicy):
         return []
 
     def _scores(self, runs: Sequence[Run], seeds: int) -> dict[int, list[float]]:
-        """Return the scores of the whole trainings on the first ``seeds`` seeds, by trial; a failed further run counts as the worst."""
-        whole = self.rungs[-1]
-        scores = {(run.trial, run.seed): run.score(whole, self.last) for run in runs if run.seed < seeds}
-        known = [score for score in scores.values() if score is not None]
-        found: dict[int, list[float]] = {}
-        for trial, seed in sorted(scores):
-            score = scores[trial, seed]
-            if seed == 0 and score is not None:
-                found[trial] = [score]
-            elif seed and trial in found:
-                found[trial].append(min(known) if score is None else score)
-        return found
+        """Return the scores of the whole trainings on the first ``seeds`` seeds, by trial."""
+        return whole_scores(runs, self.rungs[-1], seeds, self.last)
 
     def merits(self, runs: Sequence[Run]) -> dict[int, float]:
         """Return the means over seeds, shrunk, of the trials trained to the end; where there is none, what the halving says."""
@@ -243,14 +229,3 @@ def _places(policy: str, cuts: object, env_steps: int, spacing: int) -> list[int
                 "Remedy: other cuts, or a number of checkpoints that has one there, such as a multiple of ten."
             )
     return [env_steps * cut // 100 for cut in cuts]
-
-
-def shrunk_means(scores: Mapping[int, Sequence[float]]) -> dict[int, float]:
-    """Return each trial's mean over n seeds, drawn towards the mean of all with weight ``n / (n + NOISE)``.
-
-    It is the posterior mean of a normal score whose variance between seeds is `NOISE` times that between trials. The ratio is not
-    estimated (empirical Bayes): a handful of finalists do not tell it, and often would say that they do not differ at all.
-    """
-    means = {trial: float(np.mean(values)) for trial, values in scores.items()}
-    centre = float(np.mean(list(means.values())))
-    return {t: centre + len(scores[t]) / (len(scores[t]) + NOISE) * (mean - centre) for t, mean in means.items()}

@@ -19,6 +19,7 @@ POLICIES: Registry[type[BudgetPolicy]] = Registry(
         "asha": "autorl.outer.budget.asynchronous_halving:AsynchronousHalving",
         "hyperband": "autorl.outer.budget.hyperband:Hyperband",
         "median": "autorl.outer.budget.median_pruning:MedianPruning",
+        "wilcoxon": "autorl.outer.budget.wilcoxon_pruning:WilcoxonPruning",
         "race": "autorl.outer.budget.cuts_and_race:CutsAndRace",
     },
 )

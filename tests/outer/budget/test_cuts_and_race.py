@@ -6,7 +6,7 @@ import pytest
 from policy_driver import drive, run_at
 
 from autorl.errors import UsageError
-from autorl.outer.budget.cuts_and_race import CutsAndRace, shrunk_means
+from autorl.outer.budget.cuts_and_race import CutsAndRace
 from autorl.outer.budget.first_cut import PILOT, tells
 from autorl.outer.budget.policies import POLICIES, make_policy
 from autorl.outer.budget.protocol import Order, Run
@@ -195,17 +195,6 @@ def test_the_winner_of_an_unfinished_search_is_the_best_so_far() -> None:
     assert policy.winner([run_at(0, 1.0), run_at(1, 2.0), Run(2, 1)]) == 1
     with pytest.raises(ValueError, match="no trial"):
         policy.winner([Run(0, 1)])
-
-
-def test_shrinkage_by_hand() -> None:
-    """The means are 2, 8 and 11, their mean 7: two seeds keep two thirds of the difference to it, one seed a half."""
-    assert shrunk_means({0: [1.0, 3.0], 1: [7.0, 9.0], 2: [11.0]}) == pytest.approx({0: 7 - 10 / 3, 1: 7 + 2 / 3, 2: 9})
-
-
-def test_a_mean_of_several_seeds_wins_over_a_slightly_higher_one_of_one() -> None:
-    shrunk = shrunk_means({0: [9.0, 9.0, 9.0], 1: [10.0], 2: [0.0]})
-    assert max(shrunk, key=shrunk.__getitem__) == 0
-    assert shrunk_means({3: [1.0, 2.0]}) == {3: 1.5}
 
 
 def test_what_does_not_fit_is_refused() -> None:
