@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from _repeats import keep
+
 from autorl.errors import UsageError
 
 Row = Mapping[str, tuple[float, float]]
@@ -62,5 +64,4 @@ class Rows:
         rounded = {task: (round(score, 6), round(spent, 3)) for task, (score, spent) in row.items()}
         self.found[repeat] = rounded
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**self.what, "repeat": repeat, "row": rounded}) + "\n")
+            keep(self.path, {**self.what, "repeat": repeat, "row": rounded})

@@ -57,14 +57,18 @@ METHODS: Final[Mapping[str, Sequence[str]]] = {
     "auto_model_half_prior": [f"search.settings={{{EARLY}, prior_fraction: 0.5}}"],
     "auto_model_no_prior": ["search.prior=none", f"search.settings={{{EARLY}}}"],
     "tpe": ["search.method=tpe"],
+    "tpe_default": ["search.method=tpe", "search.start=[default]"],
     "gp": ["search.method=gp"],
+    "de_hyperband": ["search.method=de", "search.policy=hyperband"],
     RANDOM: ["search.method=random"],
     "hyperband": ["search.method=random", "search.policy=hyperband"],
     "asha": ["search.method=random", "search.policy=asha"],
     "tpe_race": ["search.method=tpe", "search.policy=race", "search.start=[default]"],
 }
 """All else is the same: trials begin on one search seed (`RANDOM` on three), no method has finalists beyond its budget."""
-COMPARED: Final = ("auto", "auto_no_prior", "tpe", "gp", RANDOM, "hyperband", "asha")
+COMPARED: Final = ("auto", "auto_no_prior", "tpe", "tpe_default", "gp", "de_hyperband", RANDOM, "hyperband", "asha")
+"""``auto`` begins with the learner's defaults, which learn on the problems reported; of the others only `tpe_default` does. NGOpt is in the
+comparison on landscapes alone: nevergrad is no search method of a study."""
 VARIANTS: Final = (
     "auto",
     "auto_no_prior",

@@ -94,8 +94,13 @@ class ParityTask:
     @property
     def points(self) -> tuple[int, ...]:
         """Env steps at which a training is evaluated; the last one is its end."""
-        part = math.ceil(self.env_steps / self.iteration / POINTS) * self.iteration
-        return tuple(part * (i + 1) for i in range(POINTS))
+        return points_of(self.env_steps, self.iteration)
+
+
+def points_of(env_steps: int, iteration: int) -> tuple[int, ...]:
+    """Return the env steps at which a training of nominally ``env_steps`` is evaluated: of ten parts, each in whole iterations."""
+    part = math.ceil(env_steps / iteration / POINTS) * iteration
+    return tuple(part * (i + 1) for i in range(POINTS))
 
 
 def _dqn(name: str, environment: str, env_steps: int, n_envs: int, train_freq: int, gradient_steps: int) -> ParityTask:

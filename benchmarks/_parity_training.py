@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from _parity_tasks import EPISODES, ParityTask, make_learner
+from _repeats import keep
 
 from autorl.errors import UsageError
 
@@ -41,7 +42,8 @@ def read(path: Path, task: str, variant: str) -> dict[int, Trained]:
         UsageError: A line is not what `append` wrote.
     """
     found: dict[int, Trained] = {}
-    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []  # the last has no end if a kill cut it short
+    for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
             if (entry["task"], entry["variant"]) == (task, variant):
@@ -55,17 +57,16 @@ def read(path: Path, task: str, variant: str) -> dict[int, Trained]:
 
 def append(path: Path, task: str, variant: str, trained: Sequence[Trained]) -> None:
     """Add lines to the results."""
-    with path.open("a") as file:
-        for one in trained:
-            entry = {
-                "task": task,
-                "variant": variant,
-                "configuration": one.configuration,
-                "returns": [[None if r is None else round(r, 3) for r in curve] for curve in one.returns],
-                "statuses": list(one.statuses),
-                "cpu_seconds": round(one.cpu_seconds, 2),
-            }
-            file.write(json.dumps(entry) + "\n")
+    for one in trained:
+        entry = {
+            "task": task,
+            "variant": variant,
+            "configuration": one.configuration,
+            "returns": [[None if r is None else round(r, 3) for r in curve] for curve in one.returns],
+            "statuses": list(one.statuses),
+            "cpu_seconds": round(one.cpu_seconds, 2),
+        }
+        keep(path, entry)
 
 
 def chunks(task: ParityTask, due: Mapping[int, Mapping[str, Any]]) -> list[list[int]]:

@@ -13,7 +13,7 @@ Both sides run in a process of their own, one after the other, in turns: a part 
 next part ... ARLBench compiles and trains one configuration and one seed at a time, in one process here (its own runs start one
 for each, which would count its imports 96 times). Its trainings differ little in time, so ``--sampled`` of the 96, spread over
 the configurations, stand for all: the ratio is extrapolated from them, and the sampled number is part of the result. Ours trains all 96,
-compiled from nothing (no cache of programs).
+compiled from nothing (no cache of programs). Both train as many steps: ARLBench's ten parts, each rounded up to whole iterations.
 ARLBench ran Pendulum and MountainCarContinuous in 64 bits; here both sides have 32. Wall seconds are what counts; on a machine
 that others use, the ratio of processor seconds beside them is the steadier one. Both include the imports once.
 """
@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _parity_tasks import DQN_FIXED, EPISODES, POINTS, PPO_FIXED
+from _parity_tasks import DQN_FIXED, EPISODES, POINTS, PPO_FIXED, points_of
 
 from autorl.errors import AutoRLError, UsageError
 from autorl.keys import derive
@@ -41,6 +41,8 @@ from autorl.spaces import load_space
 WORKER = Path(__file__).with_name("_arlbench_worker.py")
 CONFIGURATIONS, SEEDS = 32, 3
 TRAININGS = CONFIGURATIONS * SEEDS
+ENVIRONMENTS = 8
+"""Side by side in a training."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class SpeedTask:
         environment: Id of gymnax, without its prefix.
         algorithm: Name, the same on both sides.
         space: Of ours; its dimensions have ARLBench's names.
-        env_steps: Of one training.
+        env_steps: Of one training, nominally.
         fixed: Hyperparameters that are not searched, under the names that both sides have.
         ours: Those that only our learner has.
     """
@@ -62,6 +64,11 @@ class SpeedTask:
     env_steps: int
     fixed: Mapping[str, Any]
     ours: Mapping[str, Any]
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """Env steps at which a training is evaluated, on both sides: ARLBench rounds each of ten parts up to whole iterations."""
+        return points_of(self.env_steps, ENVIRONMENTS * self.fixed.get("n_steps", self.fixed.get("train_freq")))
 
 
 SPEED_TASKS = {
@@ -83,8 +90,6 @@ SPEED_TASKS = {
         "CartPole-v1", "dqn", "dqn_arlbench", 50_000, {"train_freq": 32, "gradient_steps": 128}, DQN_FIXED
     ),
 }
-ENVIRONMENTS = 8
-"""Side by side in a training."""
 
 
 def configurations(task: SpeedTask) -> list[dict[str, Any]]:
@@ -96,7 +101,7 @@ def configurations(task: SpeedTask) -> list[dict[str, Any]]:
 def sweep(task: SpeedTask) -> float:
     """Train the whole sweep with our code, in this process; return the best configuration's mean over its seeds."""
     from autorl.engine.devices import start
-    from autorl.engine.lanes import Job, evaluation_points
+    from autorl.engine.lanes import Job
     from autorl.engine.trainer import Trainer
     from autorl.environments.registry import make_environment
     from autorl.inner.algorithms import ALGORITHMS
@@ -112,13 +117,13 @@ def sweep(task: SpeedTask) -> float:
         upper_bounds=load_space(task.space).upper_bounds(),
         devices=devices,
     )
-    points = evaluation_points(0, task.env_steps, task.env_steps, POINTS)
+    points = task.points
     jobs = [
         Job(
             number,
             0,
             seed,
-            (Stage(task.env_steps, {**task.ours, "n_envs": ENVIRONMENTS, **task.fixed, **values}),),
+            (Stage(points[-1], {**task.ours, "n_envs": ENVIRONMENTS, **task.fixed, **values}),),
             points,
         )
         for number, values in enumerate(configurations(task))
@@ -204,6 +209,7 @@ def measure(name: str, python: Path, sampled: int, rounds: int) -> dict[str, Any
         mine.append(measure_ours(name))
     rival.close()
     found: dict[str, Any] = {"task": name, "trainings": TRAININGS, "sampled": sampled, "rounds": rounds}
+    found["env_steps"] = task.points[-1]
     for key in ("seconds", "cpu_seconds"):
         their_whole = rival.imports[key] + statistics.fmean(t[key] for t in theirs) * TRAININGS
         our_whole = statistics.median(m[key] for m in mine)
@@ -239,7 +245,8 @@ def main() -> None:
         print(json.dumps(found))
         return
     print(
-        f"{found['task']}: {TRAININGS} trainings, ARLBench's from {found['sampled']} of them, {found['rounds']} rounds"
+        f"{found['task']}: {TRAININGS} trainings of {found['env_steps']} env steps on both sides, ARLBench's from "
+        f"{found['sampled']} of them, {found['rounds']} rounds"
     )
     for key, title in (("seconds", "wall"), ("cpu_seconds", "processor")):
         print(

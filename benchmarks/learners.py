@@ -48,6 +48,7 @@ from _learner_problems import (
     estimate,
     overrides,
 )
+from _repeats import keep, opened
 
 from autorl.errors import AutoRLError, UsageError
 from autorl.keys import derive, generator
@@ -61,15 +62,10 @@ Line = Mapping[str, Any]
 
 def run_one(problem: str, method: str, trainings: int, env_steps: int, seed: int, test_seeds: int) -> dict[str, Any]:
     """Run, or go on with, one study; return what became of it."""
-    from autorl import api
-
     name = f"{problem}-{method}-{trainings}-{env_steps}-{test_seeds}-{seed}".replace("_", "-")
     began, used = time.perf_counter(), time.process_time()
-    if (ROOT / name / "study.yaml").exists():
-        study = api.load(name, root=ROOT)
-    else:
-        changes = overrides(problem, method, trainings, env_steps, seed, test_seeds)
-        study = api.create(PROBLEMS[problem].experiment, changes, name=name, root=ROOT, to_run=True)
+    changes = overrides(problem, method, trainings, env_steps, seed, test_seeds)
+    study = opened(PROBLEMS[problem].experiment, changes, name, ROOT)
     study.run()
     trials = study.trials("method", None)
     searched = [t for t in trials if t.phase == "search"]
@@ -130,8 +126,7 @@ def gather(arguments: argparse.Namespace) -> None:
                         f"{problem}, {method}, study seed {seed} failed; its error stands above. Its study is kept."
                     )
                 entry = {**what, "problem": problem, "method": method, "seed": seed, **json.loads(done.stdout)}
-                with arguments.record.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(entry) + "\n")
+                keep(arguments.record, entry)
                 if not arguments.json:
                     print(f"{problem} {method} {seed}: {mean_score([entry], entry):.4g}", file=sys.stderr, flush=True)
 

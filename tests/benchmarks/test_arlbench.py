@@ -17,9 +17,12 @@ from autorl.studies.trial import Curve, Ledger, Trial
 
 
 def trial(phase: Any, number: int, ends: list[float | None], steps: int, source: int | None = None) -> Trial:
-    curves = tuple(Curve(0, i, (50, 100), (0.0, end)) for i, end in enumerate(ends))
+    # a training that diverged is evaluated no more: None has a shorter curve, of what it scored before
+    curves = tuple(
+        Curve(0, i, *(((50,), (99.0,)) if end is None else ((50, 100), (0.0, end)))) for i, end in enumerate(ends)
+    )
     return Trial(
-        "method", phase, number, {"x": number}, 100, source=source, status=Status.COMPLETED, curves=curves,
+        "method", phase, number, {"x": number}, 100, source=source, status=Status.COMPLETED, curves=curves, scores=(tuple(ends),),
         ledger=Ledger(train_env_steps=steps, wall_seconds=2.0),
     )  # fmt: skip
 
@@ -32,16 +35,17 @@ def test_the_incumbent_is_the_finalist_at_the_end_of_training() -> None:
         trial("finalists", 1, [8.0, 1.0, 0.0], 300, source=0),
         trial("test", 0, [4.0, None, 8.0], 300, source=1),
     ]
-    found = command.outcome(trials, 100)
+    found = command.outcome(trials, 100, -6.0)
     assert found["incumbent"] == 6.0
-    assert found["test"] == 6.0  # of the trainings that did not fail
+    assert found["test"] == 2.0, "the training that failed counts as the floor, not as what it scored before"
+    assert (found["failed_of_incumbent"], found["failed_of_test"]) == (0, 1)
     assert found["trainings"] == 8.0  # the test is not part of the search
     assert found["trials"] == 2
 
 
 def test_without_finalists_the_incumbent_is_the_search_trial() -> None:
     trials = [trial("search", 3, [9.0, 7.0, 8.0], 300), trial("test", 0, [4.0], 100, source=3)]
-    assert command.outcome(trials, 100)["incumbent"] == 8.0
+    assert command.outcome(trials, 100, -6.0)["incumbent"] == 8.0
 
 
 @pytest.mark.parametrize("experiment", command.PUBLISHED)
@@ -62,7 +66,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def line(arm: str, seed: int, incumbent: float) -> str:
-    entry = {"incumbent": incumbent, "test": incumbent - 10, "trainings": 96.0, "training_seconds": 30.0}
+    entry = {
+        "incumbent": incumbent,
+        "test": incumbent - 10,
+        "trainings": 96.0,
+        "training_seconds": 30.0,
+        "failed_of_incumbent": 0,
+        "failed_of_test": 1,
+    }
     return json.dumps({"arm": arm, "seed": seed, **entry}) + "\n"
 
 
@@ -75,7 +86,7 @@ def test_repeats_that_are_missing_are_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "arlbench_pendulum_ppo.repeats.jsonl"
-    path.write_text(line("auto", 0, -600.0))
+    path.write_text(line("auto", 0, -600.0) + '{"arm": "auto", "seed": 1, "incu')  # a kill
     asked = []
 
     def run_one(experiment: str, arm: str, seed: int) -> Mapping[str, Any]:
@@ -95,17 +106,21 @@ def test_repeats_that_are_missing_are_run(
     call(monkeypatch, "--experiments", "arlbench_pendulum_ppo", "--only-print")
     printed = capsys.readouterr().out
     assert "published SMAC -689.2" in printed
+    assert "0 trainings of incumbents, 2 of tests" in printed
     assert "reaches random search: False" in printed  # ours is better than the published one
 
 
 def test_wrong_calls_are_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "arlbench_pendulum_ppo.repeats.jsonl").write_text("{")
-    for arguments, expected in ((["--repeats", "0"], "--repeats 0"), (["--only-print"], "not a result")):
+    (folder / "arlbench_pendulum_ppo.repeats.jsonl").write_text("{}\n")
+    for arguments, expected, code in (
+        (["--repeats", "0"], "--repeats 0", 2),
+        (["--only-print"], "line 1 is damaged", 3),
+    ):
         with pytest.raises(SystemExit) as caught:
             call(monkeypatch, *arguments)
-        assert caught.value.code == 2
+        assert caught.value.code == code
         assert expected in capsys.readouterr().err
 
 
@@ -134,6 +149,17 @@ def test_both_sides_get_the_same_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = speed.configurations(speed.SPEED_TASKS["pendulum_ppo"])
     assert len(chosen) == 32
     assert [chosen.index(values) for values, _ in asked] == [0, 8, 16, 24]
+
+
+def test_both_sides_train_as_many_steps() -> None:
+    """ARLBench rounds each of ten parts up to whole iterations: of 8 environments x 512 steps, three make a tenth of 100,000."""
+    ends = {name: task.points[-1] for name, task in speed.SPEED_TASKS.items()}
+    assert ends == {
+        "mountain_car_continuous_ppo": 20_000,
+        "pendulum_ppo": 122_880,
+        "cartpole_ppo": 102_400,
+        "cartpole_dqn": 51_200,
+    }
 
 
 def test_a_python_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
