@@ -15,7 +15,7 @@ from autorl.outer.budget.joined import WIDTH, Joined, most_trials
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.priors import Prior
-from autorl.outer.protocol import Budget, Proposal, Result
+from autorl.outer.protocol import Budget, Proposal, Result, Status
 
 
 @dataclass
@@ -28,7 +28,10 @@ class _Search:
     seeds: tuple[int, ...]
     runs: dict[tuple[int, int], Run] = field(default_factory=dict)
     configurations: list[int] = field(default_factory=list)
+    asked: dict[int, Proposal] = field(default_factory=dict)
     pending: dict[int, Proposal] = field(default_factory=dict)
+    told: list[int] = field(default_factory=list)
+    rung: int = 0
 
     def step(self) -> bool:
         """Carry out what is due; return whether there was anything to do."""
@@ -51,7 +54,7 @@ class _Search:
                 f"landscape {landscape.name!r}: policy {self.joined.policy.name!r} starts more than the "
                 f"{len(self.configurations)} configurations on record. Remedy: fewer --trainings, or another --policy."
             )
-        self.pending[proposal.number] = proposal
+        self.asked[proposal.number] = self.pending[proposal.number] = proposal
         point = landscape.space.to_unit(proposal.candidate)
         self.configurations.append(self.work.nearest(point, self.configurations))
 
@@ -66,14 +69,20 @@ class _Search:
         self.runs[order.trial, order.seed] = replace(run, env_steps=order.env_steps, scores=scores)
 
     def _tell(self) -> None:
-        """Tell the method what its open trials scored, where the policy says that scores can be compared."""
-        results: dict[int, Result] = {}
-        for trial, proposal in self.pending.items():
-            told = self.joined.told(self.runs[trial, 0])
-            if told is not None:
-                results[trial] = answer(self.work.landscape, proposal, self.configurations[trial], *told)
-        self.pending = {trial: p for trial, p in self.pending.items() if trial not in results}
-        self.state = self.joined.method.tell(self.state, list(results.values()))
+        """Tell the method what trials scored where the policy says that scores can be compared: all anew, as that place may move."""
+        rung = self.joined.policy.comparable(tuple(self.runs.values()))
+        found = {number: self.joined.told(self.runs[number, 0], rung) for number in self.asked}
+        known = [number for number in self.told if found[number] is not None]
+        known += [number for number in self.asked if found[number] is not None and number not in self.told]
+        if (rung, known) == (self.rung, self.told):
+            return
+        self.rung, self.told = rung, known
+        results = [self._answer(number, *told) for number in known if (told := found[number]) is not None]
+        self.pending = {number: p for number, p in self.asked.items() if number not in known}
+        self.state = self.joined.method.tell(self.joined.method.init(), results)
+
+    def _answer(self, number: int, status: Status, score: float | None) -> Result:
+        return answer(self.work.landscape, self.asked[number], self.configurations[number], status, score)
 
 
 def search_under(

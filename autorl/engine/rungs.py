@@ -106,17 +106,21 @@ class _Search:
         """Return the state of the method, told what it was told."""
         space, method = self.session.space, self.joined.method
         assert space is not None
-        results = []
+        results, rung = [], self._rung(trials)
         for trial in sorted((t for t in trials.values() if t.told is not None), key=lambda t: t.told or 0):
-            told = self._told(trial)
+            told = self._told(trial, rung)
             assert told is not None
             results.append(replace(result_of(trial, space), status=told[0], score=told[1]))
         return method.tell(method.init(), results) if results else method.init()
 
-    def _told(self, trial: Trial) -> tuple[Status, float | None] | None:
+    def _rung(self, trials: Trials) -> int:
+        """Return the rung at which the method is told of trials, as things stand."""
+        return self.joined.policy.comparable([run for t in trials.values() for run in runs_of(self.session, t)])
+
+    def _told(self, trial: Trial, rung: int) -> tuple[Status, float | None] | None:
         """Return what there is to tell of a trial; see `Joined.told`."""
         failed = None if trial.status in (Status.RUNNING, Status.COMPLETED, Status.PRUNED) else trial.status
-        return self.joined.told(runs_of(self.session, trial)[0], failed)
+        return self.joined.told(runs_of(self.session, trial)[0], rung, failed)
 
     def _pending(self, trials: Trials, known: set[int]) -> list[Proposal]:
         space = self.session.space
@@ -171,9 +175,10 @@ class _Search:
 
     def _keep(self, trials: Trials, changed: Sequence[Trial]) -> None:
         """Store the trials that changed, and tell of those that there is something to tell of now."""
-        tell = [(t.arm, t.phase, t.number) for t in changed if t.told is None and self._told(t) is not None]
-        self.session.record.advance(changed, sorted(tell))
         now = trials | {t.number: t for t in changed}
+        rung = self._rung(now)
+        tell = [(t.arm, t.phase, t.number) for t in changed if t.told is None and self._told(t, rung) is not None]
+        self.session.record.advance(changed, sorted(tell))
         runs = [run for t in now.values() if t.status is Status.RUNNING for run in runs_of(self.session, t)]
         whole = self.joined.policy.rungs[-1]
         self.store.prune([run for run in runs if not run.ended and run.env_steps < whole])

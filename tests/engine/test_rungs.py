@@ -142,7 +142,13 @@ def test_a_study_killed_on_the_way_ends_as_one_left_alone(tmp_path, monkeypatch,
 
 def test_where_no_rung_tells_anything_trainings_are_whole_whatever_kills_it(tmp_path, monkeypatch):
     """Every agent scores 1: the first 16 trials are led from rung to rung, and no others are started."""
-    flat = {**BASE, "environment": "probe:constant_reward", "budget": {"trainings": 20, "env_steps": 640}}
+    search = {**BASE["search"], "method": "tpe"}  # told anew of all trials whenever the place of the cuts moves
+    flat = {
+        **BASE,
+        "environment": "probe:constant_reward",
+        "budget": {"trainings": 20, "env_steps": 640},
+        "search": search,
+    }
     alone = autorl.run(flat, root=tmp_path / "alone")
     assert [t.env_steps for t in alone.trials()] == [640] * 16
     assert all(t.status is Status.COMPLETED for t in alone.trials())

@@ -104,6 +104,13 @@ class CutsAndRace(BudgetPolicy):
         """Trials that say where the first cut is; 0 where nobody is asked."""
         return PILOT if len(self.halvings) > 1 else 0
 
+    def comparable(self, runs: Sequence[Run]) -> int:
+        """Return the rung at which the halving begins; while the pilots have not said which that is, or are not there, the first."""
+        halving, begun = self._begun(runs)
+        rung, pilots = halving.rungs[0], [run for run in runs if run.seed == 0 and run.trial < PILOT]
+        there = all(run.ended or run.score(rung) is not None for run in pilots)
+        return rung if begun and there else self.rungs[0]
+
     def stops(self, runs: Sequence[Run]) -> tuple[int, ...]:
         """Return those that the halving has not kept."""
         halving, begun = self._begun(runs)

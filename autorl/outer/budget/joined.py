@@ -69,16 +69,17 @@ class Joined:
             orders.append(order)
         return Due(tuple(orders), tuple(fresh))
 
-    def told(self, run: Run, failed: Status | None = None) -> tuple[Status, float | None] | None:
+    def told(self, run: Run, rung: int, failed: Status | None = None) -> tuple[Status, float | None] | None:
         """Return status and score that the method is told of a trial, from its first run; None: nothing yet.
 
-        It is told the score at the rung where all trials can be compared, once. What was stopped before counts as pruned.
+        It is told the score at the rung where all trials can be compared. What was stopped before counts as pruned.
 
         Args:
             run: The trial's run on its first seed.
+            rung: What the policy calls `comparable`. If that changes, the method is to be told of all trials anew.
             failed: How it failed, if it did.
         """
-        score = run.score(self.policy.comparable_at or self.policy.rungs[-1])
+        score = run.score(rung)
         if score is not None:
             return Status.COMPLETED, score
         if failed is not None:

@@ -88,6 +88,10 @@ class BudgetPolicy(ABC):
         """Rung that every trial reaches, where its score says what its candidate is worth; None: only the end says it."""
         return self.rungs[0]
 
+    def comparable(self, runs: Sequence[Run]) -> int:
+        """Return the rung at which a method is told of trials, as far as ``runs`` say where that is: see `comparable_at`."""
+        return self.comparable_at or self.rungs[-1]
+
     @abstractmethod
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
         """Return at most ``count`` orders that can be given now. Empty: wait for the runs that are waiting; if none, it is done."""

@@ -43,6 +43,17 @@ def test_cuts_begin_where_somebody_has_begun_to_learn() -> None:
     assert spent(runs) <= 320
 
 
+def test_a_method_is_told_what_trials_scored_where_the_cuts_begin() -> None:
+    policy = CutsAndRace.for_budget(Budget(32, 10), 1)
+    late = {trial: [0.0] * 4 + [float(trial)] * 2 for trial in range(PILOT)}
+    assert policy.comparable([]) == 2
+    assert policy.comparable([run_at(trial, *scores[:4]) for trial, scores in late.items()]) == 2, "nothing is said yet"
+    assert policy.comparable([run_at(trial, *scores) for trial, scores in late.items()]) == 6
+    flat = [run_at(trial, *[0.0] * 8) for trial in range(PILOT)]
+    assert policy.comparable(flat) == 2, "nobody has begun: the end will say it, but nobody is there"
+    assert policy.comparable([run_at(trial, *[0.0] * 10) for trial in range(PILOT)]) == 10
+
+
 def test_where_no_rung_tells_anything_trainings_are_whole() -> None:
     policy = CutsAndRace.for_budget(Budget(32, 10), 1)
     given, _ = drive(policy, lambda trial, step: float(trial == 20 and step == 10), workers=40, limit=999)

@@ -46,13 +46,16 @@ def test_a_method_that_must_wait_is_not_asked():
 
 def test_a_method_is_told_where_all_can_be_compared():
     both = joined(SuccessiveHalving((2, 4), 4), 99)
-    assert both.told(run_at(0, 7.0)) is None
-    assert both.told(run_at(0, 7.0, 8.0)) == both.told(run_at(0, 7.0, 8.0, 9.0, 10.0)) == (Status.COMPLETED, 8.0)
-    assert both.told(run_at(0, 7.0, ended=True), Status.CRASHED) == (Status.CRASHED, None)
-    assert both.told(Run(0, 2, ended=True), Status.DIVERGED) == (Status.DIVERGED, None)
+    rung = both.policy.comparable([])
+    assert both.told(run_at(0, 7.0), rung) is None
+    assert both.told(run_at(0, 7.0, 8.0), rung) == (Status.COMPLETED, 8.0)
+    assert both.told(run_at(0, 7.0, 8.0, 9.0, 10.0), rung) == (Status.COMPLETED, 8.0)
+    assert both.told(run_at(0, 7.0, ended=True), rung, Status.CRASHED) == (Status.CRASHED, None)
+    assert both.told(Run(0, 2, ended=True), rung, Status.DIVERGED) == (Status.DIVERGED, None)
     late = joined(MedianPruning((1, 2)), 99)
-    assert late.told(run_at(0, 7.0)) is None
-    assert late.told(run_at(0, 7.0, ended=True)) == (Status.PRUNED, 7.0)
+    assert late.policy.comparable([]) == 2
+    assert late.told(run_at(0, 7.0), 2) is None
+    assert late.told(run_at(0, 7.0, ended=True), 2) == (Status.PRUNED, 7.0)
 
 
 def test_how_many_trials_a_method_plans_for():
