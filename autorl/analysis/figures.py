@@ -220,15 +220,22 @@ def importance_bars(found: Importances) -> Figure:
 
 
 def slices(
-    trials: Sequence[Trial], space: Space | None, order: Sequence[str] = (), winner: int | None = None
+    trials: Sequence[Trial],
+    space: Space | None,
+    order: Sequence[str] = (),
+    winner: int | None = None,
+    score: str = "score",
 ) -> Figure:
     """Score against each hyperparameter, on the scale it was searched on; later trials are stronger, failures at the bottom.
+
+    Trials that were stopped on the way and have no score stand below as bars: where they were, not what they were worth.
 
     Args:
         trials: Search trials of one arm.
         space: The space searched.
         order: Names to show first (the important ones). At most `MOST_PANELS` are shown.
         winner: Number of a trial to ring.
+        score: What the scores are called.
     """
     dimensions = {name: d for name, d in columns(space).items() if plot_axes.varies(d)}
     ended = [t for t in trials if finished(t)]
@@ -242,15 +249,16 @@ def slices(
     limits = score_limits([t.score for t in ended if t.score is not None])
     for index, (axis, name) in enumerate(zip(panels, shown, strict=False)):
         _slice_panel(axis, ended, name, dimensions[name], limits, winner)
-        label(axis, x=name, y="score" if index % across == 0 else "")
+        label(axis, x=name, y=score if index % across == 0 else "")
         if index % across:
             axis.tick_params(labelleft=False)
     for axis in panels[len(shown) :]:
         axis.set_visible(False)
     rest = f", {len(shown)} of {len(names)} shown" if len(names) > len(shown) else ""
+    bars = ", bars: stopped before" if any(t.status == "pruned" for t in ended) else ""
     title(
         figure,
-        f"Score against each hyperparameter{rest} (search seeds; later trials stronger, crosses: failed or stopped)",
+        f"Score against each hyperparameter{rest} (search seeds; later trials stronger, crosses: failed{bars})",
     )
     return figure
 
@@ -270,7 +278,10 @@ def _slice_panel(
     shades = [to_rgba(BLUE, 0.25 + 0.75 * p[2]) for p in good]
     axis.scatter([p[0] for p in good], [p[1] for p in good], c=shades, s=15, linewidths=0)
     edge = limits[0] + 0.03 * (limits[1] - limits[0])
-    failed = [p[0] for p in points if p[1] == -math.inf]
+    pruned = {t.number for t in trials if t.status == "pruned"}
+    failed = [p[0] for p in points if p[1] == -math.inf and p[3] not in pruned]
+    stopped = [p[0] for p in points if p[1] == -math.inf and p[3] in pruned]
+    axis.plot(stopped, [edge] * len(stopped), "|", color=MUTED, markersize=4.5, alpha=0.6)
     axis.plot(failed, [edge] * len(failed), "x", color=PURPLE, markersize=4.5)
     low = [p[0] for p in points if -math.inf < p[1] < limits[0]]
     axis.plot(low, [edge] * len(low), "v", color=MUTED, markersize=4)
