@@ -14,6 +14,7 @@ import numpy as np
 from autorl.analysis.scores import arm_name, by_arm, finished, is_random_search, method_name
 from autorl.analysis.statistics import CONFIDENCE, Array, interquartile_means, stratified_bootstrap_interval
 from autorl.analysis.style import arm_style, label, legend, message, new_figure, score_limits, steps_axis, title
+from autorl.analysis.timeline import is_cut, timeline
 from autorl.analysis.work import granted
 from autorl.keys import derive
 from autorl.studies.trial import Trial
@@ -31,7 +32,7 @@ class Curve:
 
     Attributes:
         work: Environment steps granted, increasing: [N].
-        score: [N].
+        score: [N]. It may fall, under a budget policy.
         low, high: The 95 % interval [N]; None where nothing is known of it.
     """
 
@@ -42,13 +43,51 @@ class Curve:
 
 
 def best_so_far(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Curve | None:
-    """Return the best score of a search after each trial, in the order in which it ran; None before one has completed."""
+    """Return the best score of a search after each trial, in the order in which it ran; None before one has completed.
+
+    Under a budget policy a trial's score is known once a whole training of it ended, and is the mean over the seeds that it was trained on
+    by then: the best can fall (`autorl.analysis.timeline.timing_caption` says so).
+
+    Args:
+        trials: Search trials of one arm, those that are running included.
+        specification: The study's, resolved.
+    """
+    if is_cut(trials, specification):
+        return _best_known(trials, specification)
     ended = sorted((t for t in trials if finished(t)), key=lambda t: t.number)
     work = np.cumsum([granted([t], specification) for t in ended]).astype(np.float64)
     scores = np.array([-np.inf if t.score is None else t.score for t in ended], np.float64)
     best = np.maximum.accumulate(scores) if len(scores) else scores
     known = np.isfinite(best)
     return Curve(work[known], best[known]) if known.any() else None
+
+
+def _best_known(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Curve | None:
+    """Return the highest mean over seeds at each moment of the search at which a whole training has ended."""
+    found = timeline(trials, specification)
+    width = int((specification.get("seeds") or {}).get("search") or 1)
+    known = [score for t in trials for row in t.scores for score in row if score is not None]
+    worst = min(known, default=0.0)
+    able = {t.number: t for t in trials if t.status in ("completed", "running")}
+    now: dict[int, float] = {}
+    work, best = [], []
+    for moment in found.moments:
+        for part in moment.parts:
+            if part.trial in able and part.end == found.points:
+                now[part.trial] = _mean(able[part.trial], (part.seed + 1) * width, worst)
+        if now:
+            work.append(moment.work)
+            best.append(max(now.values()))
+    return Curve(np.asarray(work), np.asarray(best)) if work else None
+
+
+def _mean(trial: Trial, seeds: int, worst: float) -> float:
+    """Return the mean score of a trial on its first ``seeds``; as at the end of a search, further ones that failed are the ``worst``."""
+    scores = [worst if score is None else score for row in trial.scores for score in row[:seeds]]
+    if not scores:
+        assert trial.score is not None
+        return trial.score
+    return sum(scores) / len(scores)
 
 
 def over_all_orders(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Curve | None:
@@ -93,7 +132,8 @@ def anytime_figure(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     drawn: dict[str, Curve] = {}
     for arm, own in by_arm(trials, "search").items():
         orders = arm == "random" or is_random_search(specification)
-        curve = over_all_orders(own, specification) if orders else best_so_far(own, specification)
+        all_of_it = [t for t in trials if (t.arm, t.phase) == (arm, "search")]
+        curve = over_all_orders(own, specification) if orders else best_so_far(all_of_it, specification)
         if curve is not None:
             drawn[arm] = curve
     if not drawn:

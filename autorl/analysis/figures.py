@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autorl.analysis import axes as plot_axes
+from autorl.analysis.anytime import Curve as BestSoFar
+from autorl.analysis.anytime import best_so_far
 from autorl.analysis.importance import Importances
 from autorl.analysis.scores import arm_name, by_arm, environments, finished, method_name, number
 from autorl.analysis.statistics import Array, fill_failures, interquartile_means, stratified_bootstrap_interval
@@ -31,7 +33,7 @@ from autorl.analysis.style import (
     steps_axis,
     title,
 )
-from autorl.analysis.work import granted
+from autorl.analysis.timeline import ended_at, is_cut
 from autorl.spaces import Space
 from autorl.spaces.columns import columns, values
 from autorl.studies.trial import Arm, Curve, Json, Trial
@@ -154,11 +156,13 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
     failed: list[float] = []
     pruned: list[float] = []
     for arm, own in arms.items():
-        work = np.cumsum([granted([t], specification) for t in own])
-        told = [(float(x), t.score) for x, t in zip(work, own, strict=True) if t.score is not None]
-        failed += [float(x) for x, t in zip(work, own, strict=True) if t.score is None and t.status != "pruned"]
-        pruned += [float(x) for x, t in zip(work, own, strict=True) if t.status == "pruned"]
-        _history(axis, told, limits, arm, arm_name(arm, method_name(specification)))
+        all_of_it = [t for t in trials if (t.arm, t.phase) == (arm, "search")]
+        work = ended_at(all_of_it, specification)
+        told = [(work[t.number], t.score) for t in own if t.score is not None]
+        failed += [work[t.number] for t in own if t.score is None and t.status != "pruned"]
+        pruned += [work[t.number] for t in own if t.status == "pruned"]
+        best = best_so_far(all_of_it, specification) if is_cut(own, specification) else None
+        _history(axis, told, best, limits, arm, arm_name(arm, method_name(specification)))
     height = limits[0] + 0.02 * (limits[1] - limits[0])
     if pruned:
         text = f"stopped on the way ({len(pruned)})"
@@ -173,13 +177,23 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
     return figure
 
 
-def _history(axis: Axes, told: Sequence[tuple[float, float]], limits: tuple[float, float], arm: Arm, name: str) -> None:
-    """Draw one arm: a dot a trial at the work done when it ended, and the best so far."""
+def _history(
+    axis: Axes,
+    told: Sequence[tuple[float, float]],
+    known: BestSoFar | None,
+    limits: tuple[float, float],
+    arm: Arm,
+    name: str,
+) -> None:
+    """Draw one arm: a dot a trial at the work done when it ended, and the best so far, that of the dots unless it is ``known``."""
     colour, marker = arm_style(arm, ())
     shown = [point for point in told if point[1] >= limits[0]]
     axis.plot(*_xy(shown), marker, color=colour, alpha=0.35, markersize=4.5, markeredgewidth=0)
-    best = np.maximum.accumulate([score for _, score in told]) if told else np.array([])
-    line = [(x, max(score, limits[0])) for (x, _), score in zip(told, best, strict=True)]
+    if known is None:
+        best = np.maximum.accumulate([score for _, score in told]) if told else np.array([])
+        line = [(x, max(score, limits[0])) for (x, _), score in zip(told, best, strict=True)]
+    else:
+        line = [(float(x), max(float(y), limits[0])) for x, y in zip(known.work, known.score, strict=True)]
     axis.plot(*_xy(line), "-", color=colour, drawstyle="steps-post", linewidth=2, label=f"{name}: best so far")
     low = [point for point in told if point[1] < limits[0]]
     below(axis, [x for x, _ in low], limits, min((y for _, y in low), default=0.0), colour)

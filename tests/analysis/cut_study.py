@@ -20,9 +20,9 @@ def specification(**search):
     }
 
 
-def trial(number, *blocks, status=None, candidate=None):
+def trial(number, *blocks, status=None, candidate=None, points=POINTS):
     """A trial with the curve of each of its seeds; one without a whole first curve was pruned, unless ``status`` says otherwise."""
-    steps = STEPS // POINTS
+    steps = STEPS // points
     reached = len(blocks[0]) * steps if blocks else 0
     ends = [None if None in b else sum(b[-2:]) / len(b[-2:]) for b in blocks]
     whole = reached == STEPS
@@ -43,7 +43,7 @@ def trial(number, *blocks, status=None, candidate=None):
             for s, block in enumerate(blocks)
         ),
         ledger=Ledger(train_env_steps=sum(map(len, blocks)) * steps),
-        values={AT_HURDLE: ends[0]} if status is Status.PRUNED else {},
+        values={AT_HURDLE: ends[0]} if status is Status.PRUNED and ends else {},
         told=number,
     )
 
