@@ -117,7 +117,7 @@ def render(
         page.section("Trials", *_trials(result, trials)),
         page.section("Failures", *_failures(result, trials)),
         page.section("Work", page.table(ledger_table(result)), page.paragraph(_programs(compiled, specification))),
-        page.section("Reproduction", *_reproduction(result, specification, manifest, space)),
+        page.section("Reproduction", *_reproduction(result, trials, specification, manifest, space)),
     ]
     return page.page(f"{result['study'] or 'study'}: AutoRL report", body)
 
@@ -309,7 +309,11 @@ def _failures(result: Json, trials: Sequence[Trial]) -> list[str]:
 
 
 def _reproduction(
-    result: Json, specification: Mapping[str, Any], manifest: Mapping[str, Any], space: Space | None
+    result: Json,
+    trials: Sequence[Trial],
+    specification: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    space: Space | None,
 ) -> list[str]:
     budget = (specification.get("budget") or {}).get("env_steps")
     evaluation = specification.get("evaluation") or {}
@@ -322,7 +326,7 @@ def _reproduction(
         )  # fmt: skip
     return [
         page.definitions(entries),
-        page.table(checklist(result, specification, manifest, space), heading=True),
+        page.table(checklist(result, specification, manifest, space, trials), heading=True),
         page.table(space_table(space), heading=True),
         page.details("The resolved specification", page.code(_dump(specification))),
     ]
