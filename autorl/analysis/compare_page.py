@@ -24,7 +24,7 @@ from autorl.analysis.style import (
     title,
     to_svg,
 )
-from autorl.analysis.timeline import timing_caption
+from autorl.analysis.timeline import timeline, timing_caption
 from autorl.keys import derive
 from autorl.studies.files import write_text_atomic
 from autorl.studies.trial import Json, Trial
@@ -147,7 +147,7 @@ def anytime(studies: Sequence[NamedStudy]) -> Figure:
 
 def _timing(studies: Sequence[NamedStudy]) -> str:
     """Return from when on scores of studies under a budget policy count; where the order of one is not known, that is said as well."""
-    said = (timing_caption(_searched(trials), specification) for _, specification, trials in studies)
+    said = (timing_caption(timeline(_searched(trials), specification)) for _, specification, trials in studies)
     return max(said, key=len, default="")
 
 

@@ -33,7 +33,7 @@ from autorl.analysis.style import (
     steps_axis,
     title,
 )
-from autorl.analysis.timeline import ended_at, is_cut
+from autorl.analysis.timeline import Timeline, ended_at, timeline
 from autorl.spaces import Space
 from autorl.spaces.columns import columns, values
 from autorl.studies.trial import Arm, Curve, Json, Trial
@@ -143,10 +143,17 @@ def _curve_table(curves: Sequence[Curve]) -> list[list[float | None]]:
     return [[_finite(c.scores[i]) if i < len(c.scores) else None for c in curves] for i in range(points)]
 
 
-def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Figure:
+def optimisation_history(
+    trials: Sequence[Trial], specification: Mapping[str, Any], order: Timeline | None = None
+) -> Figure:
     """Score of each search trial and the best so far, for the method and for random search; failures along the bottom.
 
     The horizontal axis is work, environment steps granted, so arms whose trials differ in length can be compared.
+
+    Args:
+        trials: All of the study's.
+        specification: The study's, resolved.
+        order: The timeline of its own method's search, where it is known already.
     """
     arms = {arm: [t for t in own if finished(t)] for arm, own in by_arm(trials, "search").items()}
     if not arms:
@@ -157,11 +164,12 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
     pruned: list[float] = []
     for arm, own in arms.items():
         all_of_it = [t for t in trials if (t.arm, t.phase) == (arm, "search")]
-        work = ended_at(all_of_it, specification)
+        known = (order if arm == "method" else None) or timeline(all_of_it, specification)
+        work = ended_at(all_of_it, specification, known)
         told = [(work[t.number], t.score) for t in own if t.score is not None]
         failed += [work[t.number] for t in own if t.score is None and t.status != "pruned"]
         pruned += [work[t.number] for t in own if t.status == "pruned"]
-        best = best_so_far(all_of_it, specification) if is_cut(own, specification) else None
+        best = None if known is None else best_so_far(all_of_it, specification, known)
         _history(axis, told, best, limits, arm, arm_name(arm, method_name(specification)))
     height = limits[0] + 0.02 * (limits[1] - limits[0])
     if pruned:

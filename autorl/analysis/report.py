@@ -45,7 +45,7 @@ from autorl.analysis.tables import (
     trials_table,
     winner_table,
 )
-from autorl.analysis.timeline import timing_caption
+from autorl.analysis.timeline import timeline, timing_caption
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.files import write_text_atomic
@@ -234,10 +234,11 @@ def _search(
     rungs = rungs_table(searched, specification)
     said = (result["chosen"], origins_sentence(result["origins"], result["winner"]))
     parts = [page.paragraph(sentence) for sentence in said if sentence]
-    timing = timing_caption(searched, specification)
-    parts.append(_figure(drawn, optimisation_history(trials, specification), "history", timing))
+    order = timeline(searched, specification)
+    timing = timing_caption(order)
+    parts.append(_figure(drawn, optimisation_history(trials, specification, order), "history", timing))
     parts += [] if rungs is None else [page.table(rungs, heading=True)]
-    parts.append(_figure(drawn, anytime_figure(trials, specification), "anytime", timing))
+    parts.append(_figure(drawn, anytime_figure(trials, specification, order), "anytime", timing))
     if any(t.parent is not None for t in searched):
         parts.append(_figure(drawn, pbt_schedule(searched, space, source), "schedule"))
         parts.append(_figure(drawn, lineage(searched, source), "lineage"))

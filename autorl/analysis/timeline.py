@@ -55,13 +55,15 @@ class Timeline:
     exact: bool
 
 
-def timeline(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Timeline:
-    """Return the timeline of the search of a study's own method under a budget policy.
+def timeline(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Timeline | None:
+    """Return the timeline of a search under a budget policy; None without one, and of random search, where trials ran one after the other.
 
     Args:
-        trials: All of its trials, also those that are running.
+        trials: All search trials of an arm, also those that are running.
         specification: The study's, resolved.
     """
+    if policy_name(specification) is None or not any(t.arm == "method" for t in trials):
+        return None
     points = _points(trials, specification)
     runs = {
         (run.trial, run.seed): run for t in trials for run in _runs(t, _width(specification), points, specification)
@@ -79,14 +81,18 @@ def timeline(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Timel
     return Timeline(tuple(moments), points, exact)
 
 
-def ended_at(trials: Sequence[Trial], specification: Mapping[str, Any]) -> dict[int, float]:
-    """Return the work at which the last training of each trial that has ended had ended, by number; see `timeline`.
+def ended_at(
+    trials: Sequence[Trial], specification: Mapping[str, Any], order: Timeline | None = None
+) -> dict[int, float]:
+    """Return the work at which the last training of each trial that has ended had ended, by number.
 
-    Without a budget policy, or of another arm, trials ran one after the other.
+    Args:
+        trials: Search trials of an arm.
+        specification: The study's, resolved.
+        order: Their `timeline`, if they have one.
     """
-    if is_cut(trials, specification):
-        moments = timeline(trials, specification).moments
-        last = {part.trial: moment.work for moment in moments for part in moment.parts}
+    if order is not None:
+        last = {part.trial: moment.work for moment in order.moments for part in moment.parts}
         return {t.number: last.get(t.number, 0.0) for t in trials if finished(t)}
     work, found = 0.0, {}
     for trial in sorted((t for t in trials if finished(t)), key=lambda t: t.number):
@@ -95,25 +101,15 @@ def ended_at(trials: Sequence[Trial], specification: Mapping[str, Any]) -> dict[
     return found
 
 
-def is_cut(trials: Sequence[Trial], specification: Mapping[str, Any]) -> bool:
-    """Return whether a budget policy trained these trials in parts: they are of the study's own method."""
-    return policy_name(specification) is not None and any(t.arm == "method" for t in trials)
-
-
-def timing_caption(trials: Sequence[Trial], specification: Mapping[str, Any]) -> str:
-    """Return from when on a score counts, in words; nothing without a budget policy.
-
-    Args:
-        trials: As for `timeline`.
-        specification: The study's, resolved.
-    """
-    if not is_cut(trials, specification):
+def timing_caption(order: Timeline | None) -> str:
+    """Return from when on a score counts, in words; nothing without a timeline."""
+    if order is None:
         return ""
     said = (
         "Under a budget policy a score counts once a whole training ended, all that was trained until then being its work. It is the mean "
         "over the seeds trained by then, so the best can fall."
     )
-    if timeline(trials, specification).exact:
+    if order.exact:
         return said
     return (
         f"{said} The record does not tell the order of all trainings: first seeds count as having ended together, then second ones, and so "

@@ -21,6 +21,10 @@ POINTS = 4
 FOUR = {"points": POINTS, "averaged": 1}
 
 
+def ended(trials, specification):
+    return ended_at(trials, specification, timeline(trials, specification))
+
+
 def halving(**search):
     """Eight trials start; rungs are 1, 2 and 4 of 4 checkpoints, 25 steps each."""
     return {**cs.specification(**search), "budget": {"trainings": 4, "env_steps": cs.STEPS}, "evaluation": FOUR}
@@ -42,7 +46,7 @@ def test_a_score_counts_when_a_whole_training_ended_not_when_its_trial_began():
     trials = [*eight()[::-1]]  # in whatever order they come
     curve = best_so_far(trials, halving())
     assert (curve.work.tolist(), curve.score.tolist()) == ([400], [7.0])
-    assert ended_at(trials, halving()) == {0: 200, 1: 200, 2: 200, 3: 200, 4: 300, 5: 300, 6: 400, 7: 400}
+    assert ended(trials, halving()) == {0: 200, 1: 200, 2: 200, 3: 200, 4: 300, 5: 300, 6: 400, 7: 400}
 
 
 def test_orders_are_carried_out_in_batches():
@@ -63,7 +67,7 @@ def test_further_seeds_make_a_mean_that_can_fall():
     assert curve.work.tolist() == [220, 420, 520]
     # a further seed that failed is the worst score of all
     assert curve.score.tolist() == [9.0, 5.0, 4.0]
-    said = timing_caption(trials, cs.specification())
+    said = timing_caption(timeline(trials, cs.specification()))
     assert "does not tell the order" in said
     assert "late rather than early" in said
 
@@ -74,7 +78,7 @@ def test_trials_of_an_earlier_study_or_of_another_tool_are_of_no_known_order():
     told = [replace(cs.trial(0), score=8.0, status=Status.COMPLETED, env_steps=cs.STEPS), *eight()[1:]]
     curve = best_so_far(told, taken)
     assert curve.score.tolist() == [8.0]
-    assert timeline([], halving()).moments == ()
+    assert timeline([], halving()) is None
     assert best_so_far([], halving()) is None
 
 
@@ -87,17 +91,17 @@ def test_a_search_under_way_has_the_beginning_of_its_timeline():
     assert found.exact
     assert [m.work for m in found.moments] == [200, 300]
     assert best_so_far(going, halving()) is None
-    assert sorted(ended_at(going, halving())) == [0, 1, 2, 3], "of those that have ended"
+    assert sorted(ended(going, halving())) == [0, 1, 2, 3], "of those that have ended"
 
 
 def test_without_a_policy_and_in_random_search_trials_run_one_after_the_other():
     plain = {**halving(), "search": {"method": "random"}}
     trials = [replace(t, env_steps=100, status=Status.COMPLETED, score=float(-t.number)) for t in eight()]
-    assert ended_at(trials, plain) == {i: 100 * (i + 1) for i in range(8)}
+    assert ended(trials, plain) == {i: 100 * (i + 1) for i in range(8)}
     assert best_so_far(trials, plain).work.tolist() == [100 * (i + 1) for i in range(8)]
     beside = [replace(t, arm="random") for t in trials]
-    assert ended_at(beside, halving()) == {i: 100 * (i + 1) for i in range(8)}
-    assert timing_caption(trials, plain) == ""
+    assert ended(beside, halving()) == {i: 100 * (i + 1) for i in range(8)}
+    assert timing_caption(timeline(trials, plain)) == ""
 
 
 def carried_out(policy_name, trainings, score, fails=()):
