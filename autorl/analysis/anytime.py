@@ -14,6 +14,7 @@ import numpy as np
 from autorl.analysis.scores import arm_name, by_arm, finished, is_random_search, method_name
 from autorl.analysis.statistics import CONFIDENCE, Array, interquartile_means, stratified_bootstrap_interval
 from autorl.analysis.style import arm_style, label, legend, message, new_figure, score_limits, steps_axis, title
+from autorl.analysis.timeline import Timeline, timeline
 from autorl.analysis.work import granted
 from autorl.keys import derive
 from autorl.studies.trial import Trial
@@ -31,7 +32,7 @@ class Curve:
 
     Attributes:
         work: Environment steps granted, increasing: [N].
-        score: [N].
+        score: [N]. It may fall, under a budget policy.
         low, high: The 95 % interval [N]; None where nothing is known of it.
     """
 
@@ -41,14 +42,55 @@ class Curve:
     high: Array | None = None
 
 
-def best_so_far(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Curve | None:
-    """Return the best score of a search after each trial, in the order in which it ran; None before one has completed."""
+def best_so_far(
+    trials: Sequence[Trial], specification: Mapping[str, Any], order: Timeline | None = None
+) -> Curve | None:
+    """Return the best score of a search after each trial, in the order in which it ran; None before one has completed.
+
+    Under a budget policy a trial's score is known once a whole training of it ended, and is the mean over the seeds that it was trained on
+    by then: the best can fall (`autorl.analysis.timeline.timing_caption` says so).
+
+    Args:
+        trials: Search trials of one arm, those that are running included.
+        specification: The study's, resolved.
+        order: Their timeline, where it is known already.
+    """
+    order = order or timeline(trials, specification)
+    if order is not None:
+        return _best_known(trials, specification, order)
     ended = sorted((t for t in trials if finished(t)), key=lambda t: t.number)
     work = np.cumsum([granted([t], specification) for t in ended]).astype(np.float64)
     scores = np.array([-np.inf if t.score is None else t.score for t in ended], np.float64)
     best = np.maximum.accumulate(scores) if len(scores) else scores
     known = np.isfinite(best)
     return Curve(work[known], best[known]) if known.any() else None
+
+
+def _best_known(trials: Sequence[Trial], specification: Mapping[str, Any], order: Timeline) -> Curve | None:
+    """Return the highest mean over seeds at each moment of the search at which a whole training has ended."""
+    width = int((specification.get("seeds") or {}).get("search") or 1)
+    known = [score for t in trials for row in t.scores for score in row if score is not None]
+    worst = min(known, default=0.0)
+    able = {t.number: t for t in trials if t.status in ("completed", "running")}
+    now: dict[int, float] = {}
+    work, best = [], []
+    for moment in order.moments:
+        for part in moment.parts:
+            if part.trial in able and part.end == order.points:
+                now[part.trial] = _mean(able[part.trial], (part.seed + 1) * width, worst)
+        if now:
+            work.append(moment.work)
+            best.append(max(now.values()))
+    return Curve(np.asarray(work), np.asarray(best)) if work else None
+
+
+def _mean(trial: Trial, seeds: int, worst: float) -> float:
+    """Return the mean score of a trial on its first ``seeds``; as at the end of a search, further ones that failed are the ``worst``."""
+    scores = [worst if score is None else score for row in trial.scores for score in row[:seeds]]
+    if not scores:
+        assert trial.score is not None
+        return trial.score
+    return sum(scores) / len(scores)
 
 
 def over_all_orders(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Curve | None:
@@ -88,12 +130,20 @@ def over_repeats(curves: Sequence[Curve], seed: int = 0) -> Curve | None:
     return Curve(work, interquartile_means(table.T), low, high)
 
 
-def anytime_figure(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Figure:
-    """Best so far of the study's search, over the mean and the 95 % interval of random search in any order of its trials."""
+def anytime_figure(trials: Sequence[Trial], specification: Mapping[str, Any], order: Timeline | None = None) -> Figure:
+    """Best so far of the study's search, over the mean and the 95 % interval of random search in any order of its trials.
+
+    Args:
+        trials: All of the study's.
+        specification: The study's, resolved.
+        order: The timeline of its own method's search, where it is known already.
+    """
     drawn: dict[str, Curve] = {}
     for arm, own in by_arm(trials, "search").items():
-        orders = arm == "random" or is_random_search(specification)
-        curve = over_all_orders(own, specification) if orders else best_so_far(own, specification)
+        alike = arm == "random" or is_random_search(specification)
+        all_of_it = [t for t in trials if (t.arm, t.phase) == (arm, "search")]
+        known = order if arm == "method" else None
+        curve = over_all_orders(own, specification) if alike else best_so_far(all_of_it, specification, known)
         if curve is not None:
             drawn[arm] = curve
     if not drawn:

@@ -13,16 +13,27 @@ from autorl.analysis.scores import count, environments, plural, seconds
 from autorl.analysis.tables import Column, Table
 from autorl.spaces import Bool, Categorical, Fixed, Float, Int, Space
 from autorl.spaces.columns import columns
-from autorl.studies.trial import Json
+from autorl.studies.trial import Json, Phase, Trial
 
 _OPEN = "not known"
 
 
+_PHASES: Mapping[str, Phase] = {"search": "search", "tuning": "finalists", "test": "test"}
+"""Whose trials have the seeds of a role."""
+
+
 def checklist(
-    result: Json, specification: Mapping[str, Any], manifest: Mapping[str, Any], space: Space | None
+    result: Json,
+    specification: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    space: Space | None,
+    trials: Sequence[Trial] = (),
 ) -> Table:
-    """Return the checklist: what a paper is asked to report, and this study's answer."""
-    seeds = manifest.get("seeds") or {}
+    """Return the checklist: what a paper is asked to report, and this study's answer.
+
+    Seeds are those of the manifest and all that ``trials`` were trained on: a race, and a candidate that is tried again, take further ones.
+    """
+    seeds = _used(manifest.get("seeds") or {}, trials)
     budget = specification.get("budget") or {}
     work = result["work"]
     wall = sum(row["wall_seconds"] for row in result["ledger"])
@@ -40,7 +51,7 @@ def checklist(
         ),
         ("Tuning budget, the same for all", f"{_budget(budget)}. {work['sentence']}"),
         ("Hardware", f"{_hardware(manifest)}; {seconds(wall)} of wall time in all"),
-        ("Search seeds", _seeds(seeds.get("search"), (specification.get("seeds") or {}).get("search"))),
+        ("Search seeds", _search_seeds(seeds.get("search"), (specification.get("seeds") or {}).get("search"))),
         ("Tuning seeds", _seeds(seeds.get("tuning"), (specification.get("seeds") or {}).get("tuning"))),
         ("Test seeds", _seeds(seeds.get("test"), (specification.get("seeds") or {}).get("test"))),
         ("Tuning and test seeds are disjoint", _disjoint(seeds)),
@@ -145,9 +156,25 @@ def _seeds(listed: Sequence[int] | None, amount: int | None) -> str:
     return str(amount) if amount else _OPEN
 
 
+def _search_seeds(listed: Sequence[int] | None, amount: int | None) -> str:
+    """As `_seeds`; says where some were for some trials alone."""
+    further = len(listed or ()) - (amount or 0)
+    said = f" ({amount} of every trial, {further} of trials that were trained on more)"
+    return _seeds(listed, amount) + (said if amount and further > 0 else "")
+
+
+def _used(seeds: Mapping[str, Sequence[int]], trials: Sequence[Trial]) -> dict[str, list[int]]:
+    """Return the seeds of each role: the manifest's, then others that trials of its phase were trained on."""
+    found: dict[str, list[int]] = {}
+    for role, phase in _PHASES.items():
+        others = sorted({seed for t in trials if t.phase == phase for seed in t.seeds})
+        found[role] = list(dict.fromkeys([*(seeds.get(role) or ()), *others]))
+    return found
+
+
 def _disjoint(seeds: Mapping[str, Any]) -> str:
     """Whether no test seed is a search or tuning seed: looked up, not promised."""
-    roles = {role: set(seeds.get(role) or ()) for role in ("search", "tuning", "test")}
+    roles = {role: set(seeds.get(role) or ()) for role in _PHASES}
     if not roles["test"]:
         return _OPEN
     shared = sorted(roles["test"] & (roles["search"] | roles["tuning"]))

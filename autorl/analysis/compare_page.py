@@ -24,9 +24,10 @@ from autorl.analysis.style import (
     title,
     to_svg,
 )
+from autorl.analysis.timeline import timeline, timing_caption
 from autorl.keys import derive
 from autorl.studies.files import write_text_atomic
-from autorl.studies.trial import Json
+from autorl.studies.trial import Json, Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ def render_page(studies: Sequence[NamedStudy]) -> str:
         ]
         parts.append(page.figure(to_svg(improvement(_pairs(outcome, question)), f"improvement-{number}")))
         own = [study for study in studies if study[0] in {fact["name"] for fact in question}]
-        parts.append(page.figure(to_svg(anytime(own), f"anytime-{number}")))
+        parts.append(page.figure(to_svg(anytime(own), f"anytime-{number}"), _timing(own)))
         body.append(page.section(f"On {where}", *parts))
     return page.page(f"{' and '.join(names)}: AutoRL comparison", body)
 
@@ -124,8 +125,7 @@ def anytime(studies: Sequence[NamedStudy]) -> Figure:
     curves: dict[str, list[Curve]] = {}
     named: dict[str, str] = {}
     for name, specification, trials in studies:
-        own = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
-        curve = best_so_far(own, specification)
+        curve = best_so_far(_searched(trials), specification)
         if curve is not None:
             method = method_name(specification)
             curves.setdefault(method, []).append(curve)
@@ -143,6 +143,16 @@ def anytime(studies: Sequence[NamedStudy]) -> Figure:
                 drawn[f"{method} ({shortened(named[method])})" if single else f"{method} {number + 1}"] = curve
     styles = [_style(name, drawn) for name in drawn]
     return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
+
+
+def _timing(studies: Sequence[NamedStudy]) -> str:
+    """Return from when on scores of studies under a budget policy count; where the order of one is not known, that is said as well."""
+    said = (timing_caption(timeline(_searched(trials), specification)) for _, specification, trials in studies)
+    return max(said, key=len, default="")
+
+
+def _searched(trials: Sequence[Trial]) -> list[Trial]:
+    return [t for t in trials if (t.arm, t.phase) == ("method", "search")]
 
 
 def _above(pair: Json) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autorl.analysis import axes as plot_axes
+from autorl.analysis.anytime import Curve as BestSoFar
+from autorl.analysis.anytime import best_so_far
 from autorl.analysis.importance import Importances
 from autorl.analysis.scores import arm_name, by_arm, environments, finished, method_name, number
 from autorl.analysis.statistics import Array, fill_failures, interquartile_means, stratified_bootstrap_interval
@@ -31,7 +33,7 @@ from autorl.analysis.style import (
     steps_axis,
     title,
 )
-from autorl.analysis.work import granted
+from autorl.analysis.timeline import Timeline, ended_at, timeline
 from autorl.spaces import Space
 from autorl.spaces.columns import columns, values
 from autorl.studies.trial import Arm, Curve, Json, Trial
@@ -141,10 +143,17 @@ def _curve_table(curves: Sequence[Curve]) -> list[list[float | None]]:
     return [[_finite(c.scores[i]) if i < len(c.scores) else None for c in curves] for i in range(points)]
 
 
-def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Figure:
+def optimisation_history(
+    trials: Sequence[Trial], specification: Mapping[str, Any], order: Timeline | None = None
+) -> Figure:
     """Score of each search trial and the best so far, for the method and for random search; failures along the bottom.
 
     The horizontal axis is work, environment steps granted, so arms whose trials differ in length can be compared.
+
+    Args:
+        trials: All of the study's.
+        specification: The study's, resolved.
+        order: The timeline of its own method's search, where it is known already.
     """
     arms = {arm: [t for t in own if finished(t)] for arm, own in by_arm(trials, "search").items()}
     if not arms:
@@ -154,11 +163,14 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
     failed: list[float] = []
     pruned: list[float] = []
     for arm, own in arms.items():
-        work = np.cumsum([granted([t], specification) for t in own])
-        told = [(float(x), t.score) for x, t in zip(work, own, strict=True) if t.score is not None]
-        failed += [float(x) for x, t in zip(work, own, strict=True) if t.score is None and t.status != "pruned"]
-        pruned += [float(x) for x, t in zip(work, own, strict=True) if t.status == "pruned"]
-        _history(axis, told, limits, arm, arm_name(arm, method_name(specification)))
+        all_of_it = [t for t in trials if (t.arm, t.phase) == (arm, "search")]
+        known = (order if arm == "method" else None) or timeline(all_of_it, specification)
+        work = ended_at(all_of_it, specification, known)
+        told = [(work[t.number], t.score) for t in own if t.score is not None]
+        failed += [work[t.number] for t in own if t.score is None and t.status != "pruned"]
+        pruned += [work[t.number] for t in own if t.status == "pruned"]
+        best = None if known is None else best_so_far(all_of_it, specification, known)
+        _history(axis, told, best, limits, arm, arm_name(arm, method_name(specification)))
     height = limits[0] + 0.02 * (limits[1] - limits[0])
     if pruned:
         text = f"stopped on the way ({len(pruned)})"
@@ -173,13 +185,23 @@ def optimisation_history(trials: Sequence[Trial], specification: Mapping[str, An
     return figure
 
 
-def _history(axis: Axes, told: Sequence[tuple[float, float]], limits: tuple[float, float], arm: Arm, name: str) -> None:
-    """Draw one arm: a dot a trial at the work done when it ended, and the best so far."""
+def _history(
+    axis: Axes,
+    told: Sequence[tuple[float, float]],
+    known: BestSoFar | None,
+    limits: tuple[float, float],
+    arm: Arm,
+    name: str,
+) -> None:
+    """Draw one arm: a dot a trial at the work done when it ended, and the best so far, that of the dots unless it is ``known``."""
     colour, marker = arm_style(arm, ())
     shown = [point for point in told if point[1] >= limits[0]]
     axis.plot(*_xy(shown), marker, color=colour, alpha=0.35, markersize=4.5, markeredgewidth=0)
-    best = np.maximum.accumulate([score for _, score in told]) if told else np.array([])
-    line = [(x, max(score, limits[0])) for (x, _), score in zip(told, best, strict=True)]
+    if known is None:
+        best = np.maximum.accumulate([score for _, score in told]) if told else np.array([])
+        line = [(x, max(score, limits[0])) for (x, _), score in zip(told, best, strict=True)]
+    else:
+        line = [(float(x), max(float(y), limits[0])) for x, y in zip(known.work, known.score, strict=True)]
     axis.plot(*_xy(line), "-", color=colour, drawstyle="steps-post", linewidth=2, label=f"{name}: best so far")
     low = [point for point in told if point[1] < limits[0]]
     below(axis, [x for x, _ in low], limits, min((y for _, y in low), default=0.0), colour)
@@ -220,15 +242,22 @@ def importance_bars(found: Importances) -> Figure:
 
 
 def slices(
-    trials: Sequence[Trial], space: Space | None, order: Sequence[str] = (), winner: int | None = None
+    trials: Sequence[Trial],
+    space: Space | None,
+    order: Sequence[str] = (),
+    winner: int | None = None,
+    score: str = "score",
 ) -> Figure:
     """Score against each hyperparameter, on the scale it was searched on; later trials are stronger, failures at the bottom.
+
+    Trials that were stopped on the way and have no score stand below as bars: where they were, not what they were worth.
 
     Args:
         trials: Search trials of one arm.
         space: The space searched.
         order: Names to show first (the important ones). At most `MOST_PANELS` are shown.
         winner: Number of a trial to ring.
+        score: What the scores are called.
     """
     dimensions = {name: d for name, d in columns(space).items() if plot_axes.varies(d)}
     ended = [t for t in trials if finished(t)]
@@ -242,15 +271,16 @@ def slices(
     limits = score_limits([t.score for t in ended if t.score is not None])
     for index, (axis, name) in enumerate(zip(panels, shown, strict=False)):
         _slice_panel(axis, ended, name, dimensions[name], limits, winner)
-        label(axis, x=name, y="score" if index % across == 0 else "")
+        label(axis, x=name, y=score if index % across == 0 else "")
         if index % across:
             axis.tick_params(labelleft=False)
     for axis in panels[len(shown) :]:
         axis.set_visible(False)
     rest = f", {len(shown)} of {len(names)} shown" if len(names) > len(shown) else ""
+    bars = ", bars: stopped before" if any(t.status == "pruned" for t in ended) else ""
     title(
         figure,
-        f"Score against each hyperparameter{rest} (search seeds; later trials stronger, crosses: failed or stopped)",
+        f"Score against each hyperparameter{rest} (search seeds; later trials stronger, crosses: failed{bars})",
     )
     return figure
 
@@ -270,7 +300,10 @@ def _slice_panel(
     shades = [to_rgba(BLUE, 0.25 + 0.75 * p[2]) for p in good]
     axis.scatter([p[0] for p in good], [p[1] for p in good], c=shades, s=15, linewidths=0)
     edge = limits[0] + 0.03 * (limits[1] - limits[0])
-    failed = [p[0] for p in points if p[1] == -math.inf]
+    pruned = {t.number for t in trials if t.status == "pruned"}
+    failed = [p[0] for p in points if p[1] == -math.inf and p[3] not in pruned]
+    stopped = [p[0] for p in points if p[1] == -math.inf and p[3] in pruned]
+    axis.plot(stopped, [edge] * len(stopped), "|", color=MUTED, markersize=4.5, alpha=0.6)
     axis.plot(failed, [edge] * len(failed), "x", color=PURPLE, markersize=4.5)
     low = [p[0] for p in points if -math.inf < p[1] < limits[0]]
     axis.plot(low, [edge] * len(low), "v", color=MUTED, markersize=4)

@@ -50,7 +50,11 @@ _LEVELS = 9
 
 
 def parallel_coordinates(
-    trials: Sequence[Trial], space: Space | None, order: Sequence[str] = (), winner: int | None = None
+    trials: Sequence[Trial],
+    space: Space | None,
+    order: Sequence[str] = (),
+    winner: int | None = None,
+    score: str = "score",
 ) -> Figure:
     """Every trial a line through its hyperparameters, each on the scale it was searched on, to its score, which colours it.
 
@@ -61,6 +65,7 @@ def parallel_coordinates(
         space: The space searched.
         order: Names to show first (the important ones). At most `MOST_AXES` are shown.
         winner: Number of a trial to stress.
+        score: What the scores are called.
     """
     dimensions = _varying(space)
     ended = [t for t in trials if finished(t) and t.status != "pruned"]
@@ -76,13 +81,15 @@ def parallel_coordinates(
         _ticks(axis, place, dimensions[name])
         if any(name not in values(t.candidate) for t in shown):
             _tick(axis, place, ABSENT, "absent")
-    for score in _round_numbers(limits, 5):
-        _tick(axis, len(names), (score - limits[0]) / (limits[1] - limits[0]), f"{score:g}", right=True)
+    for mark in _round_numbers(limits, 5):
+        _tick(axis, len(names), (mark - limits[0]) / (limits[1] - limits[0]), f"{mark:g}", right=True)
     if any(t.score is None for t in shown):
         _tick(axis, len(names), ABSENT, "failed", right=True)
     for place in range(len(names) + 1):
         axis.axvline(place, color=GREY, linewidth=0.8, ymin=0.11, zorder=0)
-    axis.set_xticks(range(len(names) + 1), [*(name.replace("_", "_\n", 1) for name in names), "score"])
+    axis.set_xticks(
+        range(len(names) + 1), [*(name.replace("_", "_\n", 1) for name in names), score.replace(" ", "\n", 1)]
+    )
     axis.set_xlim(-0.35, len(names) + 0.45)
     axis.set_ylim(-0.28, 1.04)
     axis.set_yticks([])
@@ -97,7 +104,11 @@ def parallel_coordinates(
 
 
 def contours(
-    trials: Sequence[Trial], space: Space | None, order: Sequence[str] = (), winner: int | None = None
+    trials: Sequence[Trial],
+    space: Space | None,
+    order: Sequence[str] = (),
+    winner: int | None = None,
+    score: str = "score",
 ) -> Figure:
     """Score over pairs of numeric hyperparameters: smoothed where trials are near, blank where none is; the trials as dots.
 
@@ -108,6 +119,7 @@ def contours(
         space: The space searched.
         order: Names by importance; the first three numeric ones are paired.
         winner: Number of a trial to ring.
+        score: What the scores are called.
     """
     dimensions = {name: d for name, d in _varying(space).items() if isinstance(d, Float | Int)}
     ended = [t for t in trials if finished(t)]
@@ -128,8 +140,8 @@ def contours(
     bar = figure.colorbar(filled, ax=panels, fraction=0.03, pad=0.01, format="{x:g}")
     bar.ax.tick_params(labelsize=8.5, length=0, labelcolor=MUTED)
     bar.outline.set_visible(False)
-    bar.set_label("mean score nearby", fontsize=8.5, color=INK)
-    title(figure, "Score over pairs of hyperparameters, smoothed (search seeds; crosses: failed or stopped)")
+    bar.set_label(f"mean {score} nearby", fontsize=8.5, color=INK)
+    title(figure, "Score over pairs of hyperparameters, smoothed (search seeds; crosses: failed)")
     return figure
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from autorl.outer.protocol import Status
 from autorl.spaces import Bool, Categorical, Dimension, Fixed, Space
 from autorl.spaces.columns import columns, values
+from autorl.studies.ranking import own_score, places
 from autorl.studies.trial import Trial
 
 FEWEST_TRIALS = 16
@@ -33,7 +34,7 @@ class Importances:
     message: str = ""
 
 
-def importances(trials: Sequence[Trial], space: Space | None) -> Importances:
+def importances(trials: Sequence[Trial], space: Space | None, cut: bool = False) -> Importances:
     """Return how much each hyperparameter had to do with being among the best tenth (at least five) of the trials.
 
     A failed trial counts as one of the worst: where trainings diverge is part of what a hyperparameter does. Every
@@ -42,38 +43,42 @@ def importances(trials: Sequence[Trial], space: Space | None) -> Importances:
     Args:
         trials: Search trials of one arm.
         space: The space searched.
+        cut: Whether a budget policy cut trials: then all are ranked, by `autorl.studies.ranking.places`. PED-ANOVA asks for no more.
     """
     dimensions = {name: d for name, d in columns(space).items() if not isinstance(d, Fixed)}
     ended = [t for t in trials if t.status is not Status.RUNNING]
-    scores = [t.score for t in ended if t.score is not None]
+    scores = [own_score(t) if cut else t.score for t in ended]
+    known = [score for score in scores if score is not None]
     if not dimensions:
         return Importances(message="There are no hyperparameters to compare.")
-    if len(ended) < FEWEST_TRIALS or len(scores) < _TOP_TRIALS:
+    if len(ended) < FEWEST_TRIALS or len(known) < _TOP_TRIALS:
+        scored = "with a score" if cut else "completed"
         return Importances(
             trials=len(ended),
-            message=f"Importances need at least {FEWEST_TRIALS} trials, {_TOP_TRIALS} of them completed; "
-            f"there are {len(ended)}, {len(scores)} of them completed.",
+            message=f"Importances need at least {FEWEST_TRIALS} trials, {_TOP_TRIALS} of them {scored}; "
+            f"there are {len(ended)}, {len(known)} of them {scored}.",
         )
-    if min(scores) == max(scores) and len(scores) == len(ended):
+    merits = places(ended) if cut else [min(known) if score is None else score for score in scores]
+    if min(merits) == max(merits) and len(known) == len(ended):
         return Importances(trials=len(ended), message="All trials scored the same: no hyperparameter mattered.")
     quantile = min(0.5, max(0.1, _TOP_TRIALS / len(ended)))
-    found = _ped_anova(ended, min(scores), dimensions, quantile)
+    found = _ped_anova(ended, merits, dimensions, quantile)
     if not sum(found.values()):
         return Importances(trials=len(ended), message="The best trials are spread as all trials are.")
     shares = {name: share / sum(found.values()) for name, share in sorted(found.items(), key=lambda i: (-i[1], i[0]))}
-    best = _best(ended, min(scores), quantile)
-    return Importances(shares, len(ended), f"What set the best {best} of {len(ended)} trials apart (PED-ANOVA).")
+    message = f"What set the best {_best(merits, quantile)} of {len(ended)} trials apart (PED-ANOVA)."
+    return Importances(shares, len(ended), message + (" Who trained further ranks higher." if cut else ""))
 
 
-def _best(trials: Sequence[Trial], worst: float, quantile: float) -> int:
+def _best(merits: Sequence[float], quantile: float) -> int:
     """Number of trials that PED-ANOVA takes as the best: those equal to the last of them are in."""
-    ranked = sorted((worst if t.score is None else t.score for t in trials), reverse=True)
+    ranked = sorted(merits, reverse=True)
     cutoff = ranked[math.ceil(quantile * len(ranked)) - 1]
-    return sum(score >= cutoff for score in ranked)
+    return sum(merit >= cutoff for merit in ranked)
 
 
 def _ped_anova(
-    trials: Sequence[Trial], worst: float, dimensions: Mapping[str, Dimension], quantile: float
+    trials: Sequence[Trial], merits: Sequence[float], dimensions: Mapping[str, Dimension], quantile: float
 ) -> dict[str, float]:
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -87,12 +92,11 @@ def _ped_anova(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
-        for trial in trials:
+        for trial, value in zip(trials, merits, strict=True):
             flat = {
                 n: v for n, v in values(trial.candidate).items() if n in dimensions and not dimensions[n].validate(v)
             }
             params = {name: _coordinate(dimensions[name], value) for name, value in flat.items()}
-            value = worst if trial.score is None else trial.score
             study.add_trial(
                 optuna.trial.create_trial(params=params, distributions={n: spread[n] for n in params}, value=value)
             )

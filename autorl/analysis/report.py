@@ -15,6 +15,7 @@ import yaml
 from autorl.analysis import curriculum_page, hall_of_fame, page
 from autorl.analysis.anytime import anytime_figure
 from autorl.analysis.checklist import checklist, reproduction, space_table
+from autorl.analysis.common_rung import at_common_rung
 from autorl.analysis.figures import arm_scores, importance_bars, learning_curves, optimisation_history, slices
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.figures_space import contours, parallel_coordinates
@@ -24,7 +25,16 @@ from autorl.analysis.origins import origins_sentence
 from autorl.analysis.programs import programs_sentence
 from autorl.analysis.result import summarise
 from autorl.analysis.rungs import rungs_table
-from autorl.analysis.scores import all_environments, arm_name, count, environments, finished, number, plural
+from autorl.analysis.scores import (
+    all_environments,
+    arm_name,
+    count,
+    environments,
+    finished,
+    number,
+    plural,
+    policy_name,
+)
 from autorl.analysis.selection_bias import sentences
 from autorl.analysis.style import to_svg
 from autorl.analysis.tables import (
@@ -35,6 +45,7 @@ from autorl.analysis.tables import (
     trials_table,
     winner_table,
 )
+from autorl.analysis.timeline import timeline, timing_caption
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.files import write_text_atomic
@@ -106,7 +117,7 @@ def render(
         page.section("Trials", *_trials(result, trials)),
         page.section("Failures", *_failures(result, trials)),
         page.section("Work", page.table(ledger_table(result)), page.paragraph(_programs(compiled, specification))),
-        page.section("Reproduction", *_reproduction(result, specification, manifest, space)),
+        page.section("Reproduction", *_reproduction(result, trials, specification, manifest, space)),
     ]
     return page.page(f"{result['study'] or 'study'}: AutoRL report", body)
 
@@ -219,29 +230,45 @@ def _search(
 ) -> list[str]:
     if not any(finished(t) for t in searched):
         return []
-    found = importances(searched, space)
     source = _leader(result, searched)
     rungs = rungs_table(searched, specification)
     said = (result["chosen"], origins_sentence(result["origins"], result["winner"]))
     parts = [page.paragraph(sentence) for sentence in said if sentence]
-    parts.append(_figure(drawn, optimisation_history(trials, specification), "history"))
+    order = timeline(searched, specification)
+    timing = timing_caption(order)
+    parts.append(_figure(drawn, optimisation_history(trials, specification, order), "history", timing))
     parts += [] if rungs is None else [page.table(rungs, heading=True)]
-    parts.append(_figure(drawn, anytime_figure(trials, specification), "anytime"))
+    parts.append(_figure(drawn, anytime_figure(trials, specification, order), "anytime", timing))
     if any(t.parent is not None for t in searched):
         parts.append(_figure(drawn, pbt_schedule(searched, space, source), "schedule"))
         parts.append(_figure(drawn, lineage(searched, source), "lineage"))
-    parts.append(
+    return parts + _space_seen(result, searched, specification, space, source, drawn)
+
+
+def _space_seen(
+    result: Json,
+    searched: Sequence[Trial],
+    specification: Mapping[str, Any],
+    space: Space | None,
+    source: int | None,
+    drawn: dict[str, str],
+) -> list[str]:
+    """The space as the search saw it: which hyperparameters mattered, and where the good values are."""
+    found = importances(searched, space, cut=policy_name(specification) is not None)
+    bars = (
         _figure(drawn, importance_bars(found), "importance") if found.shares else page.paragraph(found.message, "note")
     )
-    ringed = (
-        "" if source is None else f"Ringed: trial {source}, {'the winner' if result['winner'] else 'the best so far'}."
-    )
-    order = list(found.shares)
-    parts.append(_figure(drawn, slices(searched, space, order, source), "slices", ringed))
-    lines = parallel_coordinates(searched, space, order, source)
-    parts.append(_figure(drawn, lines, "parallel-coordinates", ringed.replace("Ringed", "Thick")))
-    parts.append(_figure(drawn, contours(searched, space, order, source), "contours", ringed))
-    return parts
+    leader = "the winner" if result["winner"] else "the best so far"
+    ringed, thick = ("" if source is None else f"{word}: trial {source}, {leader}. " for word in ("Ringed", "Thick"))
+    compared = at_common_rung(searched, specification)
+    shown = compared.trials, space, list(found.shares), source, compared.score
+    below = compared.caption
+    return [
+        bars,
+        _figure(drawn, slices(*shown), "slices", (ringed + below).strip()),
+        _figure(drawn, parallel_coordinates(*shown), "parallel-coordinates", (thick + below).strip()),
+        _figure(drawn, contours(*shown), "contours", (ringed + below).strip()),
+    ]
 
 
 def _leader(result: Json, searched: Sequence[Trial]) -> int | None:
@@ -283,7 +310,11 @@ def _failures(result: Json, trials: Sequence[Trial]) -> list[str]:
 
 
 def _reproduction(
-    result: Json, specification: Mapping[str, Any], manifest: Mapping[str, Any], space: Space | None
+    result: Json,
+    trials: Sequence[Trial],
+    specification: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    space: Space | None,
 ) -> list[str]:
     budget = (specification.get("budget") or {}).get("env_steps")
     evaluation = specification.get("evaluation") or {}
@@ -296,7 +327,7 @@ def _reproduction(
         )  # fmt: skip
     return [
         page.definitions(entries),
-        page.table(checklist(result, specification, manifest, space), heading=True),
+        page.table(checklist(result, specification, manifest, space, trials), heading=True),
         page.table(space_table(space), heading=True),
         page.details("The resolved specification", page.code(_dump(specification))),
     ]

@@ -9,6 +9,8 @@ from autorl.analysis.scores import count, plural
 from autorl.studies.trial import Json
 
 _SHOWN = 10
+_PUBLISHED = "fitted by `python benchmarks/landscapes.py"
+"""How the source of a shipped prior begins."""
 
 
 def taken_over(specification: Mapping[str, Any]) -> Json | None:
@@ -21,7 +23,27 @@ def taken_over(specification: Mapping[str, Any]) -> Json | None:
 
 
 def uncounted_work(specification: Mapping[str, Any]) -> str:
-    """Return what the search knows from trainings that are not counted as its work, in words; empty if that is nothing."""
+    """Return what the search knows from trainings that are not counted as its work, in words; empty if that is nothing.
+
+    The catalogue's priors are apart: see `published_work`.
+    """
+    reasons = [reason for reason in (_begun_with(specification), _drawn_by(specification)) if reason]
+    return "; and ".join(reasons)
+
+
+def published_work(specification: Mapping[str, Any]) -> str:
+    """Return the sentence about what a prior of the catalogue was learned from; empty without one.
+
+    Nobody who searches with it pays for those trainings, as nobody pays for those behind a learner's defaults; but random search is drawn
+    without it, so it is said.
+    """
+    prior = _prior(specification)
+    if prior is None or not _of_the_catalogue(prior):
+        return ""
+    return f"Not counted: the trainings, published with ARLBench, that prior {prior['name']} was learned from."
+
+
+def _begun_with(specification: Mapping[str, Any]) -> str:
     started = (specification.get("search") or {}).get("warm_start") or {}
     taken = started.get("taken") or {}
     if taken.get("configurations"):
@@ -32,6 +54,26 @@ def uncounted_work(specification: Mapping[str, Any]) -> str:
         steps = count(taken["left_out_env_steps"])
         return f"the search went on with an earlier one, {steps} environment steps of which are not counted, as they were left out"
     return ""
+
+
+def _drawn_by(specification: Mapping[str, Any]) -> str:
+    prior = _prior(specification)
+    if prior is None or _of_the_catalogue(prior):
+        return ""
+    tasks = list(prior.get("tasks") or ())
+    named = ", ".join(map(str, tasks[:_SHOWN])) + (", ..." if len(tasks) > _SHOWN else "")
+    return f"the search drew by prior {prior['name']}, and the trainings that it was learned from ({named}) are not counted"
+
+
+def _prior(specification: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the prior that draws candidates, as a resolved specification keeps it."""
+    prior = (specification.get("search") or {}).get("prior")
+    return prior if isinstance(prior, Mapping) else None
+
+
+def _of_the_catalogue(prior: Mapping[str, Any]) -> bool:
+    """Return whether it was learned from published landscapes, as the shipped ones; `autorl prior fit` writes another source."""
+    return str(prior.get("source") or "").startswith(_PUBLISHED)
 
 
 def _sentences(study: str, taken: Mapping[str, Any], specification: Mapping[str, Any]) -> list[str]:

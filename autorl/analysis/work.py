@@ -16,7 +16,7 @@ from autorl.analysis.scores import (
     plural,
     policy_name,
 )
-from autorl.analysis.warm_start import uncounted_work
+from autorl.analysis.warm_start import published_work, uncounted_work
 from autorl.studies.trial import TEACHER_ARM, Json, Ledger, Trial, in_order
 
 _TOLERANCE = 0.01
@@ -74,8 +74,14 @@ def granted(trials: Sequence[Trial], specification: Mapping[str, Any]) -> int:
 def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     """Compare the work granted to the method's search and to random search: ``{equal, method, random, sentence}``.
 
-    ``equal`` is None when there is no random search to compare with.
+    ``equal`` is None when there is no random search to compare with. What a prior of the catalogue was learned from is said beside it.
     """
+    found = _compared_work(trials, specification)
+    published = "" if found["equal"] is None else published_work(specification)
+    return {**found, "sentence": f"{found['sentence']} {published}".strip()}
+
+
+def _compared_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     search = {arm: [t for t in trials if (t.arm, t.phase) == (arm, "search")] for arm in ("method", "random")}
     ours, others = granted(search["method"], specification), granted(search["random"], specification)
     method = method_name(specification)

@@ -8,15 +8,15 @@ from autorl.errors import UsageError
 from autorl.outer.prior_fit import Tried
 from autorl.outer.protocol import Status
 from autorl.spaces import HyperparameterSpace, load_space
+from autorl.studies.ranking import places
 from autorl.studies.specification import Specification
-from autorl.studies.trial import AT_HURDLE, Trial
+from autorl.studies.trial import Trial
 
 
 def tried_in(name: str, specification: Specification, trials: Sequence[Trial]) -> Tried:
     """Return the configurations that a study's method tried, ranked.
 
-    One that trained further ranks before one that was stopped earlier, as it was preferred then; of those that got equally far the
-    higher score; those that failed come last, all alike. Running ones do not count.
+    They are ranked by `autorl.studies.ranking.places`. Running ones do not count.
 
     Args:
         name: Of the study.
@@ -37,16 +37,6 @@ def tried_in(name: str, specification: Specification, trials: Sequence[Trial]) -
             f"study {name!r}: its method changed candidates while their agents learned, so no score is one candidate's. "
             "Remedy: leave it out."
         )
-    keys = [_rank(t) for t in ended]
-    places = {key: place for place, key in enumerate(sorted(set(keys)))}
     environments = tuple(dict.fromkeys(choice.id for choice in specification.environments))
     candidates = [space.from_json(t.candidate) for t in ended]
-    return Tried(name, environments, space, candidates, [float(places[key]) for key in keys])
-
-
-def _rank(trial: Trial) -> tuple[int, float]:
-    """Return what trials are ordered by: how far it trained, and its score there; a failure comes before everything."""
-    score = trial.values.get(AT_HURDLE) if trial.status is Status.PRUNED else trial.score
-    if trial.status not in (Status.COMPLETED, Status.PRUNED) or score is None:
-        return (-1, 0.0)
-    return (trial.env_steps, score)
+    return Tried(name, environments, space, candidates, places(ended))

@@ -252,14 +252,19 @@ def _hyperparameter_space(s: Sections, space: Space, learner: Any, single: bool)
     """Yield what is wrong with a space of hyperparameters, or with a part of a product that should be one."""
     inline = s.search is not None and not isinstance(s.search.space, str) and single
     dimensions: Mapping[str, Any] = getattr(space, "dimensions", {})
-    for name in dimensions:
-        if s.learner is not None and name in s.learner.hyperparameters:
-            value = s.learner.hyperparameters[name]
+    fixed: list[tuple[Path, Mapping[str, Any]]] = []
+    if s.learner is not None:
+        fixed.append((("learner", "hyperparameters"), s.learner.hyperparameters))
+    # in an environment, too: what is searched holds in all of them
+    fixed += [(("environment", i, "hyperparameters"), own.hyperparameters) for i, own in enumerate(s.environments)]
+    for path, values in fixed:
+        for name in (name for name in dimensions if name in values):
+            value = values[name]
             message = f"fixed here at {shown(value)}, but searched by {space.name!r}. Remove it here, or from the space"
-            yield Finding(("learner", "hyperparameters", name), message, value)
+            yield Finding((*path, name), message, value)
     if learner is not None and s.learner is not None:
-        path: Path = ("search", "space")
-        yield from unfit_dimensions(path, space, s.learner.algorithm, learner.Hyperparameters, inline=inline)
+        where: Path = ("search", "space")
+        yield from unfit_dimensions(where, space, s.learner.algorithm, learner.Hyperparameters, inline=inline)
 
 
 def _method(s: Sections, space: Space | None, learner: Any) -> Iterator[Finding]:

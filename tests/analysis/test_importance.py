@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cut_study as cs
 import optuna
 import pytest
 import synthetic as sy
@@ -105,3 +106,28 @@ def test_many_equal_best_scores_are_all_among_the_best():
 def test_a_realistic_search():
     found = importances(sy.search(arm="random", count=64), sy.SPACE)
     assert next(iter(found.shares)) == "learning_rate"
+
+
+def test_trials_that_a_policy_cut_are_ranked_by_how_far_and_how_well_they_came():
+    cut = cs.halved(64)
+    found = importances(cut, cs.SPACE, cut=True)
+    assert found.shares["x"] > 0.8
+    assert "best 7 of 64" in found.message
+    assert "trained further ranks higher" in found.message
+    alone = importances(cut, cs.SPACE)
+    assert "5 of them completed; there are 64, 4 of them completed" in alone.message, (
+        "scores alone leave nothing to compare"
+    )
+    few = importances([t for t in cut if t.env_steps > 60], cs.SPACE, cut=True)
+    assert "there are 8, 8 of them with a score" in few.message
+
+
+def test_a_failure_ranks_below_everything_that_a_policy_cut():
+    cut = [
+        replace(t, status=Status.DIVERGED, score=None, values={}) if t.candidate["x"] > 0.5 else t
+        for t in cs.halved(64)
+    ]
+    # the good half of x failed, far on its way: what is left on top is cut early, and of the lower half
+    found = importances(cut, cs.SPACE, cut=True)
+    assert found.shares["x"] > 0.5
+    assert "best 7 of 64" in found.message

@@ -247,6 +247,25 @@ def test_checklist_compares_the_seeds_it_was_given():
     assert all(dict(checklist(result, specification, {}, None).rows).values())
 
 
+def test_checklist_lists_the_seeds_that_search_trials_really_had():
+    result, specification = summarise([], sy.specification()), sy.specification()
+    base, tested = sy.MANIFEST["seeds"]["search"], sy.MANIFEST["seeds"]["test"]
+    raced = [
+        Trial("method", "search", 0, {}, 1, seeds=(*base, 77, 78)),
+        Trial("method", "search", 1, {}, 1, seeds=(*base, 77)),
+    ]
+    rows = dict(checklist(result, specification, sy.MANIFEST, sy.SPACE, raced).rows)
+    assert rows["Search seeds"] == f"3: {base[0]}, 77, 78 (1 of every trial, 2 of trials that were trained on more)"
+    assert rows["Tuning and test seeds are disjoint"] == "yes, compared seed by seed"
+    shared = [replace(raced[0], seeds=(*base, tested[4]))]
+    rows = dict(checklist(result, specification, sy.MANIFEST, sy.SPACE, shared).rows)
+    assert rows["Tuning and test seeds are disjoint"] == f"NO: {tested[4]} play both roles"
+    plain = dict(checklist(result, specification, sy.MANIFEST, sy.SPACE).rows)
+    assert plain["Search seeds"] == f"1: {base[0]}"
+    with_trials, _ = rendered(raced)
+    assert f"{base[0]}, 77, 78 (1 of every trial" in with_trials
+
+
 def test_everything_the_manifest_knows_is_there(finished):
     _, _, page = finished
     for words in (

@@ -1,10 +1,13 @@
 """What is said of the arms beside their scores; and what a score is of, where it is not the mean return."""
 
 import pytest
+import synthetic as sy
 
 from autorl.analysis.compare import _question
 from autorl.analysis.verdict import _scale
-from autorl.analysis.work import compared_sentence
+from autorl.analysis.warm_start import published_work, uncounted_work
+from autorl.analysis.work import compared_sentence, equal_work
+from autorl.outer.prior_files import shipped_prior, to_mapping
 
 
 def test_parameters_of_compared_teachers_are_said():
@@ -67,3 +70,42 @@ def test_what_no_score_depends_on_makes_no_other_question():
         for span in (None, [0, 1])
     )
     assert _question(one) == _question(other), "success is scaled by nothing"
+
+
+def searched_with(prior, **search):
+    spec = sy.specification("random", search={"method": "random", "prior": prior, **search})
+    trials = [*sy.search(count=3), *sy.search(arm="random", count=3)]
+    return equal_work(trials, spec)
+
+
+@pytest.mark.parametrize("learner", ["ppo", "dqn", "sac"])
+def test_what_a_shipped_prior_was_learned_from_is_said(learner):
+    found = searched_with(to_mapping(shipped_prior(learner)))
+    assert found["equal"] is True
+    assert found["sentence"].startswith("Equal work: prior and random search were each granted 300 k environment steps")
+    said = f"Not counted: the trainings, published with ARLBench, that prior {learner} was learned from."
+    assert found["sentence"].endswith(said)
+    assert equal_work([], sy.specification())["sentence"] == "No random search beside it so far."
+
+
+def test_a_prior_of_ones_own_studies_is_work_that_nobody_counts():
+    mine = {
+        **to_mapping(shipped_prior("ppo")),
+        "name": "mine",
+        "source": "fitted by `autorl prior fit` to first, second",
+        "tasks": {"first": {}, "second": {}},
+    }
+    found = searched_with(mine)
+    assert found["equal"] is False
+    reason = "the search drew by prior mine, and the trainings that it was learned from (first, second) are not counted"
+    assert found["sentence"].startswith(f"NOT equal work: {reason}. Besides, prior was granted 300 k")
+    assert "ARLBench" not in found["sentence"]
+    begun = searched_with(mine, warm_start={"study": "first", "taken": {"configurations": 3}})
+    both = f"the search began with the best of an earlier one, whose work is not counted; and {reason}."
+    assert both in begun["sentence"]
+
+
+@pytest.mark.parametrize("prior", [None, "none"])
+def test_without_a_prior_nothing_is_said_of_one(prior):
+    assert uncounted_work({"search": {"prior": prior}}) == published_work({"search": {"prior": prior}}) == ""
+    assert uncounted_work({"search": None}) == published_work({}) == ""

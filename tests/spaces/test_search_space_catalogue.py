@@ -24,7 +24,7 @@ NAMES = [name for name in SHIPPED if name not in [*LOSSES, *CURRICULA, *JOINT]]
 EXPECTED = {
     "ppo_arlbench", "ppo_arlbench_minigrid", "ppo_arlbench_brax", "ppo_arlbench_full", "ppo_arlbench_pbt",
     "ppo_arlbench_minigrid_pbt", "dqn_arlbench", "dqn_arlbench_minigrid", "dqn_arlbench_full", "dqn_arlbench_pbt",
-    "dqn_arlbench_minigrid_pbt", "ppo_rlzoo", "dqn_rlzoo", "ppo_continuous", "dqn_continuous",
+    "dqn_arlbench_minigrid_pbt", "dqn_arlbench_atari", "ppo_rlzoo", "dqn_rlzoo", "ppo_continuous", "dqn_continuous",
     "sac_arlbench", "sac_arlbench_box2d", "sac_arlbench_brax", "sac_arlbench_full", "sac_arlbench_pbt",
     "sac_arlbench_box2d_pbt", "sac_arlbench_brax_pbt", "sac_rlzoo", "sac_continuous",
     "ppo_how_to_autorl", "dqn_how_to_autorl", "sac_how_to_autorl",
@@ -119,6 +119,15 @@ def test_dqn_arlbench_is_the_published_space() -> None:
         **{f"buffer_{n}": Condition("buffer_prio_sampling", (True,)) for n in ("alpha", "beta", "epsilon")},
     }
     assert load_space("dqn_arlbench_minigrid").dimensions["buffer_size"] == Int(1024, 1_000_000)
+    atari = load_space("dqn_arlbench_atari")
+    assert (atari.unit_dimension, dict(atari.conditions)) == (12, dict(space.conditions))
+    differs = {name: d for name, d in atari.dimensions.items() if d != space.dimensions[name]}
+    assert differs == {
+        "learning_starts": Int(1024, 32_768),
+        "target_update_interval": Int(1, 2000),
+        "buffer_size": Int(1024, 1_000_000),
+        "buffer_batch_size": Categorical((16, 32, 64)),
+    }
     assert load_space("dqn_arlbench_pbt").dimensions.keys() == space.dimensions.keys() - {
         "buffer_size",
         "use_target_network",
@@ -165,7 +174,9 @@ def test_full_spaces_of_how_to_autorl() -> None:
     assert load_space("dqn_how_to_autorl").dimensions["learning_rate"] == Float(1e-6, 1e-2, "log")
 
 
-@pytest.mark.parametrize("suffix", ["arlbench", "arlbench_minigrid", "arlbench_pbt", "arlbench_minigrid_pbt", "rlzoo"])
+@pytest.mark.parametrize(
+    "suffix", ["arlbench", "arlbench_minigrid", "arlbench_atari", "arlbench_pbt", "arlbench_minigrid_pbt", "rlzoo"]
+)
 def test_target_networks_are_copied_where_the_source_copies_them(suffix: str) -> None:
     space = load_space(f"dqn_{suffix}")
     assert space.dimensions["tau"] == Fixed(1.0)
