@@ -89,10 +89,12 @@ def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOW
         graph = graph_of(trial, space) if trial.status is Status.COMPLETED and trial.score is not None else None
         if graph is not None:
             groups.setdefault(key(graph), []).append((trial, graph))
-    best = sorted((_fame(own) for own in groups.values()), key=_rank)[: _CANDIDATES * count]
+    # with the key of its group: where random numbers are drawn, a canonical form may have another
+    best = sorted(((_fame(own), form) for form, own in groups.items()), key=lambda pair: _rank(pair[0]))
+    best = best[: _CANDIDATES * count]
     same: dict[str, list[tuple[Trial, Graph]]] = {}
-    for fame, name in zip(best, _behaviours([f.graph for f in best], space), strict=True):
-        same.setdefault(name, []).extend(groups[key(fame.graph)])
+    for (_, form), name in zip(best, _behaviours([fame.graph for fame, _ in best], space), strict=True):
+        same.setdefault(name, []).extend(groups[form])
     return sorted((_fame(own) for own in same.values()), key=_rank)[:count]
 
 

@@ -188,7 +188,8 @@ class Session:
     def size(self, trial: Trial) -> int:
         """Return the parts that a trial's candidate is made of; 0 where size does not matter."""
         space = self.space
-        return 0 if space is None or self.behaviour is None else size(space, space.from_json(trial.candidate))
+        # as recorded, unchecked: the simplest form of a candidate need not be of the space (programs have a fixed length)
+        return 0 if space is None or self.behaviour is None else size(space, trial.candidate)
 
     def method(self, arm: Arm) -> SearchMethod[Any]:
         """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""
