@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autorl.analysis import page
 from autorl.analysis.scores import finished, number, plural
 from autorl.analysis.tables import Column, Table
+from autorl.engine.winner import searches_graphs
 from autorl.objectives.graphs.canonical import canonical, key
 from autorl.objectives.graphs.files import graph_from_json
 from autorl.objectives.graphs.formula import formula_latex, formula_lines, formula_text
@@ -69,11 +70,6 @@ def graph_of(trial: Trial, space: Space | None) -> Graph | None:
 
         return load_objective(data).graph
     return graph_from_json(data, f"trial {trial.number}") if isinstance(data, Mapping) else None
-
-
-def searches_graphs(space: Space | None) -> bool:
-    """Return whether a space has graphs in it."""
-    return any(hasattr(part, name) for part in leaves(space) for name in ("objective", "scored"))
 
 
 def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOWN) -> list[Fame]:

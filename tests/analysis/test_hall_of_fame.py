@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from synthetic import MANIFEST, specification
 
-from autorl.analysis.hall_of_fame import fame_table, hall_of_fame, lineage, lineage_table, parts, searches_graphs
+from autorl.analysis.hall_of_fame import fame_table, hall_of_fame, lineage, lineage_table, parts
 from autorl.analysis.report import render
+from autorl.engine.winner import searches_graphs
 from autorl.objectives.graphs.canonical import canonical, key
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
 from autorl.objectives.graphs.starts_coreyes import graph_of
