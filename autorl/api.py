@@ -246,25 +246,20 @@ class Study:
     @property
     def best_trial(self) -> Trial | None:
         """The trial of `best`."""
-        from autorl.engine.selection import choose_finalists, pick_winner
+        from autorl.engine.winner import best_of
 
-        finalists = [t for t in self.trials("method", "finalists") if t.status is not Status.RUNNING]
-        if finalists:
-            return pick_winner(finalists)
-        ended = [t for t in self.trials() if t.status is not Status.RUNNING]
-        if not ended:
-            return next((t for t in self.trials("method", "test")), None)
-        top = choose_finalists(ended, 1, continues=any(t.parent is not None for t in ended))
-        return next((t for t in ended if top and t.number == top[0].source), None)
+        return best_of(self.trials("method", None), self.space, self.specification.parsimony)
 
     @property
     def result(self) -> dict[str, Any]:
         """The result: scores on test seeds with intervals, beside the baselines; what is missing if the study is not finished."""
         from autorl.analysis.held_out import lessons_summary
+        from autorl.analysis.proposals import proposals_of
         from autorl.analysis.result import summarise
 
         specification, trials = self.plain_specification(), self.trials(None, None)
-        return {**summarise(trials, specification), **lessons_summary(self._tested(trials), specification)}
+        lessons = lessons_summary(self._tested(trials), specification)
+        return {**summarise(trials, specification), **lessons, "proposals": proposals_of(self.folder.record)}
 
     def _tested(self, trials: Sequence[Trial]) -> dict[Arm, list[dict[str, Any]]]:
         return {t.arm: self.lessons(t) for t in trials if t.phase == "test"}
@@ -287,6 +282,7 @@ class Study:
     def report(self) -> Path:
         """Write ``report.html`` (one self-contained file) and the Optuna storage beside the record; return the report's path."""
         from autorl.analysis.curriculum_page import readings
+        from autorl.analysis.proposals import proposals_of
         from autorl.analysis.report import write_report
         from autorl.interop import optuna_storage
 
@@ -295,9 +291,9 @@ class Study:
         with Record.open(self.folder.record, readonly=True) as record:
             compiled = record.meta(COMPILED, [])
         plain, tested = self.plain_specification(), self._tested(trials)
-        curricula = readings(self.specification, trials, tested)
+        curricula, made = readings(self.specification, trials, tested), proposals_of(self.folder.record)
         write_report(
-            self.folder.report, trials, plain, about, self.space, self.folder.figures, compiled, tested, curricula
+            self.folder.report, trials, plain, about, self.space, self.folder.figures, compiled, tested, curricula, made
         )
         if self.space is not None:
             started = datetime.fromisoformat(about["started"])

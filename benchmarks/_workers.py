@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+WORKER = "AUTORL_BENCHMARK_WORKER"
+"""Environment variable with the number of a contender's process, from 0."""
 Run = Callable[[], tuple[int, float]]
 Setup = Callable[[], tuple[Run, dict[str, Any]]]
 
@@ -43,7 +45,11 @@ class Contender:
         self._processes = []
         for i in range(processes):
             started = subprocess.Popen(
-                [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+                [sys.executable, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**(os.environ if environment is None else environment), WORKER: str(i)},
             )
             self._processes.append(started)
             if pinned:

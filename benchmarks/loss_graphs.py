@@ -4,11 +4,13 @@
 
 DQN on CartPole, two hidden layers of 64, an update of batch 32 on every env step. The graphs are random ones of 5 to 12 live nodes.
 
-* ``hand``: the TD loss written by hand, 16 lanes on all cores. What an update costs at best.
-* ``interpreter``: 16 lanes of different graphs, run as data. Compiled once for a search.
+* ``hand``: the TD loss written by hand, 16 lanes (two for each core, if that is more) on all cores. What an update costs at best.
+* ``interpreter``: as many lanes of different graphs, run as data. Compiled once for a search. Its graphs may read `REGISTERS`: neither the
+  next state's values nor the target network's of this one, each of which costs another pass through a network.
+* ``all_registers``: the same graphs, interpreted for a search in which they may read every register.
 * ``coreyes2021``: the same with random programs of Co-Reyes et al.'s language and 20 nodes, which apply the networks themselves.
-* ``fused``: 16 lanes of different graphs in one program, which is compiled for each batch.
-* ``alone``: one compilation for each graph, in as many pinned processes as cores; its initialisation is not counted.
+* ``fused``: lanes of different graphs in one program, which is compiled for each batch.
+* ``alone``: one compilation for each graph, in as many pinned processes as cores, `ALONE` graphs in each; initialisation is not counted.
 
 Speeds are measured, each contender in processes of its own that take turns; candidates a minute follow from them and from the compile
 seconds: `CANDIDATES` share the interpreter's compilation, `BATCH` graphs a fused program. ``memory`` trains 5,000 different graphs in
@@ -28,9 +30,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _workers import Contender, Run, serve
+from _workers import WORKER, Contender, Run, serve
 
-LANES, STEPS, BATCH, CANDIDATES, CORES = 16, 500, 32, 1000, 2
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+LANES = max(16, 2 << (CORES.bit_length() - 1))
+STEPS, BATCH, CANDIDATES, ALONE = 500, 32, 1000, 4
 BUDGETS = (2_000, 10_000, 100_000)
 REGISTERS = ("q", "q_action", "q_target_next", "action", "reward", "discount", "progress")
 NODES = (5, 12)
@@ -53,12 +57,19 @@ def graphs(count: int, first: int = 0) -> list[Any]:
     return list(found)
 
 
-def signature() -> Any:
+def signature(registers: tuple[str, ...] = REGISTERS) -> Any:
     """Return what the interpreter of a search over all such graphs must run."""
     from autorl.objectives.graphs.language_autorl import OPERATORS
     from autorl.objectives.graphs.program import Signature
 
-    return Signature("autorl", "value", REGISTERS, tuple(operator.name for operator in OPERATORS), NODES[1])
+    return Signature("autorl", "value", registers, tuple(operator.name for operator in OPERATORS), NODES[1])
+
+
+def all_registers() -> tuple[str, ...]:
+    """Return every register that losses of this family may read."""
+    from autorl.objectives.graphs.language import load_language
+
+    return tuple(register.name for register in load_language("autorl").registers("value"))
 
 
 def objectives(name: str, count: int, first: int = 0) -> list[Any]:
@@ -73,7 +84,7 @@ def objectives(name: str, count: int, first: int = 0) -> list[Any]:
         return list(FusedLoss.batch(graphs(count, first)))
     if name == "coreyes2021":
         return network_losses(count, first)
-    kind = signature()
+    kind = signature(all_registers()) if name == "all_registers" else signature()
     return [InterpretedLoss.of(graph, kind) for graph in graphs(count, first)]
 
 
@@ -108,7 +119,7 @@ class Population:
     def __init__(self, losses: list[Any]) -> None:
         from autorl.engine.devices import start
 
-        devices = start(CORES)
+        devices = start(CORES)[: len(losses) // 2]  # at least two lanes on each
         import jax
         import numpy as np
 
@@ -159,8 +170,14 @@ def setup_population(name: str) -> tuple[Run, dict[str, Any]]:
     return run, {"compile_seconds": population.compile_seconds}
 
 
+def own_graphs(worker: int) -> list[Any]:
+    """Return the graphs of a process of ``alone``: some of those that the lanes of other contenders train, the same every time."""
+    drawn = graphs(LANES)
+    return [drawn[(worker * ALONE + i) % LANES] for i in range(ALONE)]
+
+
 def setup_alone() -> tuple[Run, dict[str, Any]]:
-    """Train one candidate, on one core; say what compiling its training took."""
+    """Train some candidates one after the other, on one core; say what compiling the training of one took."""
     os.environ["XLA_FLAGS"] = "--xla_cpu_prefer_vector_width=512 --xla_cpu_multi_thread_eigen=false"
     import jax
     import numpy as np
@@ -172,21 +189,28 @@ def setup_alone() -> tuple[Run, dict[str, Any]]:
     environment = make_environment("gymnax:CartPole-v1")
     learner, task, seconds = DQN(environment), environment.default_task(), []
     init = jax.jit(learner.init)
-    for graph in graphs(4, first=os.getpid()):
+    trained: list[tuple[Any, Any, Any]] = []
+    for graph in own_graphs(int(os.environ[WORKER])):
         hp = DQN.prepare({**TRAINING, "objective": CompiledLoss.of(graph)}, HORIZON, {})
         state = init(jax.random.key(0), hp, task)
         arguments = (hp, task, np.int32(50), np.int32(HORIZON))
         started = time.perf_counter()
         train = jax.jit(learner.train, donate_argnums=0).lower(state, *arguments).compile()
         seconds.append(time.perf_counter() - started)
-    state, until = jax.block_until_ready(train(state, *arguments)), 50
+        trained.append((train, hp, jax.block_until_ready(train(state, *arguments))))
+    until = 50
 
     def run() -> tuple[int, float]:
-        nonlocal state, until
-        until += LANES * STEPS // CORES
+        nonlocal until
+        until += STEPS
         started = time.perf_counter()
-        state = jax.block_until_ready(train(state, hp, task, np.int32(until), np.int32(HORIZON)))
-        return LANES * STEPS // CORES, time.perf_counter() - started
+        for i, (train, hp, state) in enumerate(trained):
+            trained[i] = train, hp, train(state, hp, task, np.int32(until), np.int32(HORIZON))
+        jax.block_until_ready([state for _, _, state in trained])
+        spent = time.perf_counter() - started
+        done = [int(state.progress.env_steps) == until for _, _, state in trained]
+        assert all(done), "a candidate diverged: it did not do its share"
+        return len(trained) * STEPS, spent
 
     return run, {"compile_seconds": statistics.median(seconds[1:])}  # the first one also warms jax up
 
@@ -214,13 +238,14 @@ def setup_memory() -> tuple[Run, dict[str, Any]]:
 SETUPS: dict[str, Any] = {
     "hand": lambda: setup_population("hand"),
     "interpreter": lambda: setup_population("interpreter"),
+    "all_registers": lambda: setup_population("all_registers"),
     "coreyes2021": lambda: setup_population("coreyes2021"),
     "fused": lambda: setup_population("fused"),
     "alone": setup_alone,
     "compile": setup_compile,
     "memory": setup_memory,
 }
-SPEEDS = ("hand", "interpreter", "coreyes2021", "fused", "alone")
+SPEEDS = ("hand", "interpreter", "all_registers", "coreyes2021", "fused", "alone")
 
 
 def start_contender(name: str) -> Contender:
@@ -247,6 +272,7 @@ def measure(repeats: int) -> dict[str, Any]:
     }
     return {
         "interpreter_cost_over_hand": statistics.median(r["hand"] / r["interpreter"] for r in rounds),
+        "all_registers_cost_over_hand": statistics.median(r["hand"] / r["all_registers"] for r in rounds),
         "coreyes2021_cost_over_hand": statistics.median(r["hand"] / r["coreyes2021"] for r in rounds),
         "fused_cost_over_hand": statistics.median(r["hand"] / r["fused"] for r in rounds),
         "env_steps_per_second": speed,
@@ -255,6 +281,8 @@ def measure(repeats: int) -> dict[str, Any]:
         "budgets": [at_budget(steps, speed, compile_seconds, sizes["compile_seconds"]) for steps in BUDGETS],
         "memory": details_of("memory"),
         "repeats": repeats,
+        "cores": CORES,
+        "lanes": LANES,
     }
 
 
@@ -287,8 +315,9 @@ def print_table(result: dict[str, Any]) -> None:
     """Print what a person wants to see."""
     print("DQN on CartPole, an update on every env step, hidden 64\n")
     for name, speed in result["env_steps_per_second"].items():
-        print(f"  {name:<12} {speed:>9,.0f} env steps/s, compiled in {result['compile_seconds'][name]:.1f} s")
+        print(f"  {name:<13} {speed:>9,.0f} env steps/s, compiled in {result['compile_seconds'][name]:.1f} s")
     print(f"\n  interpreted update / by hand {result['interpreter_cost_over_hand']:.2f}")
+    print(f"  with all registers / by hand {result['all_registers_cost_over_hand']:.2f}")
     print(f"  of coreyes2021 / by hand     {result['coreyes2021_cost_over_hand']:.2f}")
     print(f"  fused update / by hand       {result['fused_cost_over_hand']:.2f}\n")
     print("  candidates a minute   interpreter     fused     alone   chosen is faster by")

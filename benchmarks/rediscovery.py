@@ -13,22 +13,31 @@ budget to 6,000; then it was counted from 70000 on.
 Seen (trained by the search), finalist and selected (by the declared objective, on fresh seeds) are counted apart, each with a Wilson
 95 % interval. Every search is a study of its own under ``studies/rediscovery`` and every finished one is a line of
 ``experiments/NAME.searches.jsonl``: stop at any time, run the same command again, and it goes on.
+
+A line says which versions made it and has a hash of the whole specification but for its seed. What was begun with another specification
+under the same label and seed is not gone on with, and lines of different specifications are never counted together; older lines have no
+hash and are a group of their own. Exit code 1: fewer searches have ended than were asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path("studies/rediscovery")
+HERE = Path(__file__).resolve().parents[1]
+"""Whatever the working directory: what was begun is found again."""
+ROOT = HERE / "studies/rediscovery"
+RECORDS = HERE / "experiments"
 COUNTS = ("seen", "finalist", "selected")
 SEEDS, ABLATION_SEEDS = 70_000, 40_000
 """First study seeds of the counted searches, and of the ablations."""
@@ -54,6 +63,7 @@ ABLATIONS: dict[str, list[str]] = {
     "no_minimum": [space_without(minimum=False)],
     "no_next_values": [space_without(requires=["reward", "action"])],
     "score_alone": ["search.settings.objectives=[score]"],
+    "score_alone_without_penalty": ["search.settings.objectives=[score]", "search.settings.penalty=0"],
     "hurdle": ["hurdle={env_steps: 14_400, quantile: 0.5}"],
     "no_slide": [space_without(mutations={k: v for k, v in WEIGHTS.items() if k != "slide"})],
     "no_grow": [space_without(mutations={k: v for k, v in WEIGHTS.items() if k != "grow"})],
@@ -63,7 +73,12 @@ ABLATIONS: dict[str, list[str]] = {
     "samples": ["search.settings.mutation_probability=0.95"],
     "population_300": ["search.settings.population_size=300"],
 }
-"""One factor at a time, against ``all``: 10 searches each with 3,000 candidates."""
+"""One factor at a time, against ``all``: 10 searches each with 3,000 candidates.
+
+But ``score_alone`` changes more than that size is no objective: the preset's penalty (0.01 for each part) is active then, members
+survive by age instead of by rank, and no smaller form of a known behaviour is trained once more.
+``score_alone_without_penalty`` leaves the penalty out; the other two come with a single objective.
+"""
 
 
 def one(experiment: str, name: str, overrides: list[str], core: int | None) -> dict[str, Any]:
@@ -71,14 +86,17 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
     if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     from autorl import api
+    from autorl.analysis.proposals import proposals_of
     from autorl.analysis.rediscovery import graph_of, rediscovery
     from autorl.objectives.graphs.formula import formula_text
 
     began = time.perf_counter()
-    folder = ROOT / name
+    folder, wanted = ROOT / name, specification_hash(experiment, overrides)
     study = api.load(name, root=ROOT) if (folder / "study.yaml").exists() else None
     if study is None:
         study = api.create(experiment, resolved(experiment, overrides), name=name, root=ROOT, to_run=True)
+    elif hash_of(study.plain_specification()) != wanted:
+        sys.exit(f"{folder}: begun with another specification. Remedy: another --label, or remove the folder")
     study.run()
     trials = study.trials(None, None)
     tested = [t for t in trials if t.phase == "test"]
@@ -88,6 +106,9 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
     ledger = [t.ledger for t in trials]
     return {
         **found,
+        "specification": wanted,
+        **provenance(),
+        "proposals": proposals_of(study.folder.record).get("method"),
         "formula": None if winner is None else formula_text(graph_of(winner)),
         "test_scores": scores,
         "pruned": sum(t.status == "pruned" for t in trials),
@@ -116,6 +137,40 @@ def resolved(experiment: str, overrides: list[str]) -> list[str]:
     return made
 
 
+def hash_of(plain: dict[str, Any]) -> str:
+    """Return 16 hexadecimal digits for a resolved specification: all of it but its name and study seed, its space written out."""
+    from autorl import catalogue
+
+    kept = {key: value for key, value in plain.items() if key not in ("name", "description", "expected")}
+    kept["seeds"] = {key: value for key, value in (kept.get("seeds") or {}).items() if key != "study"}
+    space = (kept.get("search") or {}).get("space")
+    if isinstance(space, str):
+        kept["search"] = {
+            **kept["search"],
+            "space": yaml.safe_load(catalogue.names("search_spaces")[space].read_text()),
+        }
+    text = json.dumps(kept, sort_keys=True, default=list)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def specification_hash(experiment: str, overrides: list[str]) -> str:
+    """Return `hash_of` the experiment with ``overrides``, as a study of it would have it."""
+    from autorl.studies.specification import load, to_mapping
+
+    return hash_of(to_mapping(load(experiment, resolved(experiment, overrides), references=False)))
+
+
+def provenance() -> dict[str, Any]:
+    """Return what made a line: versions, commit if there is one, and when."""
+    from autorl.studies.manifest import git_state, version
+
+    return {
+        "versions": {"autorl": version("autorl"), "jax": version("jax")},
+        "commit": git_state(HERE),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     """Return the 95 % Wilson interval of a success rate."""
     from scipy.stats import binomtest
@@ -137,8 +192,28 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
     positions = [line["seen"] for line in lines if line["seen"] is not None]
     found["median_first_seen"] = median(positions) if positions else None
     found["trained"] = [line["trained"] for line in lines]
+    found["hit_rates"] = [own["hit_rate"] for line in lines if (own := line.get("proposals"))]
     found["minutes"] = [round(line["training_seconds"] / 60, 2) for line in lines]
     return found
+
+
+def groups(lines: list[dict[str, Any]]) -> dict[str | None, list[dict[str, Any]]]:
+    """Return the lines by the hash of their specification; None for those of before there was one."""
+    found: dict[str | None, list[dict[str, Any]]] = {}
+    for line in lines:
+        found.setdefault(line.get("specification"), []).append(line)
+    return found
+
+
+def refuse_others(lines: list[dict[str, Any]], wanted: str, label: str) -> None:
+    """Exit if a search among ``lines`` was of another specification than the one that is ``wanted``."""
+    others = [line for line in lines if line.get("specification", wanted) != wanted]
+    if others:
+        seeds = ", ".join(str(line["seed"]) for line in others)
+        sys.exit(
+            f"label {label!r}, seeds {seeds}: recorded with specification {others[0]['specification']}, but this is {wanted}. "
+            "Remedy: another --label, other seeds, or --only-count"
+        )
 
 
 def read(path: Path, label: str) -> list[dict[str, Any]]:
@@ -151,8 +226,10 @@ def read(path: Path, label: str) -> list[dict[str, Any]]:
 
 def gather(arguments: argparse.Namespace, path: Path) -> None:
     """Run the searches that are missing, as many at a time as there are cores."""
-    have = {line["seed"] for line in read(path, arguments.label)}
-    due = [s for s in range(arguments.first_seed, arguments.first_seed + arguments.searches) if s not in have]
+    asked = range(arguments.first_seed, arguments.first_seed + arguments.searches)
+    known = [line for line in read(path, arguments.label) if line["seed"] in asked]
+    refuse_others(known, specification_hash(arguments.experiment, arguments.set), arguments.label)
+    due = [seed for seed in asked if seed not in {line["seed"] for line in known}]
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None]
     running: dict[int | None, tuple[int, subprocess.Popen[str]]] = {}
     while due or running:
@@ -218,27 +295,51 @@ def main() -> None:
         print(json.dumps(one(arguments.experiment, arguments.one, arguments.set, arguments.core)))
         return
     prepare(arguments)
-    path = Path("experiments") / f"{arguments.experiment}.searches.jsonl"
+    path = RECORDS / f"{arguments.experiment}.searches.jsonl"
     if not arguments.only_count:
         gather(arguments, path)
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.searches)
     lines = [line for line in read(path, arguments.label) if line["seed"] in seeds]
     if not lines:
         sys.exit("no finished search")
-    found = {"experiment": arguments.experiment, "label": arguments.label, **summary(lines)}
-    if arguments.json:
-        print(json.dumps(found))
-        return
-    print(f"\n{arguments.experiment}, {arguments.label}: {found['searches']} searches")
-    for suffix, title in (("", "TD"), ("_scaled", "TD, or TD up to the reward's scale")):
-        print(title)
-        for count in COUNTS:
-            entry = found[count + suffix]
-            low, high = entry["interval"]
-            print(f"  {count:10s} {entry['count']:3d} of {entry['of']:3d}   95 % interval [{low:.2f}, {high:.2f}]")
-    print(
-        f"median candidate that was TD first: {found['median_first_seen']}; minutes of training a search: {found['minutes']}"
-    )
+    told = report(arguments, lines)
+    print(json.dumps(told) if arguments.json else text_of(told))
+    if told["ended"] < told["asked"]:
+        sys.exit(1)
+
+
+def report(arguments: argparse.Namespace, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return how many searches were asked for and have ended, and a summary of each specification among them."""
+    return {
+        "experiment": arguments.experiment,
+        "label": arguments.label,
+        "asked": arguments.searches,
+        "ended": len({line["seed"] for line in lines}),
+        "groups": [{"specification": key, **summary(own)} for key, own in groups(lines).items()],
+    }
+
+
+def text_of(told: dict[str, Any]) -> str:
+    """Return what `report` found, to be read."""
+    made = [f"\n{told['experiment']}, {told['label']}: {told['ended']} of {told['asked']} asked have ended"]
+    for found in told["groups"]:
+        named = found["specification"] or "of before specifications were recorded"
+        made.append(f"{found['searches']} searches, specification {named}")
+        for suffix, title in (("", "TD"), ("_scaled", "TD, or TD up to the reward's scale")):
+            made.append(title)
+            for count in COUNTS:
+                entry = found[count + suffix]
+                low, high = entry["interval"]
+                shown = f"{entry['count']:3d} of {entry['of']:3d}   95 % interval [{low:.2f}, {high:.2f}]"
+                made.append(f"  {count:10s} {shown}")
+        first, seen = found["median_first_seen"], found["seen"]["count"]
+        made.append(
+            f"median candidate that was TD first, of the {seen} that met it: {first}; minutes a search: {found['minutes']}"
+        )
+        if found["hit_rates"]:
+            rates = ", ".join(f"{rate:.1%}" for rate in found["hit_rates"])
+            made.append(f"hit rates of duplicates (about 70 % in Co-Reyes et al., 2021): {rates}")
+    return "\n".join(made)
 
 
 if __name__ == "__main__":

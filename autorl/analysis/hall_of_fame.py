@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autorl.analysis import page
 from autorl.analysis.scores import finished, number, plural
 from autorl.analysis.tables import Column, Table
+from autorl.engine.winner import searches_graphs
 from autorl.objectives.graphs.canonical import canonical, key
 from autorl.objectives.graphs.files import graph_from_json
 from autorl.objectives.graphs.formula import formula_latex, formula_lines, formula_text
@@ -71,11 +72,6 @@ def graph_of(trial: Trial, space: Space | None) -> Graph | None:
     return graph_from_json(data, f"trial {trial.number}") if isinstance(data, Mapping) else None
 
 
-def searches_graphs(space: Space | None) -> bool:
-    """Return whether a space has graphs in it."""
-    return any(hasattr(part, name) for part in leaves(space) for name in ("objective", "scored"))
-
-
 def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOWN) -> list[Fame]:
     """Return the best different losses among completed search trials, best first; equal scores: the smaller loss first.
 
@@ -89,10 +85,12 @@ def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOW
         graph = graph_of(trial, space) if trial.status is Status.COMPLETED and trial.score is not None else None
         if graph is not None:
             groups.setdefault(key(graph), []).append((trial, graph))
-    best = sorted((_fame(own) for own in groups.values()), key=_rank)[: _CANDIDATES * count]
+    # with the key of its group: where random numbers are drawn, a canonical form may have another
+    best = sorted(((_fame(own), form) for form, own in groups.items()), key=lambda pair: _rank(pair[0]))
+    best = best[: _CANDIDATES * count]
     same: dict[str, list[tuple[Trial, Graph]]] = {}
-    for fame, name in zip(best, _behaviours([f.graph for f in best], space), strict=True):
-        same.setdefault(name, []).extend(groups[key(fame.graph)])
+    for (_, form), name in zip(best, _behaviours([fame.graph for fame, _ in best], space), strict=True):
+        same.setdefault(name, []).extend(groups[form])
     return sorted((_fame(own) for own in same.values()), key=_rank)[:count]
 
 

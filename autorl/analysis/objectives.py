@@ -87,7 +87,7 @@ def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None, refere
 
 
 def evaluated(lines: Mapping[str, Json], graph: str) -> list[Json]:
-    """Return what kept scores say of a graph (its `canonical.key`): a row for each environment, learner, settings and length.
+    """Return what kept scores say of a graph (its `canonical.key`): a row for each environment, learner, settings, length and versions.
 
     Scores of tuning seeds chose something, so they are left out: they are no result.
     """
@@ -97,12 +97,14 @@ def evaluated(lines: Mapping[str, Json], graph: str) -> list[Json]:
             settings = " ".join(f"{k}={v}" for k, v in line["hyperparameters"].items())
             where = labelled(line["environment"], line["task"])
             judged = tuple(line["evaluation"].values())
-            groups.setdefault((where, line["learner"], settings, line["steps"], judged), []).append(line)
+            made = tuple((line.get("versions") or {}).items())  # lines of older versions do not say
+            groups.setdefault((where, line["learner"], settings, line["steps"], judged, made), []).append(line)
     rows = []
-    for (environment, learner, settings, steps, _), own in groups.items():
+    for (environment, learner, settings, steps, _, made), own in groups.items():
         scores = fill_failures({"": [[line["score"] for line in own]]})
         middle = {"iqm": None, "interval": None} if scores is None else _middle(scores[""], environment)
         row = {"environment": environment, "learner": f"{learner} {settings}".strip(), "seeds": len(own)}
+        row |= {"versions": dict(made)} if made else {}
         rows.append({**row, "env_steps": steps, "score": middle["iqm"], "interval": middle["interval"]})
     return rows
 

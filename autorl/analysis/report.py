@@ -23,6 +23,7 @@ from autorl.analysis.held_out import held_out_table, lessons_summary
 from autorl.analysis.importance import importances
 from autorl.analysis.origins import origins_sentence
 from autorl.analysis.programs import programs_sentence
+from autorl.analysis.proposals import proposals_table
 from autorl.analysis.result import summarise
 from autorl.analysis.rungs import rungs_table
 from autorl.analysis.scores import (
@@ -46,6 +47,7 @@ from autorl.analysis.tables import (
     winner_table,
 )
 from autorl.analysis.timeline import timeline, timing_caption
+from autorl.engine.winner import searches_graphs
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.files import write_text_atomic
@@ -69,6 +71,7 @@ def write_report(
     compiled: Sequence[Json] = (),
     lessons: Mapping[Arm, Sequence[Json]] = MappingProxyType({}),
     curricula: Sequence[Json] = (),
+    proposals: Mapping[Arm, Json] = MappingProxyType({}),
 ) -> None:
     """Write the report to ``path``, atomically, and its figures as SVG files into the folder ``figures``. See `render`.
 
@@ -76,7 +79,8 @@ def write_report(
         StudyError: A file cannot be written.
     """
     drawn: dict[str, str] = {}
-    write_text_atomic(Path(path), render(trials, specification, manifest, space, drawn, compiled, lessons, curricula))
+    text = render(trials, specification, manifest, space, drawn, compiled, lessons, curricula, proposals)
+    write_text_atomic(Path(path), text)
     if figures is not None:
         for name, svg in drawn.items():
             write_text_atomic(figures / f"{name}.svg", svg)
@@ -91,6 +95,7 @@ def render(
     compiled: Sequence[Json] = (),
     lessons: Mapping[Arm, Sequence[Json]] = MappingProxyType({}),
     curricula: Sequence[Json] = (),
+    proposals: Mapping[Arm, Json] = MappingProxyType({}),
 ) -> str:
     """Return the report as one self-contained HTML document.
 
@@ -103,9 +108,11 @@ def render(
         compiled: The programs that were compiled, as the record keeps them.
         lessons: Of the test trainings of each arm, as the record keeps them.
         curricula: What they tell of each environment (see `autorl.analysis.curriculum_page.readings`).
+        proposals: What search methods counted (see `autorl.analysis.proposals.proposals_of`).
     """
     drawn = {} if drawn is None else drawn
-    result = {**summarise(trials, specification), **lessons_summary(lessons, specification)}
+    lessons_told = lessons_summary(lessons, specification)
+    result = {**summarise(trials, specification), **lessons_told, "proposals": proposals}
     searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
     body = [
         _header(result, specification),
@@ -209,7 +216,7 @@ def _winner(result: Json, specification: Mapping[str, Any]) -> list[str]:
 
 
 def _fame(result: Json, searched: Sequence[Trial], space: Space | None, drawn: dict[str, str]) -> list[str]:
-    if not hall_of_fame.searches_graphs(space):
+    if not searches_graphs(space):
         return []
     found, picture = hall_of_fame.parts(searched, space, _leader(result, searched))
     return [*found, "" if picture is None else _figure(drawn, picture, "loss-graph")]
@@ -237,7 +244,8 @@ def _search(
     order = timeline(searched, specification)
     timing = timing_caption(order)
     parts.append(_figure(drawn, optimisation_history(trials, specification, order), "history", timing))
-    parts += [] if rungs is None else [page.table(rungs, heading=True)]
+    made = proposals_table(result["proposals"], result["method"])
+    parts += [page.table(table, heading=True) for table in (made, rungs) if table is not None]
     parts.append(_figure(drawn, anytime_figure(trials, specification, order), "anytime", timing))
     if any(t.parent is not None for t in searched):
         parts.append(_figure(drawn, pbt_schedule(searched, space, source), "schedule"))

@@ -29,7 +29,10 @@ from autorl.analysis.verdict import headline, verdict
 from autorl.analysis.warm_start import taken_over
 from autorl.analysis.work import equal_work, ledger_rows
 from autorl.engine.selection import pick_winner
+from autorl.engine.winner import sizes
+from autorl.errors import UsageError
 from autorl.keys import derive
+from autorl.spaces import Space, load_space
 from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Json, Trial
 
 
@@ -131,7 +134,9 @@ def _winner(
     finalists = [t for t in trials if (t.arm, t.phase) == ("method", "finalists")]
     chosen = tested["method"][0] if "method" in tested else None
     if chosen is None and finalists and all(finished(t) for t in finalists):
-        chosen = pick_winner(finalists)
+        space = (specification.get("search") or {}).get("space")
+        parsimony = float(specification.get("parsimony") or 0.0)
+        chosen = pick_winner(finalists, sizes(_known(space)), parsimony)
     if chosen is None:
         return None
     scores = selection_scores(finalists, specification)
@@ -151,6 +156,14 @@ def _winner(
             "finalists": len(finalists),
         },
     }
+
+
+def _known(space: Any) -> Space | None:
+    """Return the space that a specification names or has in it; None if this machine does not have it: then no size is known."""
+    try:
+        return None if space is None else load_space(space)
+    except UsageError:
+        return None
 
 
 def _arm(own: Sequence[Trial], table: RawScores, filled: Array | None, study_seed: int) -> Json:

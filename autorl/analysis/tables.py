@@ -308,6 +308,11 @@ def render_result(result: Json) -> str:
             *warm_sentences(result),
         )
         parts += [*(sentence for sentence in said if sentence), ""]
+    if result.get("proposals"):
+        from autorl.analysis.proposals import proposals_table  # it makes tables
+
+        made = proposals_table(result["proposals"], result["method"])
+        parts += [] if made is None else [render(made)]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]
     return "\n".join(parts).rstrip() + "\n"

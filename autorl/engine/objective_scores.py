@@ -1,7 +1,9 @@
 """Scores of objectives: any of them × environments × seeds, trained with one learner, kept line by line, trained once.
 
-A score is kept under everything that decides it: the graph itself (not its name), learner, hyperparameters, environment, task, env
-steps, evaluation, seed, versions. So a run that was stopped goes on, and a larger one trains only what is new.
+A score is kept under everything that decides it: the graph itself (not its name), learner, hyperparameters with the learner's defaults,
+environment, task, env steps, evaluation, seed, and the versions of this package, of jax and of the library that the environment comes
+from (but of no other one, nor of the machine; an environment of a user's own has no version). So a run that was stopped goes on, and a
+larger one trains only what is new.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from autorl.engine.inflight import InflightSaver
@@ -33,6 +36,10 @@ from autorl.studies.manifest import version
 from autorl.studies.objective_lines import FILE, FOLDER, labelled, read
 from autorl.studies.trial import Json, Stage
 
+LIBRARIES: Mapping[str, str] = MappingProxyType(
+    {"gymnax": "gymnax", "contextual": "gymnax", "bsuite": "gymnax", "minigrid": "xminigrid", "xminigrid": "xminigrid"}
+)
+"""What environments are made of that are not written here, by the prefix of their ids."""
 AGAIN = "Give the same command again to go on."
 
 
@@ -99,21 +106,35 @@ class Question:
             for seed in seeds
         ]
 
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The learner's hyperparameters where none are given, but for the objective: a default that changes makes other scores."""
+        from autorl.inner.algorithms import ALGORITHMS
+
+        fields = ALGORITHMS.load(self.learner).Hyperparameters.__dataclass_fields__.values()
+        return {one.name: one.default for one in fields if one.name != OBJECTIVE}
+
     def identity(self, training: Training) -> str:
-        """Return a hash of everything that decides one score."""
+        """Return a hash of everything that decides one score (see the module)."""
         place = self.places[training.place]
         plain = {
             "graph": key(self.objectives[training.objective].graph),
             "learner": self.learner,
-            "hyperparameters": dict(training.hyperparameters),
+            "hyperparameters": {**self.defaults, **training.hyperparameters},
             "environment": place.environment,
             "task": dict(place.task),
             "env_steps": place.env_steps,
             "evaluation": [self.episodes, self.points, self.averaged],
             "seed": training.seed,
-            "versions": [version("autorl"), version("jax")],
+            "versions": versions(place.environment),
         }
-        return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(json.dumps(plain, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
+
+
+def versions(environment: str) -> dict[str, str | None]:
+    """Return the versions that decide scores in an environment: this package's, jax's, and its library's."""
+    library = LIBRARIES.get(environment.partition(":")[0])
+    return {name: version(name) for name in ("autorl", "jax", *([library] if library else []))}
 
 
 @dataclass(frozen=True)
@@ -305,6 +326,7 @@ class Scores:
             "steps": place.env_steps,
             "evaluation": {name: getattr(self.question, name) for name in ("episodes", "points", "averaged")},
             "seed": training.seed,
+            "versions": versions(place.environment),
             "status": str(outcome.status),
             "score": outcome.score,
             "env_steps": list(outcome.env_steps),

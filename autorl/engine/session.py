@@ -17,18 +17,30 @@ from autorl.engine.methods import method_of
 from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
+from autorl.engine.winner import searches_graphs, sizes
 from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import SeedRole
 from autorl.outer.protocol import Candidate, SearchMethod
 from autorl.spaces import Space, load_space
-from autorl.spaces.plain_values import DISTILL_FROM, NO_TEACHER, OBJECTIVE, TEACHER, leaves, plain_values, with_teacher
-from autorl.spaces.screening import simplest, size
+from autorl.spaces.plain_values import DISTILL_FROM, NO_TEACHER, OBJECTIVE, TEACHER, plain_values, with_teacher
+from autorl.spaces.screening import simplest
 from autorl.studies.folder import StudyFolder
 from autorl.studies.kept_policy import Trained, guide_env_steps, keep
 from autorl.studies.record import Record
 from autorl.studies.seeds import seeds_of
 from autorl.studies.specification import EnvironmentChoice, Specification
-from autorl.studies.trial import COMPILED, OBJECTIVE_ARM, TEACHER_ARM, Arm, Json, Phase, Stage, Trial, lessons_key
+from autorl.studies.trial import (
+    COMPILED,
+    OBJECTIVE_ARM,
+    STATISTICS,
+    TEACHER_ARM,
+    Arm,
+    Json,
+    Phase,
+    Stage,
+    Trial,
+    lessons_key,
+)
 
 
 class Stopper:
@@ -165,8 +177,7 @@ class Session:
     def behaviour(self) -> Callable[[Trial], str] | None:
         """A name for what a trial's candidate does, where different candidates may do the same (graphs); else None."""
         space = self.space
-        graphs = ("objective", "scored")
-        if space is None or not any(hasattr(part, name) for part in leaves(space) for name in graphs):
+        if space is None or not searches_graphs(space):
             return None
         return lambda trial: space.fingerprint(space.from_json(trial.candidate))
 
@@ -187,8 +198,7 @@ class Session:
 
     def size(self, trial: Trial) -> int:
         """Return the parts that a trial's candidate is made of; 0 where size does not matter."""
-        space = self.space
-        return 0 if space is None or self.behaviour is None else size(space, space.from_json(trial.candidate))
+        return sizes(self.space)(trial)
 
     def method(self, arm: Arm) -> SearchMethod[Any]:
         """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""
@@ -199,10 +209,10 @@ class Session:
         return seeds_of(self.specification, role, repeat)
 
     def note_statistics(self, arm: Arm, method: SearchMethod[Any], state: Any) -> None:
-        """Keep what a search method counted (duplicates, rejections), if it counts anything, for the report."""
+        """Keep what a search method counted (duplicates, rejections), if it counts anything, for the result (`analysis.proposals`)."""
         counted = getattr(method, "statistics", None)
         if counted is not None:
-            self.record.set_meta(f"statistics/{arm}", counted(state))
+            self.record.set_meta(f"{STATISTICS}{arm}", counted(state))
 
     def note_lessons(self, trial: Trial, outcomes: Sequence[Outcome]) -> None:
         """Keep what became of held-out tasks and what a teacher had played, if there is any of it."""

@@ -125,6 +125,8 @@ class TabularQ:
 
     environment: Environment
     Hyperparameters: ClassVar[type] = TabularHyperparameters
+    draws_tasks: ClassVar[bool] = True
+    """So a task that an experiment gives the environment is refused (`autorl.studies.references`)."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.environment, TabularEnvironment) and isinstance(self._space, Discrete)):

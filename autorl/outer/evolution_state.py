@@ -11,7 +11,9 @@ import numpy as np
 from autorl.outer import nsga2
 from autorl.outer.protocol import Candidate, Proposal, Result, Status
 
-SCORE, SIZE = "score", "size"
+SCORE, SIZE, VALIDATION = "score", "size", "validation"
+OBJECTIVES = (SCORE, SIZE, VALIDATION)
+"""What a search may optimise: the score, the parts of a candidate, and the one other figure of merit that results carry."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from autorl.errors import UsageError, suggestion
 from autorl.keys import derive, generator
 from autorl.outer.evolution_state import (
+    OBJECTIVES,
     SCORE,
     SIZE,
     EvolutionState,
@@ -125,11 +127,13 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
             mutation_probability: Of a trial's candidate being a mutant; it is a sample otherwise.
             crossover_probability: Of a mutant being made by crossover of two winners instead.
             clones: Most members with one fingerprint.
-            penalty: Taken from the score for each part (node of a graph) of a candidate when members are compared.
-            evaluations_per_fingerprint: Trainings after which candidates with this fingerprint are not trained again.
+            penalty: Taken from the score for each part (node of a graph) of a candidate when members are compared. With several
+                objectives only members that lack one of them are compared so: ask for ``size`` there.
+            evaluations_per_fingerprint: Trainings after which candidates with this fingerprint are not trained again, but where all
+                children of a trial are known so well: after `PATIENCE` of them the next is trained whatever it is.
             batch: Trials asked for at once.
-            objectives: ``[score]``; or several of ``score``, ``size`` and figures of merit that results carry (``validation``): parents
-                and survivors are then chosen by NSGA-II, and the population keeps the best instead of the youngest.
+            objectives: ``[score]``; or several of ``score``, ``size`` and ``validation`` (the score in the validation environments):
+                parents and survivors are then chosen by NSGA-II, and the population keeps the best instead of the youngest.
 
         Raises:
             UsageError: A setting out of range.
@@ -162,6 +166,10 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
         expected = "a list of different names that has 'score' in it, such as [score, size, validation]"
         if not isinstance(objectives, (tuple, list)) or not all(isinstance(name, str) for name in objectives):
             raise wrong_setting(self.name, "objectives", objectives, expected)
+        unknown = [name for name in objectives if name not in OBJECTIVES]
+        if unknown:
+            error = wrong_setting(self.name, "objectives", objectives, expected)
+            raise UsageError(f"{error} Unknown: {unknown[0]!r}.{suggestion(unknown[0], OBJECTIVES)}")
         if SCORE not in objectives or len(set(objectives)) < len(objectives):
             raise wrong_setting(self.name, "objectives", objectives, expected)
         return tuple(objectives)

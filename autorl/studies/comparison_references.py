@@ -13,7 +13,7 @@ from autorl.spaces.plain_values import leaves
 from autorl.studies.comparison_consistency import ComparisonSections
 from autorl.studies.consistency import Finding
 from autorl.studies.problems import Path
-from autorl.studies.references import environments_of, learner_of, unfit_objective, wrong_hyperparameters
+from autorl.studies.references import environments_of, ignored_tasks, learner_of, unfit_objective, wrong_hyperparameters
 from autorl.studies.space_references import space_at, unfit_dimensions
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def unknown_in_comparison(sections: ComparisonSections) -> list[Finding]:
         found += _objectives(sections, learner)
     if sections.learner is not None and learner is not None:
         given = sections.learner.hyperparameters
+        found += ignored_tasks(learner, sections.environments)
         found += wrong_hyperparameters(learner, given, sections.environments)
     if sections.tuning is not None:
         found += _space(sections, sections.tuning, learner)

@@ -18,6 +18,7 @@ from autorl.studies.prior_references import prior_at
 from autorl.studies.problems import Path, shown
 from autorl.studies.space_references import space_at, unfit_dimensions
 from autorl.studies.teacher_references import shaping, teacher_problems
+from autorl.studies.trial import VALIDATION
 
 if TYPE_CHECKING:
     from autorl.outer.budget.protocol import BudgetPolicy
@@ -34,6 +35,7 @@ def unknown_references(sections: Sections) -> list[Finding]:
     learner, more = learner_of(sections.learner, environments)
     found += more
     if learner is not None:
+        found += ignored_tasks(learner, sections.environments)
         found += _hyperparameters(sections, learner)
         found += _objective(sections, learner)
     space = None
@@ -104,6 +106,14 @@ def learner_of(choice: LearnerSettings | None, environments: list[Any]) -> tuple
         except UsageError as error:
             found.append(Finding(path, str(error), choice.algorithm))
     return learner, found
+
+
+def ignored_tasks(learner: Any, choices: Sequence[EnvironmentSettings]) -> list[Finding]:
+    """Return the tasks that would change nothing, since the learner draws its own."""
+    if not getattr(learner, "draws_tasks", False):
+        return []
+    message = "the learner draws its own tasks, and would ignore this one. Remove it, or take another learner"
+    return [Finding(("environment", i, "task"), message, dict(c.task)) for i, c in enumerate(choices) if c.task]
 
 
 def wrong_hyperparameters(
@@ -315,6 +325,7 @@ def _method_under(
     except UsageError as error:
         yield _refused(error, name, settings)
         return
+    yield from _unvalidated(s)
     if method.continues and s.hurdle is not None:
         message = f"{method.name!r} stops no trial on its way; remove the hurdle, or choose another search method"
         yield Finding(("hurdle",), message, at_key=True)
@@ -330,6 +341,15 @@ def _method_under(
                 f"baseline trains budget.env_steps; got {members}. Leave it out, or change budget.trainings"
             )
             yield Finding(("search", "settings", "population_size"), message, members)
+
+
+def _unvalidated(s: Sections) -> Iterator[Finding]:
+    """Yield that the score in validation environments is to be optimised where there are none."""
+    objectives = s.search.settings.get("objectives") if s.search is not None else None
+    validated = any(choice.role == VALIDATION for choice in s.environments)
+    if isinstance(objectives, list | tuple) and VALIDATION in objectives and not validated and s.intact("environment"):
+        message = "no environment has the role 'validation', so no trial has such a score. Give one that role, or leave it out"
+        yield Finding(("search", "settings", "objectives"), message, objectives)
 
 
 def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:

@@ -19,6 +19,8 @@ VALIDATION: Final = "validation"
 """Names in a trial's ``values``."""
 COMPILED: Final = "compiled"
 """Key of the record under which stands what programs were compiled."""
+STATISTICS: Final = "statistics/"
+"""Before the name of an arm: key of the record under which stands what its search method counted."""
 Phase = Literal["search", "finalists", "test"]
 """Search seeds, fresh tuning seeds, untouched test seeds: three disjoint sets."""
 

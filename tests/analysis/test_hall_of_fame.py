@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from synthetic import MANIFEST, specification
 
-from autorl.analysis.hall_of_fame import fame_table, hall_of_fame, lineage, lineage_table, parts, searches_graphs
+from autorl.analysis.hall_of_fame import fame_table, hall_of_fame, lineage, lineage_table, parts
 from autorl.analysis.report import render
+from autorl.engine.winner import searches_graphs
+from autorl.objectives.graphs.canonical import canonical, key
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
+from autorl.objectives.graphs.starts_coreyes import graph_of
 from autorl.outer.protocol import Status
 from autorl.spaces import load_space
 from autorl.studies.trial import Trial
@@ -141,3 +144,15 @@ def test_level_scores_have_a_hall_of_fame_too() -> None:
     made, picture = parts(trials, space, 1)
     assert "score = max_return - value" in "".join(made)
     assert picture is not None
+
+
+def test_a_loss_that_draws_random_numbers_has_a_place_too() -> None:
+    drawn = graph_of(
+        ("q_value_list", "q_param", "s_tm1"),
+        ("select_list", "0", "action"),
+        ("constant_gaussian", "constant"),
+        ("min", "1", "2"),
+    )
+    assert key(canonical(drawn)) != key(drawn), "a draw is named by its place"
+    own = replace(TRIALS[0], candidate={"graph": graph_to_json(drawn)})
+    assert [fame.trials for fame in hall_of_fame([own], load_space("loss_coreyes2021"))] == [(0,)]

@@ -135,3 +135,18 @@ def test_kept_scores_of_a_graph_by_environment_and_settings() -> None:
     ]
     assert rows[0]["score"] == pytest.approx(9.0)
     assert evaluated(kept, "nothing") == []
+
+
+def test_kept_scores_of_different_versions_are_different_rows() -> None:
+    seeds = training_seeds(0, "test", 2)
+    line = {
+        **BETTER[0], "graph": "g", "task": {}, "learner": "dqn", "steps": 50, "hyperparameters": {},
+        "evaluation": {"episodes": 2},
+    }  # fmt: skip
+    versions = None, {"jax": "1"}, {"jax": "2"}
+    kept = {
+        f"{seed} {made}": {**line, "seed": seed, **({} if made is None else {"versions": made})}
+        for seed in seeds
+        for made in versions
+    }
+    assert [(row["seeds"], row.get("versions")) for row in evaluated(kept, "g")] == [(2, made) for made in versions]

@@ -102,6 +102,26 @@ def test_whatever_decides_a_score_makes_another_one(tmp_path: Path, fake: list[F
     assert len(fake[1].jobs) == 2
 
 
+def test_another_version_of_the_environments_library_makes_another_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    def identities() -> dict[str, str]:
+        asked = (question("dqn", environments=(name,)) for name in ("probe:two_step", "gymnax:CartPole-v1"))
+        return {q.places[0].environment: q.identity(q.grid([0])[0]) for q in asked}
+
+    before, known = identities(), objective_scores.version
+    monkeypatch.setattr(objective_scores, "version", lambda name: "99" if name == "gymnax" else known(name))
+    changed = [name for name, identity in identities().items() if identity != before[name]]
+    assert changed == ["gymnax:CartPole-v1"]
+
+
+def test_a_default_that_is_given_is_no_other_score_but_another_default_is() -> None:
+    asked, given = question("dqn"), question("dqn", hyperparameters={"gamma": 0.99})
+    identity = asked.identity(asked.grid([0])[0])
+    assert given.identity(given.grid([0])[0]) == identity
+    assert asked.defaults["gamma"] == 0.99
+    asked.defaults["gamma"] = 0.9
+    assert asked.identity(asked.grid([0])[0]) != identity
+
+
 def test_the_name_does_not_matter_but_the_graph_does(tmp_path: Path, fake: list[Fake]) -> None:
     copy = tmp_path / "mine.json"
     copy.write_text((load_objective("dqn").folder / "graph.json").read_text())

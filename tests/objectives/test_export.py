@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -107,6 +109,42 @@ def test_an_exported_test_fails_when_the_module_is_changed(tmp_path: Path) -> No
     done = run_tests(tmp_path)
     assert done.returncode == 1
     assert "AssertionError" in done.stdout
+
+
+def failures(objective: LearnedObjective, to: str, module: str) -> int:
+    """Return how many of the tests that were exported with ``objective`` fail for ``module``, the text of an export."""
+    name = module_name(objective, to)
+    (test,) = [text for file, text in export_files(objective, to).items() if file.startswith("test_")]
+    made = types.ModuleType(name)
+    exec(module, made.__dict__)
+    tests: dict[str, Any] = {}
+    with patch.dict(sys.modules, {name: made}):
+        exec(test, tests)
+    failed = 0
+    for run in [run for called, run in tests.items() if called.startswith("test_")]:
+        try:
+            run()
+        except AssertionError:
+            failed += 1
+    return failed
+
+
+CONSTANTS = re.compile(r"(?<=scale\()-?[\d.e-]+(?=,)|(?<=constant\()-?[\d.e-]+(?=\))|(?<=return )\d\.\d+(?= \*)")
+
+
+@pytest.mark.parametrize("to", ["jax", "torch", "numpy"])
+@pytest.mark.parametrize("name", names())
+def test_an_exported_test_notices_a_fifth_more_of_any_constant(name: str, to: str) -> None:
+    objective = load_objective(name)
+    text = export_files(objective, to)[f"{name}_{to}.py"]
+    assert failures(objective, to, text) == 0
+    found = [match for match in CONSTANTS.finditer(text) if float(match[0]) != 0.0]
+    changed = [f"{text[: match.start()]}{1.2 * float(match[0])!r}{text[match.end() :]}" for match in found]
+    if not found:  # a loss without constants: of a fifth more reward
+        changed = [text.replace("reward = reward.", "reward = 1.2 * reward.")]
+    for module in changed:
+        assert module != text
+        assert failures(objective, to, module) > 0, set(module.splitlines()) - set(text.splitlines())
 
 
 @pytest.mark.parametrize("to", ["jax", "torch", "numpy"])

@@ -341,12 +341,18 @@ def test_presets_are_the_published_settings_and_can_be_overridden() -> None:
         {"objectives": ["size"]},
         {"objectives": ["score", "score"]},
         {"objectives": "score"},
+        {"objectives": ["score", "validaton"]},
         {"clones": 0},
     ],
 )
 def test_senseless_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(settings))):
         make(Words(), 10, **settings)
+
+
+def test_a_misspelt_objective_is_named_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match=r"Unknown: 'validaton'\. Did you mean 'validation'\?"):
+        make(Words(), 10, objectives=["score", "validaton"])
 
 
 def test_the_first_state_is_small() -> None:

@@ -3,7 +3,10 @@
 A loss acts through the slopes of the network's outputs alone. So two losses are compared by these slopes on fixed `probes`, cut to
 a few binary digits: terms without a slope (constants, targets) vanish, and different forms of one formula agree in spite of
 rounding. Under Adam the loss's positive scale does not matter, and `Fingerprint.key` leaves it out: ``0.5 d^2``, ``d^2`` and
-``d^2 + r^2`` are one. After Gillard et al. (2023), *Unified Functional Hashing*; Co-Reyes et al. (2021) hash the loss itself.
+``d^2 + r^2`` are one. A learner that clips the norm of its gradients (DQN at 10 and PPO at .5 by default) does see the scale where it
+clips, and so does Adam's epsilon: there losses of one key are only nearly alike. `Fingerprint.exact_key` is for those.
+
+After Gillard et al. (2023), *Unified Functional Hashing*; Co-Reyes et al. (2021) hash the loss itself.
 """
 
 from __future__ import annotations
@@ -48,8 +51,9 @@ class Fingerprint:
     Attributes:
         kind: ``zero``: no slope anywhere, nothing is learned. ``non_finite``: on ordinary inputs a slope is NaN or infinite, or has run
             into the limit of the language. ``slope``: all others.
-        key: 32 hexadecimal digits, equal for losses that train alike under Adam; the kind itself where it is not ``slope``.
-        exact_key: The same with the loss's scale, for optimisers that see it.
+        key: 32 hexadecimal digits, equal for losses that train alike under Adam; the kind itself where it is not ``slope``. Searches
+            go by it.
+        exact_key: The same with the loss's scale, for optimisers that see it, and where gradients are clipped.
         depends: Those of the registers asked for that the slopes depend on.
         minimum: Whether the loss has a minimum in Q(s, a) that rises with the reward: with Q(s, a) pushed far up, its slope is below 0
             in no sample and above 0 in most; pushed far down, the reverse; with more reward it falls on average. False where that was

@@ -23,7 +23,8 @@ def reduced(graph: Graph, readable: tuple[str, ...] = (), operators: tuple[str, 
         readable: Registers that may stand in for a node, beside those that the graph reads already.
         operators: Operators that may take another's place; empty for all of the language.
 
-    The positive scale of a loss may change: under Adam it does not matter.
+    The positive scale of a loss may change: under Adam it does not matter. Where gradients are clipped (DQN at a norm of 10, PPO at .5
+    by default) it does; `Fingerprint.exact_key` tells losses apart by it.
     """
     now = canonical(graph)
     name = fingerprint(now).key

@@ -207,7 +207,10 @@ class GrammarSpace:
         return fingerprints(graphs, self.requires, minimum=self.minimum)
 
     def simplest(self, candidate: Candidate) -> Candidate:
-        """Return the shortest graph found that does the same; nothing is trained for it."""
+        """Return the shortest graph found that does the same; nothing is trained for it.
+
+        It is of the grammar, but need not be a candidate of the space: programs have a fixed length and beginning.
+        """
         from autorl.objectives.graphs.reduction import reduced
 
         found = reduced(self.graph(candidate), self.grammar.registers, self.grammar.operators)

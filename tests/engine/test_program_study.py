@@ -1,0 +1,44 @@
+"""A search over the programs of Co-Reyes et al. (2021), tiny: what wins is shorter than any of them, and every phase must take it."""
+
+import pytest
+
+import autorl
+from autorl.engine.session import Session
+from autorl.objectives.graphs.starts_coreyes import REFERENCES
+from autorl.spaces import load_space
+from autorl.studies.specification import from_mapping
+from autorl.studies.trial import Trial
+
+SMALL = {"n_envs": 1, "buffer_size": 64, "buffer_batch_size": 8, "learning_starts": 16, "hidden_size": 4, "n_layers": 1}
+SEARCH = {"space": "loss_coreyes2021", "method": "evolution", "settings": {"population_size": 3, "tournament": 2}}
+EXPERIMENT = {
+    "name": "programs",
+    "environment": "probe:observation_action_reward",
+    "learner": {"algorithm": "dqn", "hyperparameters": SMALL},
+    "search": SEARCH,
+    "budget": {"trainings": 4, "env_steps": 128},
+    "seeds": {"search": 1, "tuning": 2, "test": 2},
+    "evaluation": {"episodes": 2, "points": 1},
+    "finalists": 2,
+    "parsimony": 0.001,
+    "baselines": {"random": False},
+}
+
+
+def test_the_size_of_a_finalist_is_known_though_it_is_no_program_of_the_space():
+    space = load_space(SEARCH["space"])
+    short = space.candidate(REFERENCES["dqn_reg"])
+    assert space.validate(short), "9 nodes, where programs have 18"
+    session = Session(from_mapping(EXPERIMENT), None, None, [])
+    assert session.size(Trial("method", "finalists", 0, space.to_json(short), 128)) == space.size(short)
+
+
+@pytest.mark.slow
+def test_a_search_over_programs_compares_shorter_finalists_and_reaches_its_result(tmp_path):
+    study = autorl.run(EXPERIMENT, root=tmp_path)
+    space = load_space(SEARCH["space"])
+    finalists = study.trials("method", "finalists")
+    assert len(finalists) == 2
+    assert all(len(space.graph(trial.candidate).nodes) < space.nodes for trial in finalists)
+    assert study.result["state"] == "complete"
+    assert study.best in [trial.candidate for trial in finalists]
