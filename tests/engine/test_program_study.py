@@ -41,4 +41,6 @@ def test_a_search_over_programs_compares_shorter_finalists_and_reaches_its_resul
     assert len(finalists) == 2
     assert all(len(space.graph(trial.candidate).nodes) < space.nodes for trial in finalists)
     assert study.result["state"] == "complete"
+    assert study.result["proposals"]["method"]["made"] >= 4
+    assert "What became of candidates" in study.report().read_text()
     assert study.best in [trial.candidate for trial in finalists]
