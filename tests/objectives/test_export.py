@@ -132,7 +132,7 @@ def failures(objective: LearnedObjective, to: str, module: str) -> int:
 CONSTANTS = re.compile(r"(?<=scale\()-?[\d.e-]+(?=,)|(?<=constant\()-?[\d.e-]+(?=\))|(?<=return )\d\.\d+(?= \*)")
 
 
-@pytest.mark.parametrize("to", ["jax", "torch", "numpy"])
+@pytest.mark.parametrize("to", [pytest.param("jax", marks=pytest.mark.slow), "torch", "numpy"])
 @pytest.mark.parametrize("name", names())
 def test_an_exported_test_notices_a_fifth_more_of_any_constant(name: str, to: str) -> None:
     objective = load_objective(name)
