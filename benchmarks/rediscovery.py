@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from _repeats import keep
 
 HERE = Path(__file__).resolve().parents[1]
 """Whatever the working directory: what was begun is found again."""
@@ -246,8 +247,7 @@ def gather(arguments: argparse.Namespace, path: Path) -> None:
                 print(f"search of seed {seed} failed; its study is kept, run the command again", file=sys.stderr)
                 continue
             line = {"label": arguments.label, "seed": seed, "overrides": arguments.set, **json.loads(output)}
-            with path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            keep(path, line)
             if not arguments.json:
                 print(
                     f"seed {seed}: {line['formula']}, first seen {line['seen']}",

@@ -34,7 +34,7 @@ def at_common_rung(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     """Return the trials with their scores at the highest checkpoint that at least `FEWEST_TRIALS` of them reached, or all if fewer.
 
     A score there is what it is at the end: the mean of the last ``evaluation.averaged`` checkpoints, over environments and seeds; here
-    over the first seeds alone, which every trial had. A failed trial has no score. Without a budget policy nothing changes.
+    over the first seeds alone, which every trial had. A failed trial has no score. Where no training was cut nothing changes.
 
     Args:
         trials: Search trials of the study's own method.
@@ -43,8 +43,8 @@ def at_common_rung(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     width = int((specification.get("seeds") or {}).get("search") or 1)
     tables = {t.number: _table(t, width) for t in trials if finished(t) and t.status in ("completed", "pruned")}
     lengths = sorted((table.shape[1] for table in tables.values() if table.size), reverse=True)
-    if policy_name(specification) is None or not lengths:
-        return Compared(tuple(trials))
+    if policy_name(specification) is None or not lengths or lengths[0] == lengths[-1]:
+        return Compared(tuple(trials))  # nobody was cut
     place = lengths[min(FEWEST_TRIALS, len(lengths)) - 1]
     evaluation = specification.get("evaluation") or {}
     averaged = min(place, int(evaluation.get("averaged") or 1))

@@ -24,7 +24,7 @@ from autorl.analysis.style import (
     title,
     to_svg,
 )
-from autorl.analysis.timeline import timeline, timing_caption
+from autorl.analysis.timeline import Timeline, timeline, timing_caption
 from autorl.keys import derive
 from autorl.studies.files import write_text_atomic
 from autorl.studies.trial import Json, Trial
@@ -64,7 +64,8 @@ def render_page(studies: Sequence[NamedStudy]) -> str:
         ]
         parts.append(page.figure(to_svg(improvement(_pairs(outcome, question)), f"improvement-{number}")))
         own = [study for study in studies if study[0] in {fact["name"] for fact in question}]
-        parts.append(page.figure(to_svg(anytime(own), f"anytime-{number}"), _timing(own)))
+        orders = [timeline(_searched(trials), specification) for _, specification, trials in own]
+        parts.append(page.figure(to_svg(anytime(own, orders), f"anytime-{number}"), _timing(orders)))
         body.append(page.section(f"On {where}", *parts))
     return page.page(f"{' and '.join(names)}: AutoRL comparison", body)
 
@@ -120,12 +121,17 @@ def improvement(pairs: Sequence[Json]) -> Figure:
     return figure
 
 
-def anytime(studies: Sequence[NamedStudy]) -> Figure:
-    """Return the figure of the best search score over work: repeats of a method as one curve with its 95 % interval."""
+def anytime(studies: Sequence[NamedStudy], orders: Sequence[Timeline | None]) -> Figure:
+    """Return the figure of the best search score over work: repeats of a method as one curve with its 95 % interval.
+
+    Args:
+        studies: Those that are compared.
+        orders: The timeline of each one's search.
+    """
     curves: dict[str, list[Curve]] = {}
     named: dict[str, str] = {}
-    for name, specification, trials in studies:
-        curve = best_so_far(_searched(trials), specification)
+    for (name, specification, trials), order in zip(studies, orders, strict=True):
+        curve = best_so_far(_searched(trials), specification, order)
         if curve is not None:
             method = method_name(specification)
             curves.setdefault(method, []).append(curve)
@@ -145,10 +151,9 @@ def anytime(studies: Sequence[NamedStudy]) -> Figure:
     return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
 
 
-def _timing(studies: Sequence[NamedStudy]) -> str:
+def _timing(orders: Sequence[Timeline | None]) -> str:
     """Return from when on scores of studies under a budget policy count; where the order of one is not known, that is said as well."""
-    said = (timing_caption(timeline(_searched(trials), specification)) for _, specification, trials in studies)
-    return max(said, key=len, default="")
+    return max(map(timing_caption, orders), key=len, default="")
 
 
 def _searched(trials: Sequence[Trial]) -> list[Trial]:

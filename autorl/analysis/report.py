@@ -23,7 +23,6 @@ from autorl.analysis.held_out import held_out_table, lessons_summary
 from autorl.analysis.importance import importances
 from autorl.analysis.origins import origins_sentence
 from autorl.analysis.programs import programs_sentence
-from autorl.analysis.proposals import proposals_table
 from autorl.analysis.result import summarise
 from autorl.analysis.rungs import rungs_table
 from autorl.analysis.scores import (
@@ -42,6 +41,7 @@ from autorl.analysis.tables import (
     failure_kinds_table,
     failures_table,
     ledger_table,
+    proposals_table,
     result_table,
     trials_table,
     winner_table,

@@ -13,7 +13,7 @@ from autorl.analysis.origins import origins_sentence
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
 from autorl.analysis.selection_bias import sentences
 from autorl.analysis.work import compared_sentence, guide_sentence, teacher_sentence, untaught_sentence
-from autorl.studies.trial import AT_HURDLE, Json, Trial
+from autorl.studies.trial import AT_HURDLE, Arm, Json, Trial
 
 if TYPE_CHECKING:
     import rich.table
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 """Columns of the narrowest terminal that tables are made for."""
+_DUPLICATES = "Of the loss graphs that Co-Reyes et al. (2021) made, about 70 % were duplicates at the end."
 
 
 @dataclass(frozen=True)
@@ -309,13 +310,41 @@ def render_result(result: Json) -> str:
         )
         parts += [*(sentence for sentence in said if sentence), ""]
     if result.get("proposals"):
-        from autorl.analysis.proposals import proposals_table  # it makes tables
-
         made = proposals_table(result["proposals"], result["method"])
         parts += [] if made is None else [render(made)]
     if result["winner"] is not None:
         parts += [render(part) for part in split(winner_table(result))]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def proposals_table(found: Mapping[Arm, Json], method: str) -> Table | None:
+    """Return one row an arm: candidates made, rejected untrained, duplicates, hit rate, trained; None if nothing was counted.
+
+    Args:
+        found: As `proposals_of` returns it.
+        method: Name of the study's search method.
+    """
+    if not found:
+        return None
+    names = ("candidates made", "rejected untrained", "duplicates", "hit rate", "trained", "trained again")
+    rows = tuple(
+        (
+            arm_name(arm, method),
+            *(f"{own[name]:,.0f}" for name in ("made", "rejected", "duplicates")),
+            f"{own['hit_rate']:.1%}",
+            *(f"{own[name]:,.0f}" for name in ("trained", "repeated")),
+        )
+        for arm, own in found.items()
+    )
+    notes = [
+        "Hit rate: the share of duplicates, whose behaviour was known, among the candidates that were not rejected."
+    ]
+    for own in found.values():
+        if own["reasons"]:
+            notes.append(f"Rejected: {', '.join(f'{n:,.0f} {reason}' for reason, n in own['reasons'].items())}.")
+            notes.append(_DUPLICATES)
+    columns = (Column("search", right=False), *map(Column, names))
+    return Table("What became of candidates", columns, rows, note=" ".join(dict.fromkeys(notes)))
 
 
 def render_trials(trials: Sequence[Trial], limit: int | None = None) -> str:

@@ -16,6 +16,7 @@ from autorl.outer.budget.joined import WIDTH
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.budget.protocol import BudgetPolicy, Run
 from autorl.outer.protocol import Budget, Status
+from autorl.studies.runs import runs_of as trainings_of
 from autorl.studies.trial import Trial
 
 _WHOLE_OR_CUT = (Status.RUNNING, Status.COMPLETED, Status.PRUNED)
@@ -127,23 +128,13 @@ def _points(trials: Sequence[Trial], specification: Mapping[str, Any]) -> int:
 
 
 def _runs(trial: Trial, width: int, points: int, specification: Mapping[str, Any]) -> list[Run]:
-    """Return a trial's trainings as its policy saw them (see `autorl.engine.rung_trials.runs_of`), but that none was stopped."""
+    """Return a trial's trainings as its policy saw them, but that none was stopped."""
     if not trial.scores:  # told by another tool: it trained somewhere, once
         return [] if trial.score is None else [Run(trial.number, points)]
     whole = int((specification.get("budget") or {}).get("env_steps") or trial.env_steps)
-    made = []
-    for k in range(max(1, len(trial.seeds) // width)):
-        own = range(k * width, (k + 1) * width)
-        columns = zip(*(curve.scores for curve in trial.curves if curve.seed in own), strict=False)
-        scores = tuple(
-            (i, sum(known) / len(known))
-            for i, column in enumerate(columns, 1)
-            if len(known := [score for score in column if score is not None]) == len(column)
-        )
-        lost = any(row[s] is None for row in trial.scores for s in own if s < len(row))
-        reached = -(-trial.env_steps * points // whole) if k == 0 else points
-        made.append(Run(trial.number, reached, scores, k, lost or (k == 0 and trial.status not in _WHOLE_OR_CUT)))
-    return made
+    failed = trial.status not in _WHOLE_OR_CUT
+    runs = trainings_of(trial, width, points, whole)
+    return [replace(run, ended=run.ended or (failed and run.seed == 0)) for run in runs]
 
 
 def _replayed(runs: _Runs, points: int, specification: Mapping[str, Any]) -> list[list[Part]] | None:

@@ -64,19 +64,16 @@ def starts_of(specification: Specification, space: Space) -> list[dict[str, Any]
     return [_default(specification, space) if isinstance(start, str) else start for start in given]
 
 
-def learner_defaults(specification: Specification) -> dict[str, Any]:
-    """Return the default hyperparameters of a study's learner; none without one."""
+def learner_defaults(algorithm: str) -> dict[str, Any]:
+    """Return the default hyperparameters of a learner."""
     from autorl.inner.algorithms import ALGORITHMS  # imports jax; asked for by studies that train agents alone
 
-    if specification.learner is None:
-        return {}
-    fields = dataclasses.fields(ALGORITHMS.load(specification.learner.algorithm).Hyperparameters)
-    return {field.name: field.default for field in fields}
+    return {field.name: field.default for field in dataclasses.fields(ALGORITHMS.load(algorithm).Hyperparameters)}
 
 
 def _default(specification: Specification, space: Space) -> dict[str, Any]:
     assert specification.learner is not None
-    fixed = {**learner_defaults(specification), **specification.learner.hyperparameters}
+    fixed = {**learner_defaults(specification.learner.algorithm), **specification.learner.hyperparameters}
     return space.to_json(nearest_candidate(space, {**fixed, **_default_teaching(specification, space)}))
 
 

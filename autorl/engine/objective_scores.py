@@ -20,6 +20,7 @@ from typing import Any
 
 from autorl.engine.inflight import InflightSaver
 from autorl.engine.lanes import Job, Outcome, evaluation_points
+from autorl.engine.methods import learner_defaults
 from autorl.engine.objectives import Objectives
 from autorl.engine.progress import Meter, Reporter, silent
 from autorl.engine.session import Stopper
@@ -109,10 +110,7 @@ class Question:
     @cached_property
     def defaults(self) -> dict[str, Any]:
         """The learner's hyperparameters where none are given, but for the objective: a default that changes makes other scores."""
-        from autorl.inner.algorithms import ALGORITHMS
-
-        fields = ALGORITHMS.load(self.learner).Hyperparameters.__dataclass_fields__.values()
-        return {one.name: one.default for one in fields if one.name != OBJECTIVE}
+        return {name: value for name, value in learner_defaults(self.learner).items() if name != OBJECTIVE}
 
     def identity(self, training: Training) -> str:
         """Return a hash of everything that decides one score (see the module)."""

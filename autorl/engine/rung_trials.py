@@ -1,7 +1,5 @@
-"""Trials that a budget policy cuts: as the policy sees them, and as they are after the next part of their training. Pure.
-
-A policy counts in checkpoints, the equally spaced evaluations of a training, so that environments may differ in length. One training of
-a trial, for a policy, is that on all environments and search seeds together; its further seeds are as many fresh ones (a *block*).
+"""Trials that a budget policy cuts: as the policy sees them (`autorl.studies.runs`), and as they are after the next part of their
+training. Pure.
 """
 
 from __future__ import annotations
@@ -15,34 +13,19 @@ from autorl.engine.session import Session
 from autorl.engine.trials import jobs_of, ledger_of, normalised
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.protocol import Status
+from autorl.studies.runs import checkpoint
+from autorl.studies.runs import runs_of as trainings_of
 from autorl.studies.trial import AT_HURDLE, Curve, Trial
 
 
 def runs_of(session: Session, trial: Trial) -> list[Run]:
     """Return the trainings of a trial as a policy sees them; none before the first order is carried out."""
-    if not trial.scores:
-        return []
-    width, points = session.specification.seeds.search, session.specification.evaluation.points
-    made = []
-    for k in range(len(trial.seeds) // width):
-        own = range(k * width, (k + 1) * width)
-        failed = any(row[s] is None for row in trial.scores for s in own)
-        columns = zip(*(curve.scores for curve in trial.curves if curve.seed in own), strict=False)
-        scores = tuple(
-            (i, sum(known) / len(known))
-            for i, column in enumerate(columns, 1)
-            if len(known := [score for score in column if score is not None]) == len(column)
-        )
-        reached = _checkpoint(session, trial.env_steps) if k == 0 else points
-        ended = failed or (k == 0 and trial.status is not Status.RUNNING)
-        made.append(Run(trial.number, reached, scores, k, ended))
-    return made
-
-
-def _checkpoint(session: Session, env_steps: int) -> int:
-    """Return the checkpoint that stands at ``env_steps``, of a training as long as the budget says."""
-    points, whole = session.specification.evaluation.points, session.specification.budget.env_steps
-    return -(-env_steps * points // whole)
+    width = session.specification.seeds.search
+    runs = trainings_of(trial, width, session.specification.evaluation.points, session.specification.budget.env_steps)
+    over = (
+        trial.status is not Status.RUNNING
+    )  # then its first training goes no further; on seeds of its own it may race on
+    return [replace(run, ended=run.ended or (over and run.seed == 0)) for run in runs]
 
 
 def block_of(session: Session, trial: Trial, seed: int) -> Trial:
@@ -104,7 +87,8 @@ def pruned(session: Session, trial: Trial) -> Trial:
     """Return a trial that trains no further: it ranks behind all that trained to the end; its score so far is kept apart."""
     scores = [score for row in trial.scores for score in row if score is not None]
     score = sum(scores) / len(scores)
-    share = _checkpoint(session, trial.env_steps) / session.specification.evaluation.points
+    points, whole = session.specification.evaluation.points, session.specification.budget.env_steps
+    share = checkpoint(trial.env_steps, points, whole) / points
     message = f"stopped at {share:.0%} of the steps, with score {score:.4g}"
     return replace(trial, status=Status.PRUNED, values={AT_HURDLE: score}, message=message)
 

@@ -108,5 +108,6 @@ def _fixed(specification: Specification) -> dict[str, Any]:
 
 def _beside(specification: Specification) -> list[dict[str, Any]]:
     """Return the hyperparameters beside a candidate's, in each environment; of a user's own objective nobody knows any."""
-    fixed = {**learner_defaults(specification), **_fixed(specification)}
+    defaults = {} if specification.learner is None else learner_defaults(specification.learner.algorithm)
+    fixed = {**defaults, **_fixed(specification)}
     return [{**fixed, **choice.hyperparameters} for choice in specification.environments] or [fixed]

@@ -94,7 +94,7 @@ def choose(
     cut = policy is not None and policy.comparable_at is not None
     own = bool((given or {}).keys() - method_settings("es"))
     method = resolve_auto(space, Budget(trials, checkpoints), cut=cut, candidates=candidates or own)
-    drawn = _draws_first(method, policy)
+    drawn = cut and "n_startup_trials" in method_settings(method)  # a model would be told of cut trainings
     only = drawn and _all_drawn(trials, given or {})
     why = f"{method}: {_because(method, space, trials)}"
     if only:
@@ -114,12 +114,6 @@ def choose(
     settings: dict[str, Any] = {"batch": BATCH} if starts and policy is not None else {}
     settings |= {"n_startup_trials": DRAWN} if drawn and not only else {}
     return Choice(method, settings, None if policy is None else policy.name, tuned, starts, " ".join(sentences))
-
-
-def _draws_first(method: str, policy: BudgetPolicy | None) -> bool:
-    """Return whether the first trials of a method with a model are drawn: where it would be told of cut trainings."""
-    cut = policy is not None and policy.comparable_at is not None
-    return cut and "n_startup_trials" in method_settings(method)
 
 
 def _all_drawn(trials: int, given: Mapping[str, Any]) -> bool:
@@ -154,6 +148,9 @@ def _because(method: str, space: Space, trials: int) -> str:
 def _describe(policy: BudgetPolicy, checkpoints: int) -> str:
     """Return the policy in a sentence."""
     cuts = ", ".join(f"{rung / checkpoints:.0%}" for rung in policy.rungs[:-1])
+    if not cuts:
+        most = "trials" if policy.starts is None else f"at most {policy.starts} trials"
+        return f"Budget policy {policy.name}: {most} start, each trained whole, on as many seeds as it holds its own."
     begun = "" if policy.starts is None else f"{policy.starts} trials start, and "
     text = f"Budget policy {policy.name}: {begun}trials are cut at {cuts} of the steps"
     if isinstance(policy, CutsAndRace) and policy.pilots:

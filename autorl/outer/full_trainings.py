@@ -80,26 +80,23 @@ class FullTrainings(SearchMethod[History]):
 
     def starting_with(self, starts: Sequence[Candidate]) -> Self:
         """Return this method proposing ``starts`` first, in their order; it learns from them as from its own."""
-        made = copy.copy(self)
-        made.starts = tuple(starts)
-        made._ordered = cache(made._in_order)
-        return made
+        return self._with(starts=tuple(starts))
 
     def guided_by(self, prior: Prior) -> Self:
         """Return this method drawing by ``prior`` wherever it would draw at random."""
-        made = copy.copy(self)
-        made.prior = prior
-        made._ordered = cache(made._in_order)
-        return made
+        return self._with(prior=prior)
 
     def after(self, earlier: int) -> Self:
         """Return this method as it goes on with so many trials of an earlier study, numbered from 0: what it starts with comes after them.
 
         A prior's draws are fresh ones then, as the earlier study may have tried the best of its own; random search goes on where it was.
         """
+        return self._with(earlier=earlier)
+
+    def _with(self, **changes: Any) -> Self:
         made = copy.copy(self)
-        made.earlier = earlier
-        made._ordered = cache(made._in_order)
+        vars(made).update(changes)
+        made._ordered = cache(made._in_order)  # its own: the order depends on what has changed
         return made
 
     @property

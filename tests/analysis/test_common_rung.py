@@ -77,3 +77,9 @@ def test_the_report_says_where_trials_were_compared_and_what_mattered():
 def test_a_pruned_trial_keeps_what_it_scored():
     trials = [replace(t, values={AT_HURDLE: 0.5}) for t in cs.halved(12)]
     assert all(t.values == {AT_HURDLE: 0.5} for t in at_common_rung(trials, cs.specification()).trials)
+
+
+def test_where_a_policy_cut_seeds_alone_scores_are_what_they_are():
+    trials = [cs.trial(0, [1.0] * 5, [9.0] * 5), cs.trial(1, [3.0] * 5)]
+    found = at_common_rung(trials, cs.specification())
+    assert (list(found.trials), found.caption) == (trials, "")

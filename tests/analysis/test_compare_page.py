@@ -65,10 +65,10 @@ def test_improvement_has_a_row_for_each_pair():
 
 
 def test_repeats_of_a_method_are_one_curve_with_an_interval():
-    (axis,) = compare_page.anytime([A, B, AGAIN]).axes
+    (axis,) = compare_page.anytime([A, B, AGAIN], [None] * 3).axes
     assert [d.get_label() for d in axis.get_lines()] == ["tpe: interquartile mean and 95 % of 2 studies", "pbt (b)"]
     assert len(axis.collections) == 1
-    (axis,) = compare_page.anytime([A, B]).axes
+    (axis,) = compare_page.anytime([A, B], [None] * 2).axes
     assert [d.get_label() for d in axis.get_lines()] == ["tpe (a)", "pbt (b)"]
 
 

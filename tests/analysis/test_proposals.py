@@ -3,8 +3,9 @@
 import synthetic as sy
 
 from autorl.analysis import report, tables
-from autorl.analysis.proposals import proposals_of, proposals_table
+from autorl.analysis.proposals import proposals_of
 from autorl.analysis.result import summarise
+from autorl.analysis.tables import proposals_table
 from autorl.studies.record import Record
 
 COUNTED = {

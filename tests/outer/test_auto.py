@@ -4,6 +4,8 @@ import pytest
 
 from autorl.outer.auto import choose
 from autorl.outer.budget.median_pruning import MedianPruning
+from autorl.outer.budget.wilcoxon_pruning import WilcoxonPruning
+from autorl.outer.protocol import Budget
 from autorl.spaces import ArraySpace, Bool, Condition, Float, HyperparameterSpace, Int
 
 NUMBERS = HyperparameterSpace("numbers", {"x": Float(0, 1), "y": Int(1, 9)})
@@ -85,6 +87,11 @@ def test_it_says_why():
     assert "some dimensions are choices or conditional" in choose(CHOICES, 110, 5).why
     assert "Trainings are whole: evaluation.points is 1" in choose(NUMBERS, 32, 1).why
     assert "Trainings are whole: so I said." in choose(NUMBERS, 32, 5, whole="so I said").why
+
+
+def test_a_policy_that_cuts_seeds_says_so():
+    why = choose(CHOICES, 32, 5, policy=WilcoxonPruning.for_budget(Budget(32, 5), 1)).why
+    assert "wilcoxon: at most 32 trials start, each trained whole, on as many seeds as it holds its own." in why
 
 
 def test_a_policy_that_is_given_stays():
