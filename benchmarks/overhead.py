@@ -5,15 +5,19 @@
 Two studies of 512 trials: one by TPE as it is by default (the costliest proposals of a study that long), one by PBT (a
 checkpoint of the whole population for every generation). Overhead is the wall time of the search less the time inside compiled
 programs (training, evaluation) and less compilation; it should be under 5 % of the wall time. Then each method asks and tells
-with 10,000 trials already recorded.
+with 10,000 trials already recorded, 10,000 trials are recorded and read, and the package is imported.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import autorl
@@ -122,6 +126,32 @@ def _score(number: int) -> float:
     return derive(0, "score", number) % 1_000_003 / 1_000_003
 
 
+def measure_record() -> dict[str, float]:
+    """Time the record of a study: 10,000 trials added, read, and finished."""
+    from autorl.studies.record import Record
+    from autorl.studies.trial import Trial
+
+    space = load_space("ppo_continuous")
+    trials = [Trial("method", "search", n, space.sample(n), 1000, seeds=(3, 5)) for n in range(TOLD)]
+    ended = [replace(t, status=Status.COMPLETED, score=1.0, scores=((1.0, 1.0),)) for t in trials]
+    with tempfile.TemporaryDirectory() as folder, Record.create(Path(folder) / "record.sqlite") as record:
+        times = [time.perf_counter()]
+        for step in (lambda: record.add(trials), record.trials, lambda: record.finish(ended, told=True)):
+            step()
+            times.append(time.perf_counter())
+    names = ("add_seconds", "read_seconds", "finish_seconds")
+    return {"trials": TOLD} | {n: b - a for n, a, b in zip(names, times[:-1], times[1:], strict=True)}
+
+
+def measure_import(repeats: int = 5) -> float:
+    """Return the fewest seconds of ``repeats`` in which a new process imports the package."""
+    script = "import time; start = time.perf_counter(); import autorl; print(time.perf_counter() - start)"
+    return min(
+        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+        for _ in range(repeats)
+    )
+
+
 def main() -> None:
     """Measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,8 +163,9 @@ def main() -> None:
     methods = () if arguments.skip_studies else ("tpe", "pbt")
     studies = {m: measure_study(m, arguments.trials, arguments.env_steps) for m in methods}
     asking = {name: measure_ask_tell(name) for name in METHODS}
+    recording, importing = measure_record(), measure_import()
     if arguments.json:
-        print(json.dumps({"studies": studies, "ask_tell": asking}))
+        print(json.dumps({"studies": studies, "ask_tell": asking, "record": recording, "import_seconds": importing}))
         return
     print(
         f"{'study':8}{'trials':>8}{'wall s':>10}{'programs s':>12}{'compile s':>11}{'overhead s':>12}{'overhead':>10}"
@@ -152,6 +183,8 @@ def main() -> None:
             f"{name:8}{a['told']:8.0f}{a['batch']:7.0f}{1e3 * a['ask_seconds']:10.1f}{1e3 * a['tell_seconds']:10.1f}"
             f"{a['replay_seconds']:10.2f}"
         )
+    spent = ", ".join(f"{n.removesuffix('_seconds')} {s:.2f} s" for n, s in recording.items() if n != "trials")
+    print(f"\nrecord, {TOLD:,} trials: {spent}\nimport autorl: {importing:.3f} s")
 
 
 if __name__ == "__main__":

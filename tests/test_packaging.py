@@ -46,11 +46,6 @@ def run_python(script: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_import_autorl_takes_under_a_fifth_of_a_second() -> None:
-    script = "import time; start = time.perf_counter(); import autorl; print(time.perf_counter() - start)"
-    assert min(float(run_python(script)) for _ in range(5)) < 0.2
-
-
 @pytest.mark.parametrize("module", LIGHT)
 def test_importing_loads_nothing_heavy(module: str) -> None:
     script = "import importlib, sys; importlib.import_module(sys.argv[1]); print(*(m for m in sys.argv[2:] if m in sys.modules))"
