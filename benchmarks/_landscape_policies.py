@@ -11,8 +11,9 @@ from _landscape_search import Outcome, answer, proposer, seed_order
 
 from autorl.errors import UsageError
 from autorl.keys import derive
+from autorl.outer.budget.cuts_and_race import SEEDS
 from autorl.outer.budget.joined import WIDTH, Joined, most_trials
-from autorl.outer.budget.policies import make_policy
+from autorl.outer.budget.policies import make_policy, policy_settings
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Proposal, Result, Status
@@ -108,7 +109,10 @@ def search_under(
         prior: Draws candidates for the method.
     """
     spacing = landscape.env_steps // landscape.checkpoints
-    decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing, settings)
+    given = dict(settings or {})
+    if "seeds" in policy_settings(policy):  # judged by tuning seeds, a landscape has one seed fewer
+        given.setdefault("seeds", min(SEEDS, len(landscape.tuning)))
+    decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing, given)
     trials = most_trials(decides, trainings, landscape.checkpoints)
     proposes = proposer(landscape, method, trials, derive(seed, "search"), method_settings, prior)
     joined = Joined(proposes, decides, trainings * landscape.env_steps)

@@ -38,8 +38,7 @@ from _landscape_search import Outcome, search
 
 from autorl.errors import AutoRLError, UsageError
 from autorl.keys import derive
-from autorl.outer.auto import choose
-from autorl.outer.budget.cuts_and_race import SEEDS
+from autorl.outer.auto import DRAWING, choose
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget
@@ -72,16 +71,15 @@ def searched_by_auto(
     """Search with the method and the budget policy that ``auto`` stands for on a landscape. It has no default to begin with."""
     own = dict(given or {})
     made = None if policy is None else make_policy(policy, Budget(trainings, landscape.checkpoints), 1)
-    chosen = choose(landscape.space, trainings, landscape.checkpoints, policy=made, given=own)
+    chosen = choose(landscape.space, trainings, landscape.checkpoints, policy=made, given=own, prior=prior is not None)
     if chosen.policy is None:
         raise UsageError(f"--method auto: {chosen.why}")
-    settings = {**chosen.policy_settings}
-    if chosen.policy == "race" and len(landscape.tuning) < SEEDS:
-        settings["seeds"] = len(landscape.tuning)
-    if chosen.method == "random":
+    if chosen.method in DRAWING:
         own.pop("n_startup_trials", None)  # nothing is proposed by a model
     proposing = {**chosen.settings, **own}
-    return search_under(landscape, chosen.method, chosen.policy, trainings, seed, settings, proposing, prior)
+    return search_under(
+        landscape, chosen.method, chosen.policy, trainings, seed, chosen.policy_settings, proposing, prior
+    )
 
 
 def measure(

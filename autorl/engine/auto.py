@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autorl.engine.methods import policy_of, starts_of
-from autorl.outer.auto import choose
+from autorl.outer.auto import DRAWING, choose
 from autorl.outer.methods import draws
 from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
@@ -52,8 +52,9 @@ def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
         policy=policy_of(specification),
         given=search.settings,
         candidates=bool(search.start) or search.prior not in (None, NONE),
+        prior=_prior(specification, space, "random") is not None,
     )
-    kept = search.settings if made.method != "random" else _without(search.settings, "n_startup_trials")
+    kept = search.settings if made.method not in DRAWING else _without(search.settings, "n_startup_trials")
     found: dict[str, Any] = {
         "method": made.method,
         "settings": {**made.settings, **kept},

@@ -38,6 +38,8 @@ from autorl.spaces import Space
 
 BATCH = 16
 """Trials that start together under a policy: enough to fill the lanes, few enough for a model to learn in between."""
+DRAWING = ("random", "sobol")
+"""Methods that `choose` takes where no model proposes anything."""
 DRAWN = 200
 """Trials that are drawn, by the prior or at random, before a model proposes any, where trainings are cut: see `choose`."""
 
@@ -72,6 +74,7 @@ def choose(
     policy: BudgetPolicy | None = None,
     given: Mapping[str, Any] | None = None,
     candidates: bool = False,
+    prior: bool = False,
 ) -> Choice:
     """Return the method and the policy for a search.
 
@@ -83,6 +86,7 @@ def choose(
         policy: That of the experiment, if it names one.
         given: Settings of the method that the experiment names.
         candidates: Whether the experiment names configurations to start with, or a prior.
+        prior: Whether a prior is there to draw candidates, if the method draws any.
     """
     reason = whole or _never_cut(space, trainings, checkpoints)
     tuned: dict[str, Any] = {}
@@ -98,10 +102,9 @@ def choose(
     only = drawn and _all_drawn(trials, given or {})
     why = f"{method}: {_because(method, space, trials)}"
     if only:
-        method = "random"
-        why = (
-            f"drawn candidates: at most {trials} trials start, too few for a model that would know cut trainings alone"
-        )
+        method = _drawing(space, given or {}, prior)
+        kind = "Sobol points" if method == "sobol" else "drawn candidates"
+        why = f"{kind}: at most {trials} trials start, too few for a model that would know cut trainings alone"
     starts = issubclass(METHODS.load(method), FullTrainings)
     sentences = [f"auto chose {why}."]
     if drawn and not only:
@@ -120,6 +123,13 @@ def _all_drawn(trials: int, given: Mapping[str, Any]) -> bool:
     """Return whether no model would propose any of ``trials``: then it is random search, unless ``given`` has settings of the model."""
     own = given.keys() - {*method_settings("random"), "n_startup_trials"}
     return not own and trials <= int(given.get("n_startup_trials", DRAWN))
+
+
+def _drawing(space: Space, given: Mapping[str, Any], prior: bool) -> str:
+    """Return the method of a search of which no model proposes a trial: Sobol points, where no prior is there to draw instead."""
+    known = {*method_settings("sobol"), "n_startup_trials"}  # of the latter nothing is left
+    spread = not prior and space.features() <= METHODS.load("sobol").searches and given.keys() <= known
+    return "sobol" if spread else "random"
 
 
 def _never_cut(space: Space, trainings: int, checkpoints: int) -> str:

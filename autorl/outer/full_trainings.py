@@ -17,7 +17,7 @@ from autorl.outer.settings import whole_number
 from autorl.spaces import HyperparameterSpace, Space
 
 BLOCK = 256
-"""Trials whose candidates a prior puts into one order."""
+"""Trials whose candidates a prior puts into one order, or Sobol points that are made at once."""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autorl.errors import IncompatibleError
 from autorl.keys import derive, generator
-from autorl.outer.full_trainings import FullTrainings, History
+from autorl.outer.full_trainings import BLOCK, FullTrainings, History
 from autorl.outer.protocol import Budget, Candidate, Proposal
 from autorl.spaces import FEATURES, Space
 
@@ -44,11 +48,19 @@ class Sobol(FullTrainings):
                 f"search method 'sobol': {space.unit_dimension} dimensions, at most {qmc.Sobol.MAXDIM} are possible"
             )
 
+        self._points = cache(self._block)
+
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
+        block, place = divmod(number, BLOCK)
+        return self.space.from_unit(self._points(block)[place]), "sample"
+
+    def _block(self, block: int) -> NDArray[np.float64]:
+        """Return points [BLOCK, D] of the unit cube: numbers ``block * BLOCK`` and on of the sequence."""
         from scipy.stats import qmc
 
         # the scrambling is a function of the seed: the same sequence in every ask
         sequence = qmc.Sobol(self.space.unit_dimension, scramble=True, rng=generator(derive(self.seed, "sobol")))
-        if number:
-            sequence.fast_forward(number)
-        return self.space.from_unit(sequence.random(1)[0]), "sample"
+        if block:
+            sequence.fast_forward(block * BLOCK)
+        points: NDArray[np.float64] = sequence.random(BLOCK)
+        return points

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import landscapes as command
 import pytest
-from _landscape import TEST_SEEDS, Landscape
+from _landscape import TEST_SEEDS, Landscape, judged_by_tuning
 from _landscape_files import load_landscape
 from _landscape_policies import search_under
 from synthetic_landscape import landscape_rows, write_landscape
@@ -36,6 +36,11 @@ def test_the_test_seeds_change_no_choice(toy: Landscape, policy: str) -> None:
     after = search_under(toy, "random", policy, 12, 0)
     assert (after.configuration, after.spent) == (chosen.configuration, chosen.spent)
     assert after.score != chosen.score
+
+
+@pytest.mark.parametrize("policy", ["race", "wilcoxon"])
+def test_a_policy_gets_by_with_one_seed_fewer_where_tuning_seeds_judge(toy: Landscape, policy: str) -> None:
+    assert search_under(judged_by_tuning(toy, 0), "random", policy, 40, 0).spent <= 40
 
 
 def test_more_starts_than_configurations_are_refused(toy: Landscape) -> None:

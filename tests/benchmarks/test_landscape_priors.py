@@ -145,7 +145,7 @@ def test_no_share_of_the_prior_is_no_prior(tasks: list[Landscape]) -> None:
     taught = learned_elsewhere(tasks, tasks[0].name)
     none, without = (
         command.searched_by_auto(tasks[0], 3, 16, None, prior, given)
-        for prior, given in ((None, {}), (taught, {"prior_fraction": 0.0}))
+        for prior, given in ((None, {"prior_fraction": 0.5}), (taught, {"prior_fraction": 0.0}))
     )
     assert none == without
 

@@ -18,12 +18,12 @@ ARRAYS = ArraySpace({"w": (2, 2)}, name="weights")
 @pytest.mark.parametrize(
     ("space", "trainings", "method"),
     [
-        (NUMBERS, 32, "random"),  # 67 trials start
+        (NUMBERS, 32, "sobol"),  # 67 trials start
         (NUMBERS, 110, "gp"),  # 227
         (NUMBERS, 200, "tpe"),  # 416
         (MANY, 32, "es"),
         (CHOICES, 200, "tpe"),
-        (CONDITIONAL, 32, "random"),
+        (CONDITIONAL, 32, "sobol"),
         (CONDITIONAL, 110, "tpe"),
         (ARRAYS, 32, "es"),
     ],
@@ -31,8 +31,8 @@ ARRAYS = ArraySpace({"w": (2, 2)}, name="weights")
 def test_the_space_and_the_trials_choose_the_method(space, trainings, method):
     chosen = choose(space, trainings, 5)
     assert chosen.method == method
-    assert chosen.starts == (method in ("gp", "tpe", "random"))
-    assert f"auto chose {'drawn candidates' if method == 'random' else method}: " in chosen.why
+    assert chosen.starts == (method in ("gp", "tpe", "sobol"))
+    assert f"auto chose {'Sobol points' if method == 'sobol' else method}: " in chosen.why
 
 
 @pytest.mark.parametrize("given", [{"candidates": True}, {"given": {"prior_fraction": 0.5}}])
@@ -41,7 +41,8 @@ def test_what_begins_with_candidates_is_no_evolution_strategy(given):
     assert [choose(space, 300, 1).method for space in (NUMBERS, MANY)] == ["es", "es"]
     assert [choose(space, 300, 1, **given).method for space in (NUMBERS, MANY)] == ["tpe", "tpe"]
     assert "all dimensions are numbers, many trials (2 dimensions, 300 trials" in choose(NUMBERS, 300, 1, **given).why
-    assert choose(MANY, 32, 5, **given).method == "random", "67 trials start, and all of them are drawn"
+    drawn = choose(MANY, 32, 5, **given).method
+    assert drawn in ("random", "sobol"), "67 trials start, and all of them are drawn"
     assert choose(ARRAYS, 300, 1, **given).method == "es", "nothing else searches arrays"
 
 
@@ -61,18 +62,24 @@ def test_trials_start_in_batches_that_fill_the_lanes():
 
 def test_the_first_trials_are_drawn_where_trainings_are_cut():
     few, many = choose(CHOICES, 32, 5), choose(CHOICES, 200, 5)
-    assert (few.method, few.settings) == ("random", {"batch": 16})
+    assert (few.method, few.settings) == ("sobol", {"batch": 16})
     assert (many.method, many.settings) == ("tpe", {"batch": 16, "n_startup_trials": 200})
     assert "at most 67 trials start, too few for a model" in few.why
     assert "At most 414 trials start; the first 200 of them are drawn" in many.why
     assert "n_startup_trials" not in choose(CHOICES, 32, 5, policy=MedianPruning((1, 2, 3, 4, 5))).settings
 
 
+def test_a_prior_draws_instead_of_sobol():
+    drawn = choose(CHOICES, 32, 5, prior=True)
+    assert (drawn.method, drawn.settings) == ("random", {"batch": 16})
+    assert "auto chose drawn candidates: at most 67" in drawn.why
+
+
 def test_settings_bring_the_model_in_earlier():
     earlier = choose(CHOICES, 32, 5, given={"n_startup_trials": 20, "drawn_fraction": 0.3})
     assert earlier.method == "tpe"
     assert "At most 67 trials start; the first 20 of them are drawn" in earlier.why
-    assert choose(CHOICES, 32, 5, given={"n_startup_trials": 67}).method == "random"
+    assert choose(CHOICES, 32, 5, given={"n_startup_trials": 67}).method == "sobol"
     assert choose(CHOICES, 32, 5, given={"prior_fraction": 0.5}).method == "random"
     assert choose(CHOICES, 32, 5, given={"n_ei_candidates": 9}).method == "tpe", "a setting of TPE's own"
 
