@@ -44,7 +44,7 @@ def test_every_method_is_given_the_same_work(method):
         known
         == {
             "auto": ("random", "race", True),
-            "auto_no_prior": ("random", "race", False),
+            "auto_no_prior": ("sobol", "race", False),
             "auto_half_prior": ("random", "race", True),
             "auto_model": ("tpe", "race", True),
             "auto_model_half_prior": ("tpe", "race", True),
