@@ -13,6 +13,7 @@ WORDS: Final = {
     "start": "given to begin with",
     "prior": "drawn by the prior",
     "sample": "drawn at random",
+    "sobol": "points of a Sobol sequence",
     "model": "proposed by the model",
     "told": "tried by another tool",
 }

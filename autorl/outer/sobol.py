@@ -52,7 +52,7 @@ class Sobol(FullTrainings):
 
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:
         block, place = divmod(number, BLOCK)
-        return self.space.from_unit(self._points(block)[place]), "sample"
+        return self.space.from_unit(self._points(block)[place]), "sobol"
 
     def _block(self, block: int) -> NDArray[np.float64]:
         """Return points [BLOCK, D] of the unit cube: numbers ``block * BLOCK`` and on of the sequence."""
