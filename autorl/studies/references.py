@@ -170,11 +170,12 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
 
 
 def _searched(space: Space, key: int) -> dict[str, Any]:
-    """Return the hyperparameters of a sample, without its loss graph and its teacher: those have no length."""
-    from autorl.spaces.plain_values import OBJECTIVE, plain_values
+    """Return the hyperparameters of a sample, without its programs and its teacher: those have no length, and drawing them takes seconds."""
+    from autorl.spaces.plain_values import leaves, plain_values
 
-    values = plain_values(space, space.to_json(space.sample(key)))
-    return {name: value for name, value in values.items() if name != OBJECTIVE and not of_teacher(name)}
+    parts = [part for part in leaves(space) if "graph" not in part.features()]
+    values = [plain_values(part, part.to_json(part.sample(key))) for part in parts]
+    return {name: value for own in values for name, value in own.items() if not of_teacher(name)}
 
 
 def _objective(s: Sections, learner: Any) -> list[Finding]:

@@ -60,6 +60,7 @@ def test_run_trains_once_prints_everything_and_records(here):
     assert row["seeds"] == 3, "test seeds alone"
 
 
+@pytest.mark.slow
 def test_a_record_of_scores_goes_on_elsewhere(here):
     part = call("run", "small", "tuning=null", "seeds.test=1", "--record", "--json")
     assert part.code == 0, part.err

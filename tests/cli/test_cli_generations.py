@@ -232,6 +232,7 @@ def test_failures_are_shown_and_warned_of(bred):
     assert "1 of 2" in render(summarise(given, 2))
 
 
+@pytest.mark.slow
 def test_after_a_stop_the_same_command_goes_on_to_the_same_end(bred, tmp_path, monkeypatch):
     path = bred[0] / "bred.yaml"
     arguments = ("generations", path, "--count", 2, "--root", tmp_path, "--no-control", "--json")

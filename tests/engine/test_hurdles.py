@@ -80,6 +80,7 @@ def test_what_passes_a_hurdle_trains_as_if_there_were_none(plain, hurdled):
         assert trial.values[VALIDATION] == other.values[VALIDATION]
 
 
+@pytest.mark.slow
 def test_what_falls_is_pruned_with_its_score_there_and_trains_no_further(hurdled):
     pruned = [t for t in hurdled.trials() if t.status is Status.PRUNED]
     assert pruned

@@ -140,6 +140,7 @@ def test_a_study_killed_on_the_way_ends_as_one_left_alone(tmp_path, monkeypatch,
     assert content(autorl.resume("rungs", root=tmp_path)) == content(raced)
 
 
+@pytest.mark.slow
 def test_where_no_rung_tells_anything_trainings_are_whole_whatever_kills_it(tmp_path, monkeypatch):
     """Every agent scores 1: the first 16 trials are led from rung to rung, and no others are started."""
     search = {**BASE["search"], "method": "tpe"}  # told anew of all trials whenever the place of the cuts moves

@@ -28,6 +28,7 @@ def searched(root, **changes):
     return made
 
 
+@pytest.mark.slow
 def test_an_evolution_strategy_moves_the_knots_of_a_schedule(tmp_path):
     search = {"space": "curriculum_schedule", "method": "es", "settings": {"population_size": 4}}
     made = searched(tmp_path, search=search)

@@ -225,6 +225,7 @@ def test_a_guide_of_other_actions_is_refused(name, guide, message):
     refuse_strange("g", push, make_environment("gymnax:Pendulum-v1"))
 
 
+@pytest.mark.slow
 def test_both_agents_of_a_pair_imitate():
     from autorl.engine.lessons import CourseMaker
     from autorl.studies.specification import EnvironmentChoice

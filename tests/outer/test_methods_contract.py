@@ -32,7 +32,10 @@ PAIRS = [
     (name, space) for name in METHODS for space in SPACES if SPACES[space].features() <= METHODS.load(name).searches
 ]
 IMPOSSIBLE = [(name, space) for name in METHODS for space in SPACES if (name, space) not in PAIRS]
-every_pair = pytest.mark.parametrize(("name", "space"), PAIRS)
+SLOW = ("gp", "product")  # six seconds a test; gp is tried in three other spaces
+every_pair = pytest.mark.parametrize(
+    ("name", "space"), [pytest.param(*pair, marks=pytest.mark.slow) if pair == SLOW else pair for pair in PAIRS]
+)
 every_method = pytest.mark.parametrize("name", list(METHODS))
 
 
