@@ -15,8 +15,9 @@ three seeds 0.587 and 0.722.
 A model that is told of trials at the first cut, a fifth of the steps, has shown no gain over drawn candidates on those landscapes:
 so the first `DRAWN` trials are drawn, by the prior where there is one, and a model proposes the ones beyond. Where there are none
 beyond, the method is what is done: random search by the prior, or Sobol points, which leave no gaps (on the tuning seeds 0.001 +- 0.005
-better than random ones at 32 trainings, 300 repeats, and 0.013 +- 0.005 at 96, 185 repeats). (``n_startup_trials`` in ``given`` brings the model in earlier, with
-``drawn_fraction`` and ``prior_fraction`` beside it; ``benchmarks/learners.py`` compares such variants of ``auto``.)
+better than random ones at 32 trainings, 300 repeats, and 0.013 +- 0.005 at 96, 185 repeats). (``n_startup_trials`` in ``given`` brings
+the model in earlier, with ``drawn_fraction`` and ``prior_fraction`` beside it; ``benchmarks/learners.py`` compares such variants of
+``auto``.)
 
 A cut judges by how fast a configuration learns: the one of ARLBench's space that is nearest to PPO's defaults ends at 500 on CartPole, and
 was cut at 60 % there. So what a search began with is a finalist whatever the cuts said of it (`autorl.engine.selection.with_given`).

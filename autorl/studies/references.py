@@ -170,7 +170,7 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
 
 
 def _searched(space: Space, key: int) -> dict[str, Any]:
-    """Return the hyperparameters of a sample, without its programs and its teacher: those have no length, and drawing them takes seconds."""
+    """Return the hyperparameters of a sample, without programs, which take seconds to draw, and teacher: those have no length."""
     from autorl.spaces.plain_values import leaves, plain_values
 
     parts = [part for part in leaves(space) if "graph" not in part.features()]
