@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from autorl import catalogue
+from autorl.objectives.graphs.space import GraphSpace
 from autorl.studies import comparison
 from autorl.studies.comparison import Comparison
 from autorl.studies.models import Section
@@ -217,3 +218,9 @@ def test_quickstart_is_the_one_of_the_readme():
     assert (spec.budget.trainings, spec.budget.env_steps) == (32, 100_000)
     assert (spec.seeds.tuning, spec.seeds.test) == (5, 10)
     assert Path(catalogue.find("experiments", "quickstart")).name == "quickstart.yaml"
+
+
+def test_no_program_is_drawn_to_check_an_experiment(monkeypatch):
+    """Programs have no length that a budget could be too short for, and drawing some takes seconds."""
+    monkeypatch.setattr(GraphSpace, "sample", lambda *_: pytest.fail("a program was drawn"))
+    assert load("rediscover_td").name == "rediscover_td"
