@@ -11,7 +11,6 @@ from _landscape_search import Outcome, answer, proposer, seed_order
 
 from autorl.errors import UsageError
 from autorl.keys import derive
-from autorl.outer.budget.cuts_and_race import SEEDS
 from autorl.outer.budget.joined import WIDTH, Joined, most_trials
 from autorl.outer.budget.policies import make_policy, policy_settings
 from autorl.outer.budget.protocol import Order, Run
@@ -109,9 +108,9 @@ def search_under(
         prior: Draws candidates for the method.
     """
     spacing = landscape.env_steps // landscape.checkpoints
-    given = dict(settings or {})
-    if "seeds" in policy_settings(policy):  # judged by tuning seeds, a landscape has one seed fewer
-        given.setdefault("seeds", min(SEEDS, len(landscape.tuning)))
+    given, defaults = dict(settings or {}), policy_settings(policy)
+    if "seeds" in defaults:  # judged by tuning seeds, a landscape has one seed fewer
+        given.setdefault("seeds", min(defaults["seeds"], len(landscape.tuning)))
     decides = make_policy(policy, Budget(trainings, landscape.env_steps), spacing, given)
     trials = most_trials(decides, trainings, landscape.checkpoints)
     proposes = proposer(landscape, method, trials, derive(seed, "search"), method_settings, prior)

@@ -38,7 +38,7 @@ from _landscape_search import Outcome, search
 
 from autorl.errors import AutoRLError, UsageError
 from autorl.keys import derive
-from autorl.outer.auto import DRAWING, choose
+from autorl.outer.auto import choose
 from autorl.outer.budget.policies import make_policy
 from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget
@@ -69,16 +69,14 @@ def searched_by_auto(
     given: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Search with the method and the budget policy that ``auto`` stands for on a landscape. It has no default to begin with."""
-    own = dict(given or {})
     made = None if policy is None else make_policy(policy, Budget(trainings, landscape.checkpoints), 1)
-    chosen = choose(landscape.space, trainings, landscape.checkpoints, policy=made, given=own, prior=prior is not None)
+    chosen = choose(
+        landscape.space, trainings, landscape.checkpoints, policy=made, given=given, prior=prior is not None
+    )
     if chosen.policy is None:
         raise UsageError(f"--method auto: {chosen.why}")
-    if chosen.method in DRAWING:
-        own.pop("n_startup_trials", None)  # nothing is proposed by a model
-    proposing = {**chosen.settings, **own}
     return search_under(
-        landscape, chosen.method, chosen.policy, trainings, seed, chosen.policy_settings, proposing, prior
+        landscape, chosen.method, chosen.policy, trainings, seed, chosen.policy_settings, chosen.settings, prior
     )
 
 

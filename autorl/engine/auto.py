@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from autorl.engine.methods import policy_of, starts_of
-from autorl.outer.auto import DRAWING, choose
+from autorl.outer.auto import choose
 from autorl.outer.methods import draws
 from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
@@ -24,10 +23,12 @@ def self_contained(specification: Specification) -> Specification:
         return specification
     space = load_space(search.space)
     plain = to_mapping(specification)
+    prior = _prior(specification, space)
     if search.method == "auto":
-        plain["search"] |= _chosen(specification, space)
+        plain["search"] |= _chosen(specification, space, prior)
     plain["search"]["space"] = resolve_space(search.space)
-    prior = _prior(specification, space, plain["search"]["method"])
+    if search.prior in (None, AUTO) and not draws(plain["search"]["method"]):
+        prior = None
     if prior is not None or search.prior is not None or search.method == "auto":
         plain["search"]["prior"] = NONE if prior is None else to_plain(prior)
     if prior is not None and search.method == "auto":
@@ -40,8 +41,8 @@ def self_contained(specification: Specification) -> Specification:
     return from_mapping(resolved, {"search.start": starts}, references=False) if starts else resolved
 
 
-def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
-    """Return the fields of the search that ``auto`` decides."""
+def _chosen(specification: Specification, space: Space, prior: Prior | None) -> dict[str, Any]:
+    """Return the fields of the search that ``auto`` decides, where ``prior`` is there to draw candidates."""
     search = specification.search
     assert search is not None
     made = choose(
@@ -52,14 +53,9 @@ def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
         policy=policy_of(specification),
         given=search.settings,
         candidates=bool(search.start) or search.prior not in (None, NONE),
-        prior=_prior(specification, space, "random") is not None,
+        prior=prior is not None,
     )
-    kept = search.settings if made.method not in DRAWING else _without(search.settings, "n_startup_trials")
-    found: dict[str, Any] = {
-        "method": made.method,
-        "settings": {**made.settings, **kept},
-        "chosen": made.why,
-    }
+    found: dict[str, Any] = {"method": made.method, "settings": made.settings, "chosen": made.why}
     if made.policy is not None and search.policy is None:
         found["policy"] = {"name": made.policy, "settings": made.policy_settings}
     if made.starts and specification.learner is not None and not search.start:
@@ -67,12 +63,8 @@ def _chosen(specification: Specification, space: Space) -> dict[str, Any]:
     return found
 
 
-def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != name}
-
-
-def _prior(specification: Specification, space: Space, method: str) -> Prior | None:
-    """Return the prior that the search of an experiment draws by; nothing that ``auto`` stands for was learned in its environments."""
+def _prior(specification: Specification, space: Space) -> Prior | None:
+    """Return the prior that an experiment has, if its method draws; nothing that ``auto`` stands for was learned in its environments."""
     search = specification.search
     assert search is not None
     reference = search.prior or (AUTO if search.method == "auto" else NONE)
@@ -80,7 +72,7 @@ def _prior(specification: Specification, space: Space, method: str) -> Prior | N
         return None
     if reference != AUTO:
         return load_prior(reference)
-    if specification.learner is None or not draws(method):
+    if specification.learner is None:
         return None
     shipped = shipped_prior(specification.learner.algorithm)
     elsewhere = None if shipped is None else shipped.without({choice.id for choice in specification.environments})

@@ -22,9 +22,8 @@ def runs_of(session: Session, trial: Trial) -> list[Run]:
     """Return the trainings of a trial as a policy sees them; none before the first order is carried out."""
     width = session.specification.seeds.search
     runs = trainings_of(trial, width, session.specification.evaluation.points, session.specification.budget.env_steps)
-    over = (
-        trial.status is not Status.RUNNING
-    )  # then its first training goes no further; on seeds of its own it may race on
+    # then its first training goes no further; on seeds of its own it may race on
+    over = trial.status is not Status.RUNNING
     return [replace(run, ended=run.ended or (over and run.seed == 0)) for run in runs]
 
 

@@ -40,8 +40,6 @@ from autorl.spaces import Space
 
 BATCH = 16
 """Trials that start together under a policy: enough to fill the lanes, few enough for a model to learn in between."""
-DRAWING = ("random", "sobol")
-"""Methods that `choose` takes where no model proposes anything."""
 DRAWN = 200
 """Trials that are drawn, by the prior or at random, before a model proposes any, where trainings are cut: see `choose`."""
 
@@ -52,7 +50,7 @@ class Choice:
 
     Attributes:
         method: Name of a search method.
-        settings: What it is to differ in from its defaults.
+        settings: What it is to differ in from its defaults: what was given, and where nothing was, what was chosen.
         policy: Name of a budget policy; None where trainings are whole.
         policy_settings: What it is to differ in from its defaults.
         starts: Whether it begins with the learner's default configuration.
@@ -118,6 +116,8 @@ def choose(
         sentences.append("It begins with the learner's default configuration.")
     settings: dict[str, Any] = {"batch": BATCH} if starts and policy is not None else {}
     settings |= {"n_startup_trials": DRAWN} if drawn and not only else {}
+    modelled = method not in ("random", "sobol")  # of those two no trial is the first of a model
+    settings |= {name: value for name, value in (given or {}).items() if modelled or name != "n_startup_trials"}
     return Choice(method, settings, None if policy is None else policy.name, tuned, starts, " ".join(sentences))
 
 

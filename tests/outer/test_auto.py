@@ -35,14 +35,15 @@ def test_the_space_and_the_trials_choose_the_method(space, trainings, method):
     assert f"auto chose {'Sobol points' if method == 'sobol' else method}: " in chosen.why
 
 
-@pytest.mark.parametrize("given", [{"candidates": True}, {"given": {"prior_fraction": 0.5}}])
-def test_what_begins_with_candidates_is_no_evolution_strategy(given):
+@pytest.mark.parametrize(
+    ("given", "drawing"), [({"candidates": True}, "sobol"), ({"given": {"prior_fraction": 0.5}}, "random")]
+)
+def test_what_begins_with_candidates_is_no_evolution_strategy(given, drawing):
     """A strategy takes no start, no prior, and none of their settings."""
     assert [choose(space, 300, 1).method for space in (NUMBERS, MANY)] == ["es", "es"]
     assert [choose(space, 300, 1, **given).method for space in (NUMBERS, MANY)] == ["tpe", "tpe"]
     assert "all dimensions are numbers, many trials (2 dimensions, 300 trials" in choose(NUMBERS, 300, 1, **given).why
-    drawn = choose(MANY, 32, 5, **given).method
-    assert drawn in ("random", "sobol"), "67 trials start, and all of them are drawn"
+    assert choose(MANY, 32, 5, **given).method == drawing, "67 trials start, and all of them are drawn"
     assert choose(ARRAYS, 300, 1, **given).method == "es", "nothing else searches arrays"
 
 
@@ -79,7 +80,9 @@ def test_settings_bring_the_model_in_earlier():
     earlier = choose(CHOICES, 32, 5, given={"n_startup_trials": 20, "drawn_fraction": 0.3})
     assert earlier.method == "tpe"
     assert "At most 67 trials start; the first 20 of them are drawn" in earlier.why
-    assert choose(CHOICES, 32, 5, given={"n_startup_trials": 67}).method == "sobol"
+    assert earlier.settings == {"batch": 16, "n_startup_trials": 20, "drawn_fraction": 0.3}
+    none = choose(CHOICES, 32, 5, given={"n_startup_trials": 67, "batch": 4})
+    assert (none.method, none.settings) == ("sobol", {"batch": 4})
     assert choose(CHOICES, 32, 5, given={"prior_fraction": 0.5}).method == "random"
     assert choose(CHOICES, 32, 5, given={"n_ei_candidates": 9}).method == "tpe", "a setting of TPE's own"
 
