@@ -25,6 +25,9 @@ from autorl.studies.guide_references import distilled
 from autorl.studies.trial import Json
 
 LANES_ON_CPU = 32
+HEAVY_STATE = 1 << 24
+"""Bytes. Every call copies the states of all lanes, empty ones too: of larger states (those with a large replay) no more lanes are made
+than are needed."""
 MEMORY_SHARE = 0.25
 """Part of the machine's memory that the states of one population may take."""
 
@@ -64,6 +67,7 @@ class Trainer:
     vectorise: Vectorise | None = None
     programs: dict[Any, PopulationProgram] = field(default_factory=dict)
     _most_lanes: dict[Any, int] = field(default_factory=dict)
+    _state_bytes: dict[Any, int] = field(default_factory=dict)
     _guides: dict[tuple[int, str], Distilled] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -176,13 +180,17 @@ class Trainer:
         return [group[i : i + width] for i in range(0, len(group), width)]
 
     def _program(self, environment: int, hp: Any, need: int) -> PopulationProgram:
-        """Return the program of this signature; on a CPU one width serves all, since empty lanes cost no time there."""
+        """Return the program of this signature; on a CPU one width serves all, since empty lanes of small states cost no time there."""
         signature = (environment, jax.tree.structure(hp))
-        fixed = LANES_ON_CPU if self.vectorise == "map" else lanes_for(need, len(self.devices))
         if signature not in self._most_lanes:
-            learner, task = self.learners[environment], self.tasks[environment]
-            self._most_lanes[signature] = _lanes_in_memory(learner, hp, task, self.devices[0])
-        lanes = min(lanes_for(fixed, len(self.devices)), self._most_lanes[signature])
+            size = _size_of_state(self.learners[environment], hp, self.tasks[environment])
+            self._state_bytes[signature] = size
+            self._most_lanes[signature] = _lanes_in_memory(size, self.devices[0])
+        wanted = lanes_for(need, len(self.devices))
+        if self.vectorise == "map":
+            most = lanes_for(LANES_ON_CPU, len(self.devices))
+            wanted = min(wanted, most) if self._state_bytes[signature] > HEAVY_STATE else most
+        lanes = min(wanted, self._most_lanes[signature])
         lanes = max(2 * len(self.devices), lanes)
         if (*signature, lanes) not in self.programs:
             assert self.vectorise is not None
@@ -234,10 +242,14 @@ class Trainer:
         return chunk.train(saver, stepped, keep)
 
 
-def _lanes_in_memory(learner: Any, hp: Any, task: Tree, device: Any) -> int:
-    """Return the power of two of lanes whose states fit into their share of the memory they live in."""
+def _size_of_state(learner: Any, hp: Any, task: Tree) -> int:
+    """Return the bytes of one training's state."""
     shapes = jax.eval_shape(learner.init, jax.random.key(0), hp, task)
-    size = sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+    return sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+
+
+def _lanes_in_memory(size: int, device: Any) -> int:
+    """Return the power of two of lanes whose states, of ``size`` bytes each, fit into their share of the memory they live in."""
     statistics = device.memory_stats() if device.platform != "cpu" else None
     memory = (statistics or {}).get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return 1 << max(0, int(MEMORY_SHARE * memory / max(size, 1)).bit_length() - 1)

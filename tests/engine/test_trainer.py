@@ -78,6 +78,26 @@ def test_lane_counts_change_no_bit(monkeypatch):
         assert same_state(a.state, b.state)
 
 
+def widths(trainer):
+    return sorted(key[-1] for key in trainer.programs)
+
+
+@pytest.mark.bits
+def test_large_states_get_no_more_lanes_than_needed(monkeypatch):
+    """Each call copies the states of all lanes."""
+    small, large = make_trainer(), make_trainer()
+    jobs = [job(i, seed=7 + i) for i in range(5)]
+    before = small.run(jobs, keep_states=True)
+    monkeypatch.setattr(trainer_module, "HEAVY_STATE", 1)
+    after = large.run(jobs, keep_states=True)
+    assert (widths(small), widths(large)) == ([32], [8])
+    for a, b in zip(before, after, strict=True):
+        assert numbers(a) == numbers(b)
+        assert same_state(a.state, b.state)
+    large.run(jobs * 8)
+    assert widths(large) == [8, 32], "never more than of small states; the eight that are left find a program made"
+
+
 def test_a_call_that_costs_much_is_not_made_ever_shorter(monkeypatch):
     train, calls = PopulationProgram.train, []
 

@@ -63,6 +63,48 @@ def test_canonical_form_keeps_the_meaning_and_forgets_the_writing(key: int, name
     assert form.needs == graph.needs
 
 
+@pytest.mark.parametrize("seed", range(300))
+def test_a_form_is_its_own_form_also_where_nodes_draw_numbers(seed: int) -> None:
+    """In the language of 2021 two constants of chance are two, whatever they read."""
+    rng = generator(seed)
+    names, nodes = ("constant_gaussian", "constant_uniform", "add", "min", "abs", "subtract"), []
+    graph = Graph((), "network", "coreyes2021")
+    source, count = graph.index("constant"), len(graph.registers)
+    for _ in range(2):
+        nodes += [
+            Node("constant_gaussian", (source,)),
+            Node("constant_gaussian", (source,)),
+            Node("constant_uniform", (source,)),
+        ]
+    for _ in range(10):
+        op = names[int(rng.integers(len(names)))]
+        arity = 2 if op in ("add", "min", "subtract") else 1
+        own = (
+            (source,)
+            if op.startswith("constant")
+            else tuple(int(rng.integers(count, count + len(nodes))) for _ in range(arity))
+        )
+        nodes.append(Node(op, own))
+    graph = replace(graph, nodes=tuple(nodes))
+    form = canonical(graph)
+    assert canonical(form) == form
+    assert structure(form) == structure(graph)
+    assert len(form.live) == len(form.nodes)
+    drawing = {node.op for node in nodes} & {"constant_gaussian", "constant_uniform"}
+    for op in drawing:  # none was merged with another
+        assert sum(n.op == op for n in form.nodes) == sum(graph.nodes[i].op == op for i in graph.live)
+
+
+def test_whether_a_draw_is_shared_matters() -> None:
+    registers = Graph((), "network", "coreyes2021")
+    source, n = registers.index("constant"), len(registers.registers)
+    draws = (Node("constant_gaussian", (source,)), Node("constant_gaussian", (source,)))
+    two = replace(registers, nodes=(*draws, Node("subtract", (n, n + 1))))
+    one = replace(registers, nodes=(*draws, Node("subtract", (n, n))))
+    turned = replace(registers, nodes=(*draws, Node("subtract", (n + 1, n))))
+    assert structure(one) != structure(two) == structure(turned)
+
+
 @settings(max_examples=60)
 @given(keys)
 def test_names_differ_where_forms_do(key: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,51 +15,68 @@ def canonical(graph: Graph) -> Graph:
 
     Nodes that the loss does not depend on are out; equal nodes are one; inputs of commutative operators are ordered; the constant of
     an operator without one is 1. Constants are compared as float32, which programs run in.
+
+    Nodes that draw numbers are never one, whatever they read; moved, they draw other numbers of the same distribution. Where two parts
+    differ in nothing but which of such nodes they share, their first order decides, so that there may be more than one form.
     """
-    count, names = len(graph.registers), _names(graph)
+    count, names, first = len(graph.registers), _names(graph), _first_of_equals(graph)
     nodes: list[Node] = []
-    places: dict[str, int] = {}
+    places: dict[int, int] = {}
+
+    def rank(index: int) -> tuple[bool, str, int, int]:
+        # of two parts that are equal but for what they draw, the one placed already comes first: so the form of a form is itself
+        return index >= count, names[index], places.get(index, len(names)), index
 
     def place(index: int) -> int:
         if index < count:
             return index
-        name = names[index]
-        if name not in places:
-            inputs = tuple(place(i) for i in _inputs(graph, index, names))
+        if index not in places:
             node = graph.nodes[index - count]
-            nodes.append(Node(node.op, inputs, _constant(graph, node)))
-            places[name] = count + len(nodes) - 1
-        return places[name]
+            inputs = [first[i] for i in node.inputs]
+            if graph.table.operator(node.op).commutative:
+                inputs.sort(key=rank)
+            placed = tuple([place(i) for i in inputs])
+            nodes.append(Node(node.op, placed, _constant(graph, node)))
+            places[index] = count + len(nodes) - 1
+        return places[index]
 
-    place(count + len(graph.nodes) - 1)
+    place(first[count + len(graph.nodes) - 1])
     return Graph(tuple(nodes), graph.family, graph.language)
 
 
 def key(graph: Graph) -> str:
     """Return 32 hexadecimal digits that are equal if and only if the canonical forms are."""
-    names = _names(graph)
-    text = f"{graph.language}|{graph.family}|{names[len(graph.registers) + len(graph.nodes) - 1]}"
+    text = f"{graph.language}|{graph.family}|{_names(graph)[len(graph.registers) + len(graph.nodes) - 1]}"
+    if any(graph.table.operator(graph.nodes[position].op).random for position in graph.live):
+        text += f"|{canonical(graph).nodes!r}"  # which nodes read the same draw, no name of a structure says
     return _digest(text)
 
 
 def _names(graph: Graph) -> dict[int, str]:
-    """Return a name of the structure below each register and live node, by index."""
+    """Return a name of the structure below each register and live node, by index; two nodes that draw numbers may share one."""
     count = len(graph.registers)
     names = {i: f"r{i:03d}" for i in range(count)}
     for position in graph.live:
         node, index = graph.nodes[position], count + position
-        inputs = ",".join(names[i] for i in _inputs(graph, index, names))
-        # two nodes that draw numbers are two, whatever they read: `place` must not merge them
-        own = f"#{len(names)}" if graph.table.operator(node.op).random else ""
-        names[index] = _digest(f"{node.op}({inputs}){_constant(graph, node)!r}{own}")
+        inputs: Sequence[int] = node.inputs
+        if graph.table.operator(node.op).commutative:
+            inputs = sorted(inputs, key=lambda i: (i >= count, names[i]))
+        names[index] = _digest(f"{node.op}({','.join(names[i] for i in inputs)}){_constant(graph, node)!r}")
     return names
 
 
-def _inputs(graph: Graph, index: int, names: dict[int, str]) -> tuple[int, ...]:
-    node = graph.nodes[index - len(graph.registers)]
-    if graph.table.operator(node.op).commutative:
-        return tuple(sorted(node.inputs, key=lambda i: (i >= len(graph.registers), names[i])))
-    return node.inputs
+def _first_of_equals(graph: Graph) -> dict[int, int]:
+    """Return, of each register and live node, the first one that has the same value always."""
+    count = len(graph.registers)
+    found = {i: i for i in range(count)}
+    seen: dict[tuple[str, tuple[int, ...], float], int] = {}
+    for position in graph.live:
+        node, index = graph.nodes[position], count + position
+        operator, inputs = graph.table.operator(node.op), [found[i] for i in node.inputs]
+        inputs = sorted(inputs) if operator.commutative else inputs
+        same = (node.op, tuple(inputs), _constant(graph, node))
+        found[index] = index if operator.random else seen.setdefault(same, index)
+    return found
 
 
 def _constant(graph: Graph, node: Node) -> float:
