@@ -109,6 +109,21 @@ def agreement(ours: Scores, published: Scores) -> dict[str, float]:
     return found
 
 
+def self_agreement(published: Scores, seeds: int) -> tuple[float, float, float]:
+    """Return how the published ranks agree with themselves: mean, and the range of 95 %, of the correlation between the means over
+    ``seeds`` of the seeds and over all others, for every such choice.
+
+    No estimate of a ceiling, which needs a model of the noise, but what a landscape of ``seeds`` seeds of the same code would show.
+    """
+    count = published.shape[1]
+    chosen = list(combinations(range(count), seeds))
+    rest = [tuple(s for s in range(count) if s not in own) for own in chosen]
+    sides = [np.stack([_means(published[:, list(part)]) for part in parts]) for parts in (chosen, rest)]
+    found = _correlations(sides[0], sides[1])
+    low, high = np.percentile(found, (2.5, 97.5))
+    return float(found.mean()), float(low), float(high)
+
+
 def intervals(ours: Scores, published: Scores, seed: int = 0) -> dict[str, tuple[float, float]]:
     """Return 95 % percentile bootstrap intervals of `agreement`, over configurations."""
     random = np.random.default_rng(seed)

@@ -11,7 +11,8 @@ environments, fixed hyperparameters and evaluations (128 episodes, ten points). 
 
 What is printed for each task: the Spearman correlation of our means over seeds with the published ones (all ten seeds), the
 ceiling that seed noise sets (square root of the product of both sides' reliabilities), and the share of it that is reached
-(the gate: at least 0.9, by both estimates of reliability), with 95 % bootstrap intervals over configurations; median and mean
+(the gate: at least 0.9, by both estimates of reliability), with 95 % bootstrap intervals over configurations; beside it the correlation
+of as many published seeds with the other published ones, which is what the very same code shows; median and mean
 of the best tenth beside the spread of the published seeds (seed by seed, which the gate asks for; and of the means over seeds);
 and the configurations that differ most.
 
@@ -35,7 +36,7 @@ from typing import Any
 import numpy as np
 from _landscape import Landscape
 from _landscape_files import SUFFIX, load_landscape
-from _parity_statistics import Scores, agreement, disagreement, intervals, level, level_of_means
+from _parity_statistics import Scores, agreement, disagreement, intervals, level, level_of_means, self_agreement
 from _parity_tasks import TASKS, VARIANTS, ParityTask
 from _parity_training import Trained, Trainings, append, chunks, read
 
@@ -110,6 +111,7 @@ def compare(task: ParityTask, landscape: Landscape, scores: Scores, trained: Map
         "whole": whole,
         **found,
         "intervals": intervals(mine, theirs),
+        "published_with_itself": self_agreement(theirs, min(mine.shape[1], theirs.shape[1] - 1)),
         **levels,
         **level_of_means(mine, theirs),
         "difference": disagreement(mine, theirs),
@@ -148,6 +150,8 @@ def text(name: str, variant: str, found: Mapping[str, Any]) -> str:
         f"  reliability ours {found['reliability_ours']:.3f}, published {found['reliability_published']:.3f}; "
         f"failed: ours {found['failed_ours']}, published {found['failed_published']}; {found['cpu_seconds']:.0f} CPU s",
     ]
+    own, least, most = found["published_with_itself"]
+    lines.append(f"  as many published seeds against the other ones: Spearman {own:.3f} [{least:.3f}, {most:.3f}]")
     for key, title in (("median", "median"), ("top_tenth", "best tenth")):
         one = found[key]
         inside = "within" if one["within"] else "outside"

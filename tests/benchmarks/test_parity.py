@@ -18,6 +18,7 @@ from _parity_statistics import (
     intervals,
     level,
     level_of_means,
+    self_agreement,
     spearman,
     split_half,
     stepped_up,
@@ -90,6 +91,18 @@ def test_equal_landscapes_reach_the_ceiling_and_unlike_ones_do_not() -> None:
     assert found["ceiling"] < 0.9
     other = np.random.default_rng(9).permutation(noisy(400, 10, 0.4, 2))
     assert agreement(noisy(400, 5, 0.4, 1), other)["share"] < 0.3
+
+
+def test_published_seeds_agree_with_themselves_as_much_as_their_noise_lets_them() -> None:
+    random = np.random.default_rng(3)
+    signal = random.normal(size=(200, 1))
+    noisy = signal + 2.0 * random.normal(size=(200, 10))
+    found, low, high = self_agreement(noisy, 3)
+    single = 1 / (1 + 4)
+    expected = np.sqrt(stepped_up(single, 3) * stepped_up(single, 7))
+    assert found == pytest.approx(expected, abs=0.05)
+    assert low < found < high
+    assert self_agreement(np.repeat(signal, 10, axis=1), 3) == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_configurations_that_failed_throughout_are_left_out() -> None:
