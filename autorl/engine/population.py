@@ -7,6 +7,7 @@ empty lane costs nothing. On an accelerator the same function is vmapped, in chu
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from autorl.engine.devices import mended_cache
+from autorl.engine.devices import mended_cache, unsplit
+from autorl.inner.acting import ActingLearner
 from autorl.inner.protocol import Evaluation, Learner, LearnerState
 
 Tree = Any
 Vectorise = Literal["map", "vmap"]
 MEMORY_SHARE = 0.8
 """Part of an accelerator's memory that one chunk of lanes may take."""
+WIDE = 1 << 14
+"""Parameters from which training is compiled unsplit (`autorl.engine.devices.unsplit`): smaller networks would only compile longer."""
 
 
 def lanes_for(need: int, devices: int) -> int:
@@ -126,12 +130,19 @@ class PopulationProgram:
         """Compile ahead of time: a compiled program never retraces, it refuses arguments of another shape."""
         chunk = self.lanes // len(self.devices)
         while True:
-            with mended_cache():
+            with mended_cache(), self._splitting(name, arguments[0]):
                 compiled = self._jit(name, function, chunk, donate).lower(*arguments).compile()
             self.traces[name] = self.traces.get(name, 0) + 1
             if self.vectorise == "map" or chunk == 1 or _fits(compiled, self.devices[0]):
                 return compiled
             chunk //= 2  # the lane count is a power of two, so every chunk divides it
+
+    def _splitting(self, name: str, states: Tree) -> contextlib.AbstractContextManager[None]:
+        learner = self.learner
+        if name != "train" or self.devices[0].platform != "cpu" or not isinstance(learner, ActingLearner):
+            return contextlib.nullcontext()
+        parameters = jax.eval_shape(lambda states: learner.acting(states).parameters, states)
+        return unsplit() if parameters.size // self.lanes >= WIDE else contextlib.nullcontext()
 
     def _jit(self, name: str, function: Callable[..., Tree], chunk: int, donate: tuple[int, ...]) -> Any:
         def over_lanes(*arguments: Tree) -> Tree:
