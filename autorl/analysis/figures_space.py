@@ -1,7 +1,7 @@
 """Figures of the space as the search saw it: parallel coordinates of all trials, and contours over pairs of hyperparameters.
 
-Optuna draws both, on matplotlib's global state; these are ours because of failures, conditions and dark pages. ``optuna-dashboard`` on
-the study's ``optuna.log`` shows Optuna's own.
+Optuna draws both too, and the report folds its figures below these (`autorl.analysis.figures_optuna`); these show failures, conditions and
+the winner, and read on dark pages.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def parallel_coordinates(
     names = ([n for n in order if n in dimensions] + [n for n in dimensions if n not in order])[:MOST_AXES]
     limits = score_limits([t.score for t in ended if t.score is not None])
     figure, (axis,) = new_figure(3.6)
-    shown = _fewer(ended, winner)
+    shown = fewer(ended, winner)
     for trial in shown:
         _line(axis, trial, {name: dimensions[name] for name in names}, limits, trial.number == winner)
     for place, name in enumerate(names):
@@ -169,13 +169,13 @@ def _varying(space: Space | None) -> dict[str, Dimension]:
     return {name: d for name, d in columns(space).items() if plot_axes.varies(d)}
 
 
-def _fewer(trials: Sequence[Trial], winner: int | None) -> list[Trial]:
-    """Return at most `MOST_LINES` trials, the worst first: half of them the best, the rest spread evenly over the others."""
+def fewer(trials: Sequence[Trial], winner: int | None, most: int = MOST_LINES) -> list[Trial]:
+    """Return at most ``most`` trials, the worst first: half of them the best, the rest spread evenly over the others."""
     ranked = sorted(trials, key=lambda t: (t.number == winner, t.score is not None, t.score or 0.0, -t.number))
-    if len(ranked) <= MOST_LINES:
+    if len(ranked) <= most:
         return ranked
-    best, others = ranked[-(MOST_LINES // 2) :], ranked[: -(MOST_LINES // 2)]
-    picked = np.linspace(0, len(others) - 1, MOST_LINES - len(best)).round().astype(int)
+    best, others = ranked[-(most // 2) :], ranked[: -(most // 2)]
+    picked = np.linspace(0, len(others) - 1, most - len(best)).round().astype(int)
     return [*(others[i] for i in picked), *best]
 
 

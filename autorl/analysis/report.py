@@ -17,6 +17,7 @@ from autorl.analysis.anytime import anytime_figure
 from autorl.analysis.checklist import checklist, reproduction, space_table
 from autorl.analysis.common_rung import at_common_rung
 from autorl.analysis.figures import arm_scores, importance_bars, learning_curves, optimisation_history, slices
+from autorl.analysis.figures_optuna import optuna_figures
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.figures_space import contours, parallel_coordinates
 from autorl.analysis.held_out import held_out_table, lessons_summary
@@ -271,11 +272,15 @@ def _space_seen(
     compared = at_common_rung(searched, specification)
     shown = compared.trials, space, list(found.shares), source, compared.score
     below = compared.caption
+    optuna = optuna_figures(compared.trials, space, list(found.shares), compared.score)
+    own = [_figure(drawn, made, name) for name, made in optuna.items()]
+    own += [page.paragraph(below, "note")] if own and below else []
     return [
         bars,
         _figure(drawn, slices(*shown), "slices", (ringed + below).strip()),
         _figure(drawn, parallel_coordinates(*shown), "parallel-coordinates", (thick + below).strip()),
         _figure(drawn, contours(*shown), "contours", (ringed + below).strip()),
+        page.details("Completed trials as Optuna draws them: parallel coordinates, slices, contours", "\n".join(own)),
     ]
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from autorl.interop.curves import mean_curve
 from autorl.outer.protocol import Status
-from autorl.spaces import Bool, Categorical, Dimension, Fixed, Float, Int, Space
+from autorl.spaces import Dimension, Space
 from autorl.spaces.columns import columns, values
+from autorl.spaces.to_optuna import distribution
 from autorl.studies.files import write_text_atomic
 from autorl.studies.trial import Arm, Trial
 
@@ -53,22 +54,6 @@ def write(path: Path | str, name: str, trials: Sequence[Trial], space: Space, st
         if own or arm == "method":
             clock = _write_study(lines, f"{name}{suffix}", own, columns(space), clock)
     write_text_atomic(Path(path), lines.text())
-
-
-def distribution(dimension: Dimension) -> BaseDistribution:
-    """Return the Optuna distribution of a dimension. Optuna has no scale in 1 - value: such a dimension is linear there."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(dimension, Float):
-        return FloatDistribution(dimension.low, dimension.high, log=dimension.scale == "log")
-    if isinstance(dimension, Int):
-        return IntDistribution(dimension.low, dimension.high, log=dimension.log)
-    if isinstance(dimension, Categorical):
-        return CategoricalDistribution(dimension.choices)
-    if isinstance(dimension, Fixed):
-        return CategoricalDistribution((dimension.value,))
-    assert isinstance(dimension, Bool)
-    return CategoricalDistribution((False, True))
 
 
 def _write_study(
