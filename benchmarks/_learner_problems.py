@@ -59,6 +59,7 @@ METHODS: Final[Mapping[str, Sequence[str]]] = {
     "tpe": ["search.method=tpe"],
     "tpe_default": ["search.method=tpe", "search.start=[default]"],
     "gp": ["search.method=gp"],
+    "ngopt": ["search.method=_learner_nevergrad:NGOpt"],
     "de_hyperband": ["search.method=de", "search.policy=hyperband"],
     RANDOM: ["search.method=random"],
     "hyperband": ["search.method=random", "search.policy=hyperband"],
@@ -66,9 +67,19 @@ METHODS: Final[Mapping[str, Sequence[str]]] = {
     "tpe_race": ["search.method=tpe", "search.policy=race", "search.start=[default]"],
 }
 """All else is the same: trials begin on one search seed (`RANDOM` on three), no method has finalists beyond its budget."""
-COMPARED: Final = ("auto", "auto_no_prior", "tpe", "tpe_default", "gp", "de_hyperband", RANDOM, "hyperband", "asha")
-"""``auto`` begins with the learner's defaults, which learn on the problems reported; of the others only `tpe_default` does. NGOpt is in the
-comparison on landscapes alone: nevergrad is no search method of a study."""
+COMPARED: Final = (
+    "auto",
+    "auto_no_prior",
+    "tpe",
+    "tpe_default",
+    "gp",
+    "ngopt",
+    "de_hyperband",
+    RANDOM,
+    "hyperband",
+    "asha",
+)
+"""``auto`` begins with the learner's defaults, which learn on the problems reported; of the others only `tpe_default` does."""
 VARIANTS: Final = (
     "auto",
     "auto_no_prior",

@@ -12,10 +12,34 @@ from autorl.outer.full_trainings import FullTrainings
 from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Candidate, SearchMethod
 from autorl.outer.settings import check_names
-from autorl.registry import Registry
+from autorl.registry import Registry, load_attribute
 from autorl.spaces import Space
 
-METHODS: Registry[type[SearchMethod[Any]]] = Registry(
+
+class SearchMethods(Registry[type[SearchMethod[Any]]]):
+    """Search methods by name; a user's own as ``module:attribute``, which the names do not list."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and ":" in name)
+
+    def load(self, name: str) -> type[SearchMethod[Any]]:
+        """Import and return the method called ``name``.
+
+        Raises:
+            UnknownNameError: Neither a name nor ``module:attribute``; the message suggests a name.
+            UsageError: What is there is no `SearchMethod`.
+        """
+        if ":" not in name:
+            return super().load(name)
+        found = load_attribute(name)
+        if not (isinstance(found, type) and issubclass(found, SearchMethod)):
+            raise UsageError(
+                f"search method {name!r}: {found!r} is no search method. Remedy: a subclass of autorl.outer.protocol.SearchMethod."
+            )
+        return found
+
+
+METHODS = SearchMethods(
     "search method",
     {
         "random": "autorl.outer.random_search:RandomSearch",
@@ -53,7 +77,7 @@ def make_method(
     """Make the search method called ``name`` (or the one that ``auto`` stands for).
 
     Args:
-        name: A name of `METHODS`, or ``auto`` (see `resolve_auto`).
+        name: A name of `METHODS`, ``module:attribute`` of a user's own, or ``auto`` (see `resolve_auto`).
         space: What may be proposed.
         budget: Work granted to the search.
         seed: The study's seed for the search.

@@ -214,7 +214,11 @@ class Search(Section):
     """What is searched, and how."""
 
     space: SpaceReference = Field(description="Name of a search space, the path of its file, or the space itself.")
-    method: str = Field("auto", min_length=1, description="Name of the search method; auto picks one that fits.")
+    method: str = Field(
+        "auto",
+        min_length=1,
+        description="Name of the search method, or module:attribute of your own; auto picks one that fits.",
+    )
     settings: Mapping[str, Plain] = Field({}, description="Settings of the method.")
     policy: PolicyChoice | None = Field(
         None,

@@ -117,7 +117,8 @@ def _add_names(definitions: dict[str, Any], comparison: dict[str, Any]) -> None:
         for place in (text, whole["properties"][field]):
             _enumerate(place, list(known), own)
     properties = definitions["Search"]["properties"]
-    _enumerate(properties["method"], ["auto", *METHODS], False)
+    _enumerate(properties["method"], ["auto", *METHODS], True)
+    properties["method"]["anyOf"][1]["pattern"] = ":"  # module:attribute
     text, whole = definitions["PolicyChoice"]["anyOf"]
     for place in (text, whole["properties"]["name"]):
         _enumerate(place, [*POLICIES, WHOLE], False)
