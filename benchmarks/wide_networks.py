@@ -3,7 +3,8 @@
     python benchmarks/wide_networks.py [--json] [--repeats 5] [NAME ...]
 
 Populations of four trainings with two layers of 256 units, two on each of two host devices, as the engine trains them: once compiled as XLA
-does by itself, once unsplit. The two take turns; medians over the turns, and whether both gave the same returns.
+does by itself, once unsplit. The two take turns; medians over the turns, and whether both gave the same returns. DQN has an update of batch 32 on
+every env step, target networks as the learner's defaults have them (soft) or as Co-Reyes et al. (2021) have (copied every 100 steps).
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from autorl.studies.trial import Stage
 
 TRAININGS = 4
 EVERY_STEP = {"hidden_size": 256, "buffer_batch_size": 32, "train_freq": 1, "gradient_steps": 1, "buffer_size": 10_000}
+HARD_COPIES = {**EVERY_STEP, "target_update_interval": 100, "tau": 1.0}
 PROBLEMS: dict[str, tuple[str, str, int, dict[str, Any]]] = {
     "dqn_cartpole": ("dqn", "gymnax:CartPole-v1", 3_000, EVERY_STEP),
-    "dqn_minigrid": ("dqn", "minigrid:Empty-6x6", 3_000, EVERY_STEP),
+    "dqn_cartpole_hard_copies": ("dqn", "gymnax:CartPole-v1", 3_000, HARD_COPIES),
+    "dqn_minigrid_hard_copies": ("dqn", "minigrid:Empty-6x6", 3_000, HARD_COPIES),
     "ppo_cartpole": ("ppo", "gymnax:CartPole-v1", 8_192, {"hidden_size": 256}),
     "sac_pendulum": ("sac", "gymnax:Pendulum-v1", 2_000, {"hidden_size": 256, "buffer_size": 10_000}),
 }
@@ -94,11 +97,11 @@ def main() -> None:
     if options.json:
         print(json.dumps({"repeats": options.repeats, "problems": rows}))
         return
-    print("problem         split  unsplit  env steps/s   ratio [least, most]   compiling, s   same returns")
+    print("problem                    split  unsplit  env steps/s   ratio [least, most]   compiling, s   same returns")
     for row in rows:
         speed, seconds = row["env_steps_per_second"], row["compile_seconds"]
         print(
-            f"{row['problem']:13} {speed['split']:7,.0f}  {speed['unsplit']:7,.0f}                "
+            f"{row['problem']:24} {speed['split']:7,.0f}  {speed['unsplit']:7,.0f}                "
             f"{row['ratio']:5.2f} [{row['low']:.2f}, {row['high']:.2f}]"
             f"       {seconds['split']:4.1f}, {seconds['unsplit']:4.1f}     {'yes' if row['same_returns'] else 'NO'}"
         )
