@@ -3,8 +3,9 @@
     python benchmarks/wide_networks.py [--json] [--repeats 5] [NAME ...]
 
 Populations of four trainings with two layers of 256 units, two on each of two host devices, as the engine trains them: once compiled as XLA
-does by itself, once unsplit. The two take turns; medians over the turns, and whether both gave the same returns. DQN has an update of batch 32 on
-every env step, target networks as the learner's defaults have them (soft) or as Co-Reyes et al. (2021) have (copied every 100 steps).
+does by itself, once unsplit. The two take turns; medians over the turns, and whether both gave the same returns. DQN has an update of
+batch 32 on every env step; target networks are as the learner's defaults have them (soft), or copied every 100 steps as Co-Reyes et al.
+(2021) have them.
 """
 
 from __future__ import annotations
