@@ -10,6 +10,9 @@ import pytest
 from autorl.api import specify
 from autorl.engine.auto import self_contained
 from autorl.errors import UsageError
+from autorl.outer.methods import make_method
+from autorl.outer.protocol import Budget, Result, Status
+from autorl.spaces import load_space
 
 WORK = {"trainings": 33, "env_steps": 50_000, "test_seeds": 10}
 
@@ -52,6 +55,7 @@ def test_every_method_is_given_the_same_work(method):
             "tpe": ("tpe", None, False),
             "tpe_default": ("tpe", None, False),
             "gp": ("gp", None, False),
+            "ngopt": ("_learner_nevergrad:NGOpt", None, False),
             "de_hyperband": ("de", "hyperband", False),
             "random3": ("random", None, False),
             "hyperband": ("random", "hyperband", False),
@@ -174,3 +178,20 @@ def test_a_study_is_run_and_gone_on_with(tmp_path, monkeypatch):
     again = learners.run_one("pendulum_ppo", "random3", 6, 8192, 3, 2)
     assert again["test"] == found["test"]
     assert again["core_seconds"] < found["core_seconds"]
+
+
+def test_ngopt_asks_the_same_after_a_resume():
+    pytest.importorskip("nevergrad")
+    method = make_method("_learner_nevergrad:NGOpt", load_space("dqn_arlbench"), Budget(12, 100), 5)
+    state, results = method.init(), []
+    for number in range(12):
+        (asked,) = method.ask(state, 1)
+        assert method.ask(state, 1) == [asked]
+        failed = number == 4
+        score = None if failed else -abs(asked.candidate["learning_rate"] - 1e-3)
+        results.append(Result(asked, Status.DIVERGED if failed else Status.COMPLETED, score))
+        state = method.tell(state, results[-1:])
+    assert method.finished(state)
+    assert len({str(r.proposal.candidate) for r in results}) >= 10
+    resumed = method.tell(method.init(), results[6::-1])
+    assert method.ask(resumed, 1) == [results[7].proposal]
