@@ -16,7 +16,7 @@ from autorl.analysis.figures_space import fewer
 from autorl.analysis.style import WIDTH
 from autorl.spaces import Space
 from autorl.spaces.columns import columns, values
-from autorl.spaces.to_optuna import distribution
+from autorl.spaces.to_optuna import distribution, silent_optuna
 from autorl.studies.trial import Trial
 
 if TYPE_CHECKING:
@@ -106,11 +106,6 @@ def _quiet() -> Iterator[Any]:
     import matplotlib
     import optuna
 
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with matplotlib.rc_context(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its figures are marked experimental; layouts of narrow panels
-            yield optuna
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    with silent_optuna(), matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its figures are marked experimental; layouts of narrow panels
+        yield optuna

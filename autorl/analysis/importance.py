@@ -11,6 +11,7 @@ from typing import Any
 from autorl.outer.protocol import Status
 from autorl.spaces import Bool, Categorical, Dimension, Fixed, Space
 from autorl.spaces.columns import columns, values
+from autorl.spaces.to_optuna import silent_optuna
 from autorl.studies.ranking import own_score, places
 from autorl.studies.trial import Trial
 
@@ -88,9 +89,7 @@ def _ped_anova(
         name: CategoricalDistribution(tuple(range(_choices(d)))) if _choices(d) else FloatDistribution(0.0, 1.0)
         for name, d in dimensions.items()
     }
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with silent_optuna():
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
         for trial, value in zip(trials, merits, strict=True):
             flat = {
@@ -107,8 +106,6 @@ def _ped_anova(
             warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # normalize
             warnings.filterwarnings("ignore", message="Target and region quantiles select the same")
             found = optuna.importance.get_param_importances(study, evaluator=evaluator, normalize=False)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     return {name: float(found.get(name, 0.0)) for name in dimensions}
 
 

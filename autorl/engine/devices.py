@@ -60,10 +60,10 @@ def mended_cache() -> Iterator[None]:
 def unsplit() -> Iterator[None]:
     """Compile without splitting operations among threads; on Linux, elsewhere this does nothing.
 
-    XLA splits what touches half a megabyte among the cores that the compiling thread may use. Here the cores are busy with other lanes, so
-    the parts wait for one another; and parts of unequal length are compiled without vector instructions: an Adam step over 95,495
-    parameters takes 140 us on two cores, 42 us on one. No option turns it off, so while compiling all threads share one core, which makes
-    compiling about one and a half times as long. The numbers are the same, bit by bit.
+    XLA splits operations on large arrays among the cores that the compiling thread may use. Here the cores are busy with other lanes, so
+    the parts wait for one another; and parts of unequal length are compiled without vector instructions. No option turns it off, so while
+    compiling all threads share one core, which makes compiling longer. The numbers are the same, bit by bit.
+    ``benchmarks/wide_networks.py`` measures both times and compares the results.
     """
     tasks = Path("/proc/self/task")
     if not hasattr(os, "sched_setaffinity") or not tasks.is_dir():

@@ -138,6 +138,7 @@ class PopulationProgram:
             chunk //= 2  # the lane count is a power of two, so every chunk divides it
 
     def _splitting(self, name: str, states: Tree) -> contextlib.AbstractContextManager[None]:
+        """Return what a function is compiled within: the training of wide networks on a CPU is not split among threads."""
         learner = self.learner
         if name != "train" or self.devices[0].platform != "cpu" or not isinstance(learner, ActingLearner):
             return contextlib.nullcontext()

@@ -20,7 +20,7 @@ from autorl.interop.curves import mean_curve
 from autorl.outer.protocol import Status
 from autorl.spaces import Dimension, Space
 from autorl.spaces.columns import columns, values
-from autorl.spaces.to_optuna import distribution
+from autorl.spaces.to_optuna import distribution, silent_optuna
 from autorl.studies.files import write_text_atomic
 from autorl.studies.trial import Arm, Trial
 
@@ -63,9 +63,7 @@ def _write_study(
     import optuna
     from optuna.study import StudyDirection
 
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces every study on stderr
-    try:
+    with silent_optuna():
         storage = optuna.storages.JournalStorage(lines.backend())
         identity = storage.create_new_study([StudyDirection.MAXIMIZE], name)
         storage.set_study_user_attr(identity, "written by", "AutoRL; scores are of search seeds, not results")
@@ -74,8 +72,6 @@ def _write_study(
             ended = clock + timedelta(seconds=trial.ledger.wall_seconds)
             storage.create_new_trial(identity, _frozen(trial, dimensions, distributions, clock, ended))
             clock = ended
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     return clock
 
 

@@ -1,7 +1,9 @@
-"""Dimensions as Optuna's distributions, with the values that a candidate has."""
+"""Between spaces and Optuna: dimensions as its distributions, with the values that a candidate has, and its log kept silent."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autorl.spaces.dimensions import Bool, Categorical, Dimension, Fixed, Float, Int
@@ -24,3 +26,16 @@ def distribution(dimension: Dimension) -> BaseDistribution:
         return CategoricalDistribution((dimension.value,))
     assert isinstance(dimension, Bool)
     return CategoricalDistribution((False, True))
+
+
+@contextmanager
+def silent_optuna() -> Iterator[None]:
+    """Keep Optuna from announcing on stderr what it is asked to do, within this block only."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

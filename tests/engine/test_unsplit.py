@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from autorl.engine import population
-from autorl.engine.devices import start, unsplit
+from autorl.engine.devices import cores, start, unsplit
 from autorl.engine.lanes import Job
 from autorl.engine.trainer import Trainer
 from autorl.environments.registry import make_environment
@@ -42,10 +42,10 @@ def test_all_threads_share_one_core_and_get_theirs_back():
     finally:
         ended.set()
     assert len(before) >= 2
-    assert len({tuple(cores) for cores in within.values()}) == 1
-    assert all(len(cores) == 1 for cores in within.values())
-    assert all(after[t] == cores for t, cores in before.items() if t in after)
-    assert all(cores == before[os.getpid()] for t, cores in after.items() if t not in before)
+    assert len({tuple(own) for own in within.values()}) == 1
+    assert all(len(own) == 1 for own in within.values())
+    assert all(after[t] == own for t, own in before.items() if t in after)
+    assert all(own == before[os.getpid()] for t, own in after.items() if t not in before)
 
 
 def train_program(width):
@@ -63,7 +63,7 @@ def train_program(width):
 @linux
 @pytest.mark.bits
 @pytest.mark.slow
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2 if hasattr(os, "sched_getaffinity") else True, reason="one core")
+@pytest.mark.skipif(cores() < 2, reason="XLA splits nothing on one core")
 def test_a_wide_network_is_not_split_and_its_bits_are_those_of_the_split_one(monkeypatch):
     # in one process the programs are told apart by nothing that a cache of compiled programs would see
     jax.config.update("jax_enable_compilation_cache", False)
