@@ -246,9 +246,14 @@ class Study:
     @property
     def best_trial(self) -> Trial | None:
         """The trial of `best`."""
+        from autorl.engine.methods import policy_of
+        from autorl.engine.rung_trials import by_merit
         from autorl.engine.winner import best_of
 
-        return best_of(self.trials("method", None), self.space, self.specification.parsimony)
+        trials, parsimony = self.trials("method", None), self.specification.parsimony
+        if policy_of(self.specification) is None:
+            return best_of(trials, self.space, parsimony)
+        return best_of(trials, self.space, parsimony, lambda trials: by_merit(self.specification, trials))
 
     @property
     def result(self) -> dict[str, Any]:

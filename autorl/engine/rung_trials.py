@@ -15,13 +15,14 @@ from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.protocol import Status
 from autorl.studies.runs import checkpoint
 from autorl.studies.runs import runs_of as trainings_of
+from autorl.studies.specification import Specification
 from autorl.studies.trial import AT_HURDLE, Curve, Trial
 
 
-def runs_of(session: Session, trial: Trial) -> list[Run]:
+def runs_of(specification: Specification, trial: Trial) -> list[Run]:
     """Return the trainings of a trial as a policy sees them; none before the first order is carried out."""
-    width = session.specification.seeds.search
-    runs = trainings_of(trial, width, session.specification.evaluation.points, session.specification.budget.env_steps)
+    width, points = specification.seeds.search, specification.evaluation.points
+    runs = trainings_of(trial, width, points, specification.budget.env_steps)
     # then its first training goes no further; on seeds of its own it may race on
     over = trial.status is not Status.RUNNING
     return [replace(run, ended=run.ended or (over and run.seed == 0)) for run in runs]
@@ -101,10 +102,15 @@ def completed(trial: Trial, trials: Sequence[Trial]) -> Trial:
     return replace(trial, status=Status.COMPLETED, score=sum(flat) / len(flat), message=message)
 
 
-def by_merit(session: Session, trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that got furthest, each with what the policy says that it is worth as its score."""
-    policy = policy_of(session.specification)
+def by_merit(specification: Specification, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that got furthest, each with what the study's policy says that it is worth as its score.
+
+    A trial that is under way and has come as far is among them, as it stands.
+    """
+    policy = policy_of(specification)
     assert policy is not None
-    merits = policy.merits([run for t in trials for run in runs_of(session, t)])
-    able = [t for t in trials if t.number in merits and t.status in (Status.COMPLETED, Status.PRUNED)]
+    merits = policy.merits(
+        [run for t in trials for run in runs_of(specification, t)], specification.evaluation.averaged
+    )
+    able = [t for t in trials if t.number in merits and t.status in (Status.COMPLETED, Status.PRUNED, Status.RUNNING)]
     return [replace(t, status=Status.COMPLETED, score=merits[t.number]) for t in able]

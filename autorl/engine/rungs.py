@@ -73,7 +73,7 @@ class _Search:
     def step(self) -> bool:
         """Stop what is to be stopped, or else carry out the next orders; return whether there was anything to do."""
         trials = {t.number: t for t in self.session.record.trials(self.arm, "search")}
-        runs = {(run.trial, run.seed): run for t in trials.values() for run in runs_of(self.session, t)}
+        runs = {(run.trial, run.seed): run for t in trials.values() for run in runs_of(self.session.specification, t)}
         whole = self.joined.policy.rungs[-1]  # what is there already, of an earlier study, cannot be stopped any more
         stopped = [n for n in self.joined.policy.stops(tuple(runs.values())) if runs[n, 0].env_steps < whole]
         if stopped:
@@ -115,12 +115,14 @@ class _Search:
 
     def _rung(self, trials: Trials) -> int:
         """Return the rung at which the method is told of trials, as things stand."""
-        return self.joined.policy.comparable([run for t in trials.values() for run in runs_of(self.session, t)])
+        return self.joined.policy.comparable(
+            [run for t in trials.values() for run in runs_of(self.session.specification, t)]
+        )
 
     def _told(self, trial: Trial, rung: int) -> tuple[Status, float | None] | None:
         """Return what there is to tell of a trial; see `Joined.told`."""
         failed = None if trial.status in (Status.RUNNING, Status.COMPLETED, Status.PRUNED) else trial.status
-        return self.joined.told(runs_of(self.session, trial)[0], rung, failed)
+        return self.joined.told(runs_of(self.session.specification, trial)[0], rung, failed)
 
     def _pending(self, trials: Trials, known: set[int]) -> list[Proposal]:
         space = self.session.space
@@ -179,6 +181,8 @@ class _Search:
         rung = self._rung(now)
         tell = [(t.arm, t.phase, t.number) for t in changed if t.told is None and self._told(t, rung) is not None]
         self.session.record.advance(changed, sorted(tell))
-        runs = [run for t in now.values() if t.status is Status.RUNNING for run in runs_of(self.session, t)]
+        runs = [
+            run for t in now.values() if t.status is Status.RUNNING for run in runs_of(self.session.specification, t)
+        ]
         whole = self.joined.policy.rungs[-1]
         self.store.prune([run for run in runs if not run.ended and run.env_steps < whole])

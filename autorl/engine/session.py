@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FrameType, TracebackType
@@ -17,13 +17,11 @@ from autorl.engine.methods import method_of
 from autorl.engine.objectives import Objectives, signature_of
 from autorl.engine.progress import Reporter, silent
 from autorl.engine.trainer import Trainer
-from autorl.engine.winner import searches_graphs, sizes
 from autorl.errors import StudyInterrupted, UsageError
 from autorl.keys import SeedRole
-from autorl.outer.protocol import Candidate, SearchMethod
+from autorl.outer.protocol import SearchMethod
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import DISTILL_FROM, NO_TEACHER, OBJECTIVE, TEACHER, plain_values, with_teacher
-from autorl.spaces.screening import simplest
 from autorl.studies.folder import StudyFolder
 from autorl.studies.kept_policy import Trained, guide_env_steps, keep
 from autorl.studies.record import Record
@@ -172,33 +170,6 @@ class Session:
     def continues(self) -> bool:
         """Whether trials continue from trained parents (population-based training)."""
         return self.specification.search is not None and self.method("method").continues
-
-    @property
-    def behaviour(self) -> Callable[[Trial], str] | None:
-        """A name for what a trial's candidate does, where different candidates may do the same (graphs); else None."""
-        space = self.space
-        if space is None or not searches_graphs(space):
-            return None
-        return lambda trial: space.fingerprint(space.from_json(trial.candidate))
-
-    @property
-    def kin(self) -> Callable[[Trial], str] | None:
-        """A name for the form of a trial's candidate, whatever the values of its constants, where a form is searched; else None."""
-        space, form = self.space, getattr(self.space, "kin", None)
-        if space is None or form is None:
-            return None
-        return lambda trial: str(form(space.from_json(trial.candidate)))
-
-    def simplest(self, candidate: Candidate) -> Candidate:
-        """Return the plainest candidate that behaves as ``candidate``, both as recorded."""
-        space = self.space
-        if space is None or self.behaviour is None:
-            return candidate
-        return space.to_json(simplest(space, space.from_json(candidate)))
-
-    def size(self, trial: Trial) -> int:
-        """Return the parts that a trial's candidate is made of; 0 where size does not matter."""
-        return sizes(self.space)(trial)
 
     def method(self, arm: Arm) -> SearchMethod[Any]:
         """Return the search method of an arm: the study's own, or the random-search baseline with the same budget."""

@@ -15,6 +15,7 @@ from autorl.engine.search import run_search
 from autorl.engine.selection import Finalist, choose_finalists, pick_winner, with_given
 from autorl.engine.session import Session
 from autorl.engine.trials import run_trials
+from autorl.engine.winner import behaviour, kin, plainest, sizes
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
 from autorl.spaces.plain_values import OBJECTIVE, teacher_entries
@@ -61,14 +62,14 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
         searched = run_search(session, arm, name)
         cut = arm == "method" and policy_of(session.specification) is not None
         finalists[arm] = choose_finalists(
-            by_merit(session, searched) if cut else searched,
+            by_merit(session.specification, searched) if cut else searched,
             session.specification.finalists,
             continues=session.method(arm).continues,
             horizon=session.specification.budget.env_steps,
-            identity=session.behaviour,
-            kin=session.kin,
-            simplest=session.simplest,
-            size=session.size,
+            identity=behaviour(session.space),
+            kin=kin(session.space),
+            simplest=plainest(session.space),
+            size=sizes(session.space),
             parsimony=parsimony,
         )
         if cut:
@@ -82,7 +83,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     ]
     ended = _run_phase(session, "finalists", trials)
     for arm, chosen in finalists.items():
-        best = pick_winner([t for t in ended if t.arm == arm], session.size, parsimony)
+        best = pick_winner([t for t in ended if t.arm == arm], sizes(session.space), parsimony)
         if best is not None:
             # what was trained, and not chosen[best.number]: an older version may have chosen other finalists
             winners[arm] = Finalist(best.candidate, best.schedule, -1 if best.source is None else best.source)

@@ -196,6 +196,7 @@ class Record:
         with self._transaction("advance trials in") as connection:
             _update(connection, trials, rows)
             _tell(connection, tell, _TELL_GOING)
+        self.ended([trial for trial in trials if trial.status is not Status.RUNNING])
 
     def tell(self, keys: Sequence[Key]) -> None:
         """Mark ended trials as told, in the order given: each gets the next position of its (arm, phase).

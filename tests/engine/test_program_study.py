@@ -4,6 +4,7 @@ import pytest
 
 import autorl
 from autorl.engine.session import Session
+from autorl.engine.winner import sizes
 from autorl.objectives.graphs.starts_coreyes import REFERENCES
 from autorl.spaces import load_space
 from autorl.studies.specification import from_mapping
@@ -30,7 +31,7 @@ def test_the_size_of_a_finalist_is_known_though_it_is_no_program_of_the_space():
     short = space.candidate(REFERENCES["dqn_reg"])
     assert space.validate(short), "9 nodes, where programs have 18"
     session = Session(from_mapping(EXPERIMENT), None, None, [])
-    assert session.size(Trial("method", "finalists", 0, space.to_json(short), 128)) == space.size(short)
+    assert sizes(session.space)(Trial("method", "finalists", 0, space.to_json(short), 128)) == space.size(short)
 
 
 @pytest.mark.slow

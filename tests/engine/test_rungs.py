@@ -7,7 +7,8 @@ import pytest
 import autorl
 from autorl.analysis.rungs import rung_rows, rungs_table
 from autorl.engine.paused import PausedStore
-from autorl.engine.rung_trials import completed
+from autorl.engine.rung_trials import by_merit, completed
+from autorl.engine.winner import best_of
 from autorl.outer.protocol import Status
 from autorl.studies.problems import SpecificationError
 from autorl.studies.record import Record
@@ -97,6 +98,30 @@ def test_half_are_kept_at_each_rung_and_the_others_are_pruned(raced):
     first = sorted(raced.trials(), key=lambda t: -sum(c.scores[0] for c in t.curves[:2]))
     kept = sum(first[15].curves[i].scores[0] for i in (0, 1))
     assert all(sum(c.scores[0] for c in t.curves[:2]) >= kept for t in raced.trials() if t.env_steps > 128)
+
+
+def test_the_best_is_what_the_policy_says_before_the_test_and_what_was_tested_after_it(raced):
+    searched, specification = raced.trials(), raced.specification
+    worth = {t.number: t.score for t in by_merit(specification, searched)}
+    assert len(worth) == 2, "those trained to the end"
+
+    def best(trials):
+        return best_of(trials, raced.space, 0.0, lambda own: by_merit(specification, own)).number
+
+    first, second = sorted(worth, key=lambda number: -worth[number])
+    assert best(searched) == first
+    tested = next(t for t in raced.trials(None, "test") if t.arm == "method")
+    assert best([*searched, replace(tested, source=second)]) == second
+    # on the way: all that reached the highest rung so far
+    half = [
+        replace(t, status=Status.RUNNING, score=None, env_steps=min(t.env_steps, 256), curves=short)
+        if t.env_steps > 128
+        else t
+        for t in searched
+        for short in [tuple(replace(c, scores=c.scores[:2], env_steps=c.env_steps[:2]) for c in t.curves[:2])]
+    ]
+    leading = {t.number: sum(sum(c.scores) for c in t.curves) for t in half if t.env_steps == 256}
+    assert best(half) == max(leading, key=lambda number: leading[number]), "by the mean of its checkpoints so far"
 
 
 def test_finished_studies_keep_no_states(raced):

@@ -40,3 +40,24 @@ def test_what_is_tested_is_the_best_whatever_chose_it():
     tested = replace(LARGE, phase="test", number=0, seeds=(9,), scores=((0.1,),), score=0.1)
     assert best_of([LARGE, SMALL, tested], SPACE, 0.01) is LARGE
     assert best_of([tested], SPACE, 0.01) is tested
+
+
+def searched(number, name, score):
+    graph = load_objective(name).graph
+    return Trial(
+        "method", "search", number, SPACE.to_json(SPACE.candidate(graph)), 100, seeds=(1,), scores=((score,),), score=score,
+        status=Status.COMPLETED,
+    )  # fmt: skip
+
+
+def test_without_finalists_the_best_is_what_is_tested():
+    lucky, unlucky, steady = searched(0, "dqn", 0.97), searched(1, "dqn", 0.70), searched(2, "dqnreg_code", 0.90)
+    trials = [lucky, unlucky, steady]
+    assert best_of(trials, SPACE, 0.0) is steady, "one behaviour is worth the mean of its scores, not the luckiest"
+    assert best_of(trials, None, 0.0) is steady, "so too where candidates are compared as written"
+    tested = replace(lucky, phase="test", number=0, source=0, seeds=(9,), scores=((0.1,),), score=0.1)
+    best = best_of([*trials, tested], SPACE, 0.0)
+    assert (best.phase, best.number, best.score) == ("search", 0, 0.97), (
+        "what an older version chose is what was tested"
+    )
+    assert best.candidate == tested.candidate

@@ -162,6 +162,18 @@ def test_telling_numbers_each_arm_and_phase_apart_in_the_order_given(record: Rec
     assert told == {("method", n): i for i, n in enumerate([2, 0, 1, 3])} | {("random", 0): 0, ("random", 1): None}
 
 
+def test_trials_that_ended_are_told_of_once_however_they_were_stored(record: Record) -> None:
+    told: list[tuple[int, Status]] = []
+    record.ended = lambda trials: told.extend((t.number, t.status) for t in trials)
+    trials = [running(number) for number in range(3)]
+    record.add(trials)
+    record.finish([completed(trials[0])])
+    record.advance([replace(trials[1], scores=((0.5, 0.5),)), replace(trials[2], status=Status.DIVERGED)])
+    assert told == [(0, Status.COMPLETED), (2, Status.DIVERGED)], "a trial under a policy that goes on has not ended"
+    record.advance([completed(trials[1])])
+    assert told[2:] == [(1, Status.COMPLETED)]
+
+
 def test_a_refused_batch_changes_nothing(record: Record) -> None:
     record.add([running(n) for n in range(3)])
     record.finish([completed(running(0))], told=True)

@@ -186,10 +186,13 @@ class CutsAndRace(BudgetPolicy):
         """Return the scores of the whole trainings on the first ``seeds`` seeds, by trial."""
         return whole_scores(runs, self.rungs[-1], seeds, self.last)
 
-    def merits(self, runs: Sequence[Run]) -> dict[int, float]:
-        """Return the means over seeds, shrunk, of the trials trained to the end; where there is none, what the halving says."""
+    def merits(self, runs: Sequence[Run], last: int = 1) -> dict[int, float]:
+        """Return the means over seeds, shrunk, of the trials trained to the end; where there is none, what the halving says.
+
+        A run is scored by this policy's own ``last`` checkpoints.
+        """
         scores = self._scores(runs, self.seeds)
-        return shrunk_means(scores) if scores else self.halving.merits(runs)
+        return shrunk_means(scores) if scores else self.halving.merits(runs, self.last)
 
     def winner(self, runs: Sequence[Run]) -> int:
         """Return the trial with the best mean over its seeds, shrunk, of those trained to the end.

@@ -100,9 +100,14 @@ class BudgetPolicy(ABC):
         """Return the trials whose training is to be ended now, for good. To be asked before `orders`; most policies end none."""
         return ()
 
-    def merits(self, runs: Sequence[Run]) -> dict[int, float]:
-        """Return what the trials that got furthest are worth, by number: their scores at the highest rung that any reached."""
-        return next((found for rung in reversed(self.rungs) if (found := scores_at(runs, rung))), {})
+    def merits(self, runs: Sequence[Run], last: int = 1) -> dict[int, float]:
+        """Return what the trials that got furthest are worth, by number: their scores at the highest rung that any reached.
+
+        Args:
+            runs: What was trained.
+            last: Checkpoints whose mean is the score of a run, for policies that have no such number of their own.
+        """
+        return next((found for rung in reversed(self.rungs) if (found := scores_at(runs, rung, last))), {})
 
     def winner(self, runs: Sequence[Run]) -> int:
         """Return the trial with the highest of the `merits`, ties by number.

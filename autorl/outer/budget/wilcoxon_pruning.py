@@ -117,9 +117,9 @@ class WilcoxonPruning(BudgetPolicy):
             return False
         return _probability(tuple(own), rivals[incumbent]) < self.p_threshold
 
-    def merits(self, runs: Sequence[Run]) -> dict[int, float]:
-        """Return the means over seeds, shrunk, of the trials that have a whole training."""
-        scores = whole_scores([run for run in runs if not run.waiting], self.rungs[-1], self.seeds)
+    def merits(self, runs: Sequence[Run], last: int = 1) -> dict[int, float]:
+        """Return the means over seeds, shrunk, of the trials that have a whole training; a run is worth its ``last`` checkpoints' mean."""
+        scores = whole_scores([run for run in runs if not run.waiting], self.rungs[-1], self.seeds, last)
         return shrunk_means(scores) if scores else {}
 
 
