@@ -6,6 +6,7 @@ Measured on ARLBench's landscapes (Becktepe et al., 2024), single-seed tuning ov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autorl.analysis.scores import arm_name, by_arm, environments, method_name, number, plural, score_table
@@ -19,10 +20,11 @@ ARMS: tuple[Arm, ...] = ("method", "random")
 def selection_bias(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:
     """Return, for each arm that searched and was tested, tuning score minus test score, and the same of the search score.
 
-    Keys of an arm: ``search`` (the winner's score in the search, the mean over its search seeds; None if it was cut there),
-    ``tuning`` (interquartile mean on
-    the finalists' seeds; None if there was one finalist only), ``test``, ``tuning_minus_test`` with its bootstrap ``interval``,
-    ``search_minus_test``, ``search_seeds``, ``tuning_seeds``, ``sentence``. Failed trainings count as the worst score of both sides.
+    Keys of an arm, all scores interquartile means over seeds of what agents score at the end of training (the test's measure; the mean
+    of several evaluations, by which winners are chosen, is lower while agents still learn): ``search`` (on the search seeds; None if the
+    winner was cut there), ``tuning`` (on the finalists' seeds; None if there was one finalist only), ``test``, ``tuning_minus_test`` with
+    its bootstrap ``interval``, ``search_minus_test``, ``search_seeds``, ``tuning_seeds``, ``sentence``. Failed trainings count as the worst
+    score of all sides.
     Where the test is in other environments than the search, a difference to it is not one of seeds: then an arm has ``search``,
     ``tuning``, ``search_minus_tuning`` (the search's environments; the former chose the finalists, the latter the winner among them),
     ``search_seeds``, ``tuning_seeds`` and ``sentence``.
@@ -76,28 +78,43 @@ def _arm(arm: Arm, trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     tested, searched, finalist = _winner(arm, trials)
     if not tested:
         return None
-    tables = {"test": score_table(tested, specification)}
+    sides = {"test": tested}
     if finalist is not None:
-        tables["tuning"] = score_table([finalist], specification)
-    filled = fill_failures(tables)
-    if filled is None or searched is None or (searched.score is None and finalist is None):
+        sides["tuning"] = [finalist]
+    if searched is not None and searched.score is not None:
+        sides["search"] = [searched]
+    filled = fill_failures(
+        {name: score_table([*map(_at_the_end, side)], specification) for name, side in sides.items()}
+    )
+    if filled is None or searched is None or len(sides) == 1:
         return None
-    test, tuning = iqm(filled["test"]), iqm(filled["tuning"]) if "tuning" in filled else None
+    test, tuning, search = (iqm(filled[name]) if name in filled else None for name in ("test", "tuning", "search"))
+    assert test is not None
     bounds = None
     if tuning is not None and min(len(filled["tuning"]), len(filled["test"])) > 1:
         seed = derive(int((specification.get("seeds") or {}).get("study", 0)), "bootstrap", "selection bias", arm)
         bounds = bootstrap_difference(filled["tuning"], filled["test"], seed=seed)
     own: Json = {
-        "search": searched.score,
+        "search": search,
         "tuning": tuning,
         "test": test,
         "tuning_minus_test": None if tuning is None else tuning - test,
         "interval": None if bounds is None else list(bounds),
-        "search_minus_test": None if searched.score is None else searched.score - test,
+        "search_minus_test": None if search is None else search - test,
         "search_seeds": len(searched.seeds),
         "tuning_seeds": 0 if finalist is None else len(finalist.seeds),
     }
     return {**own, "sentence": _sentence(arm_name(arm, method_name(specification)), own)}
+
+
+def _at_the_end(trial: Trial) -> Trial:
+    """Return the trial with the last evaluation of each training as its score, where evaluations are on record."""
+    rows = [list(row) for row in trial.scores]
+    for curve in trial.curves:
+        told = curve.environment < len(rows) and curve.seed < len(rows[curve.environment])
+        if told and curve.scores and rows[curve.environment][curve.seed] is not None:
+            rows[curve.environment][curve.seed] = curve.scores[-1]
+    return replace(trial, scores=tuple(map(tuple, rows)))
 
 
 def _sentence(name: str, own: Json) -> str:
@@ -112,7 +129,7 @@ def _sentence(name: str, own: Json) -> str:
         reach = "" if bounds is None else f", 95 % interval [{', '.join(number(b, scale) for b in bounds)}]"
         differences.insert(0, f"tuning minus test {_signed(own['tuning_minus_test'], scale)}{reach}")
     scores, gaps = " and ".join(looked), "; ".join(differences)
-    return f"Selection bias of {name}: its winner scored {scores}, {number(own['test'])} on test seeds ({gaps})."
+    return f"Selection bias of {name}: at the end of training its winner scored {scores}, {number(own['test'])} on test seeds ({gaps})."
 
 
 def _signed(value: float, beside: float) -> str:
