@@ -83,6 +83,20 @@ class Coordinates:
             inner[part.path[-1]] = leaf
         return made
 
+    def encode(self, candidate: Candidate) -> NDArray[np.float32]:
+        """Return a point, float32 [size], at which ``candidate`` stands; equal candidates have equal points."""
+        values = np.empty(self.size, np.float64)
+        for part in self._parts:
+            leaf = candidate
+            for name in part.path:
+                leaf = leaf[name]
+            if isinstance(part.space, ArraySpace):
+                own = np.concatenate([np.asarray(leaf[name], np.float64).ravel() for name in part.space.shapes])
+            else:
+                own = part.space.to_unit(leaf)
+            values[part.start : part.stop] = own
+        return ((values - self._centre) / self._ratio).astype(np.float32)
+
     def spread(self, key: int, count: int) -> NDArray[np.float32]:
         """Return ``count`` first points, float32 [count, size]: uniform in the cube, normal with ``std`` for arrays."""
         rng = generator(key)

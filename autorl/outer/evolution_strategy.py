@@ -222,17 +222,32 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         ]
 
     def tell(self, state: EvolutionState, results: Sequence[Result]) -> EvolutionState:
-        """Return the state after ``results``; a generation's last result makes the next generation."""
+        """Return the state after ``results``; a generation's last result makes the next generation.
+
+        A result counts for the candidate that was trained: where earlier results are told with other scores than when it was asked for (as
+        under a budget policy that finds another place to compare trials at), the generation drawn from them has others in its place.
+        """
         told = {result.proposal.number: result for result in state.told}
         for result in sorted(results, key=lambda result: result.proposal.number):
             position = result.proposal.number
             if position in told or position not in self._numbers(state):
                 raise ValueError(f"trial {position} was told before or never asked for")
+            state = self._as_trained(state, result.proposal)
             told[position] = replace(result, proposal=replace(result.proposal, candidate={}))
             if len(told) == self.population_size:
                 state = self._next(replace(state, told=_ordered(told)))
                 told = {}
         return replace(state, told=_ordered(told))
+
+    def _as_trained(self, state: EvolutionState, proposal: Proposal) -> EvolutionState:
+        """Return the state with a proposal's own candidate in its place of the population."""
+        place = proposal.number - state.generation * self.population_size
+        trained = self.coordinates.encode(proposal.candidate)
+        if np.array_equal(trained, self.coordinates.encode(self.coordinates.decode(state.population[place]))):
+            return state
+        population = state.population.copy()
+        population[place] = trained
+        return replace(state, population=population)
 
     def finished(self, state: EvolutionState, pending: Sequence[Proposal] = ()) -> bool:
         """Return whether all trainings of the budget were asked for."""

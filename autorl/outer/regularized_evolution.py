@@ -190,16 +190,30 @@ class RegularizedEvolution(SearchMethod[EvolutionState]):
         return free[:count]
 
     def tell(self, state: EvolutionState, results: Sequence[Result]) -> EvolutionState:
-        """Return the state after ``results``; a batch's last result makes the next batch's plan."""
+        """Return the state after ``results``; a batch's last result makes the next batch's plan.
+
+        A result counts for the candidate that was trained: where earlier results are told with other scores than when it was asked for (as
+        under a budget policy that finds another place to compare trials at), the plan made from them has others in its place.
+        """
         told = {result.proposal.number: result for result in state.told}
         for result in sorted(results, key=lambda result: result.proposal.number):
             position = result.proposal.number
             if position in told or position not in {planned.proposal.number for planned in state.plan}:
                 raise ValueError(f"trial {position} was told before or never asked for")
+            state = self._as_trained(state, result.proposal)
             told[position] = replace(result, proposal=replace(result.proposal, candidate={}))
             if len(told) == len(state.plan):
                 state, told = self._next(state, [told[p.proposal.number] for p in state.plan]), {}
         return replace(state, told=tuple(told[position] for position in sorted(told)))
+
+    def _as_trained(self, state: EvolutionState, proposal: Proposal) -> EvolutionState:
+        """Return the state with a proposal's own candidate in its place of the plan."""
+        place = proposal.number - state.plan[0].proposal.number
+        planned, trained = state.plan[place].proposal.candidate, proposal.candidate
+        if planned is trained or self.space.to_json(planned) == self.space.to_json(trained):
+            return state
+        own = Planned(proposal, self.space.fingerprint(trained), size(self.space, trained))
+        return replace(state, plan=(*state.plan[:place], own, *state.plan[place + 1 :]))
 
     def finished(self, state: EvolutionState, pending: Sequence[Proposal] = ()) -> bool:
         """Return whether the last batch was asked for."""

@@ -25,7 +25,7 @@ from method_driver import (
 from autorl.errors import IncompatibleError, UnknownNameError, UsageError
 from autorl.keys import derive, generator
 from autorl.outer.methods import METHODS, fitting, make_method, method_settings, resolve_auto
-from autorl.outer.protocol import Budget, Proposal, SearchMethod
+from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 from autorl.spaces import FEATURES, Fixed, Float, HyperparameterSpace
 
 PAIRS = [
@@ -230,3 +230,28 @@ def test_auto_can_search_every_test_space() -> None:
     for space in SPACES.values():
         assert make_method("auto", space, BUDGET, 0).name in fitting(space)
     assert make_method("auto", HyperparameterSpace("s", {"x": Float(0, 1)}), BUDGET, 0).name == "gp"
+
+
+@pytest.mark.parametrize("space", ["ordered", "arrays", "product"])
+@pytest.mark.parametrize("name", ["es", "evolution"])
+def test_a_result_counts_for_the_candidate_that_was_trained(name: str, space: str) -> None:
+    """Where a policy compares trials elsewhere, results are told again with other scores than later trials were asked for with."""
+    searched = SPACES[space]
+    settings = {"population_size": 4} | ({"batch": 4} if name == "evolution" else {})
+    method = make_method(name, searched, Budget(16, 1), 0, settings)
+
+    def told(state: Any, asked: list[Proposal], *scores: float) -> Any:
+        return method.tell(state, [Result(p, Status.COMPLETED, s) for p, s in zip(asked, scores, strict=True)])
+
+    first = method.ask(method.init(), 4)
+    second = method.ask(told(method.init(), first, 0.0, 1.0, 2.0, 3.0), 4)
+    again = told(method.init(), first, 3.0, 2.0, 1.0, 0.0)
+    assert plain(searched, method.ask(again, 4)) != plain(searched, second), "drawn from other scores"
+    state = told(again, second, 9.0, 8.0, 7.0, 6.0)
+    if name == "es":
+        best = replace(second[0], candidate=method.coordinates.decode(state.best))
+        assert plain(searched, [best]) == plain(searched, second[:1])
+    else:
+        members = {m.trial: m.candidate for m in state.population}
+        trained = [replace(p, candidate=members[p.number]) for p in second]
+        assert plain(searched, trained) == plain(searched, second)

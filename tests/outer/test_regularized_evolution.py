@@ -45,6 +45,9 @@ class Words:
         cut = int(generator(key).integers(self.length))
         return {"word": a["word"][:cut] + b["word"][cut:]}
 
+    def to_json(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(candidate)
+
     def fingerprint(self, candidate: Mapping[str, Any]) -> str:
         return str(candidate["word"]).replace("d", "")
 
