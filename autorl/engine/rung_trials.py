@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count, islice
 
 from autorl.engine.lanes import Job, Outcome, final_score
 from autorl.engine.methods import policy_of
@@ -30,9 +31,17 @@ def runs_of(specification: Specification, trial: Trial) -> list[Run]:
 
 def block_of(session: Session, trial: Trial, seed: int) -> Trial:
     """Return the trial as a whole training on its block of seeds number ``seed``."""
-    width = session.specification.seeds.search
-    seeds = trial.seeds[:width] if seed == 0 else session.seeds("search", seed)
-    return replace(trial, env_steps=session.specification.budget.env_steps, seeds=seeds)
+    return replace(trial, env_steps=session.specification.budget.env_steps, seeds=_block(session, trial, seed))
+
+
+def _block(session: Session, trial: Trial, number: int) -> tuple[int, ...]:
+    """Return a trial's block of training seeds: first its own, then the others in their order.
+
+    A trial that repeats a candidate begins with another block than the rest; what comes next must not be that block again.
+    """
+    own = trial.seeds[: session.specification.seeds.search]
+    others = (block for k in count() if (block := session.seeds("search", k)) != own)
+    return own if number == 0 else next(islice(others, number - 1, None))
 
 
 def jobs_between(session: Session, block: Trial, start: int, end: int) -> list[Job]:
@@ -54,7 +63,7 @@ def advanced(session: Session, trial: Trial, order: Order, outcomes: Sequence[Ou
     width, evaluation = session.specification.seeds.search, session.specification.evaluation
     where = session.acts_in("search")
     curves = {(curve.environment, curve.seed): curve for curve in trial.curves}
-    seeds = trial.seeds if order.seed == 0 else (*trial.seeds, *session.seeds("search", order.seed))
+    seeds = trial.seeds if order.seed == 0 else (*trial.seeds, *_block(session, trial, order.seed))
     scores = [list(row) + [None] * (len(seeds) - len(row)) for row in trial.scores or ((),) * len(where)]
     for i, outcome in enumerate(outcomes):
         e, s = i // width, order.seed * width + i % width

@@ -7,12 +7,14 @@ import pytest
 import autorl
 from autorl.analysis.rungs import rung_rows, rungs_table
 from autorl.engine.paused import PausedStore
-from autorl.engine.rung_trials import by_merit, completed
+from autorl.engine.rung_trials import block_of, by_merit, completed
+from autorl.engine.session import Session
 from autorl.engine.winner import best_of
 from autorl.outer.protocol import Status
 from autorl.studies.problems import SpecificationError
 from autorl.studies.record import Record
-from autorl.studies.trial import AT_HURDLE
+from autorl.studies.specification import from_mapping
+from autorl.studies.trial import AT_HURDLE, Trial
 
 SPACE = {
     "dimensions": {
@@ -122,6 +124,15 @@ def test_the_best_is_what_the_policy_says_before_the_test_and_what_was_tested_af
     ]
     leading = {t.number: sum(sum(c.scores) for c in t.curves) for t in half if t.env_steps == 256}
     assert best(half) == max(leading, key=lambda number: leading[number]), "by the mean of its checkpoints so far"
+
+
+@pytest.mark.parametrize(("repeat", "blocks"), [(0, [0, 1, 2, 3]), (1, [1, 0, 2, 3]), (2, [2, 0, 1, 3])])
+def test_no_trial_trains_a_seed_twice_not_even_one_that_repeats_another(repeat, blocks):
+    session = Session(from_mapping(BASE), None, None, [])
+    trial = Trial("method", "search", 7, {}, 640, seeds=session.seeds("search", repeat))
+    assert [block_of(session, trial, number).seeds for number in range(4)] == [
+        session.seeds("search", k) for k in blocks
+    ]
 
 
 def test_finished_studies_keep_no_states(raced):
