@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from autorl.analysis.result import summarise
-from autorl.analysis.scores import by_arm, count, environments, interval, number, plural, score_table
+from autorl.analysis.scores import by_arm, count, environments, interval, number, plural, policy_name, score_table
 from autorl.analysis.statistics import (
     Array,
     bootstrap_difference,
@@ -142,10 +142,22 @@ def _facts(specification: Mapping[str, Any], trials: Sequence[Trial]) -> Json:
         "failed": sum(score is None for score in flat),
         "scores": table if tested else [],
         "search_env_steps": granted(searched, specification),
+        "search_grant": _grant(searched, specification, str(result["state"])),
         "env_steps": tested[0].env_steps if tested else (specification.get("budget") or {}).get("env_steps", 0),
         "episodes": (specification.get("evaluation") or {}).get("episodes"),
         "guided": _guided(specification, tested),
     }
+
+
+def _grant(searched: Sequence[Trial], specification: Mapping[str, Any], state: str) -> int:
+    """Return the env steps that a search was granted; where a policy cuts trainings, it need not have used them all."""
+    used = granted(searched, specification)
+    if policy_name(specification) is None or state in ("empty", "search"):
+        return used
+    budget, seeds = specification["budget"], int((specification.get("seeds") or {}).get("search", 1))
+    where = environments(specification, "search") or [{}]
+    one = sum(int(e.get("env_steps") or budget["env_steps"]) for e in where)
+    return max(used, int(budget["trainings"]) * one * seeds)
 
 
 def _guided(specification: Mapping[str, Any], tested: Sequence[Trial]) -> bool:
@@ -252,9 +264,7 @@ def _unfair(facts: Mapping[str, Json]) -> list[str]:
     if len({tuple(fact["test_seeds"]) for fact in tested.values()}) > 1:
         seeds = "; ".join(f"{name}: {plural(len(fact['test_seeds']), 'seed')}" for name, fact in tested.items())
         found.append(f"The test seeds differ ({seeds}): more seeds give narrower intervals, and luck is not shared.")
-    found += _unequal(
-        facts, "search_env_steps", "NOT equal work: the searches were granted different environment steps"
-    )
+    found += _unequal(facts, "search_grant", "NOT equal work: the searches were granted different environment steps")
     found += _unequal(facts, "env_steps", "The tested trainings differ in length")
     guided = [name for name, fact in facts.items() if fact["guided"]]
     if guided:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 THRESHOLDS = 101
+
+_NOT_OF_THE_SEARCH = frozenset({"name", "description", "log", "expected", "baselines", "finalists", "parsimony"})
 
 
 def write_page(path: Path | str, studies: Sequence[NamedStudy]) -> None:
@@ -122,33 +125,46 @@ def improvement(pairs: Sequence[Json]) -> Figure:
 
 
 def anytime(studies: Sequence[NamedStudy], orders: Sequence[Timeline | None]) -> Figure:
-    """Return the figure of the best search score over work: repeats of a method as one curve with its 95 % interval.
+    """Return the figure of the best search score over work: repeats of a search as one curve with its 95 % interval.
+
+    Repeats are studies that differ in nothing that a search score depends on but the study seed.
 
     Args:
         studies: Those that are compared.
         orders: The timeline of each one's search.
     """
     curves: dict[str, list[Curve]] = {}
-    named: dict[str, str] = {}
+    first: dict[str, tuple[str, str]] = {}
     for (name, specification, trials), order in zip(studies, orders, strict=True):
         curve = best_so_far(_searched(trials), specification, order)
         if curve is not None:
-            method = method_name(specification)
-            curves.setdefault(method, []).append(curve)
-            named[method] = name
+            search = _search_of(specification)
+            curves.setdefault(search, []).append(curve)
+            first.setdefault(search, (method_name(specification), name))
     if not curves:
         return message("No anytime performance: no search trial has completed.")
+    methods = [method for method, _ in first.values()]
     drawn: dict[str, Curve] = {}
-    for method, own_curves in curves.items():
+    for search, own_curves in curves.items():
+        method, name = first[search]
+        # where other searches have the same method, the first study's name tells them apart
+        own = method if methods.count(method) == 1 else f"{method} ({shortened(name)})"
         together = over_repeats(own_curves)
         if together is not None:
-            drawn[f"{method}: interquartile mean and 95 % of {len(own_curves)} studies"] = together
+            drawn[f"{own}: interquartile mean and 95 % of {len(own_curves)} studies"] = together
+        elif len(own_curves) == 1:
+            drawn[f"{method} ({shortened(name)})"] = own_curves[0]
         else:
-            single = len(own_curves) == 1
-            for number, curve in enumerate(own_curves):
-                drawn[f"{method} ({shortened(named[method])})" if single else f"{method} {number + 1}"] = curve
+            drawn |= {f"{own} {number + 1}": curve for number, curve in enumerate(own_curves)}
     styles = [_style(name, drawn) for name in drawn]
     return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
+
+
+def _search_of(specification: Mapping[str, Any]) -> str:
+    """Return all of a specification that a search score depends on but the study seed, as text."""
+    kept = {name: value for name, value in specification.items() if name not in _NOT_OF_THE_SEARCH}
+    seeds = dict(kept.pop("seeds", None) or {})
+    return json.dumps([kept, seeds.get("search")], sort_keys=True, default=str)
 
 
 def _timing(orders: Sequence[Timeline | None]) -> str:

@@ -7,6 +7,8 @@ from scipy import stats
 from autorl.analysis.compare import compare_studies, render, tables
 from autorl.analysis.result import summarise
 from autorl.errors import UsageError
+from autorl.outer.protocol import Status
+from autorl.studies.trial import Ledger
 
 A = ("a", sy.specification(), sy.study(count=16))
 B = ("b", sy.specification("pbt"), sy.pbt_study())
@@ -74,6 +76,19 @@ def test_unequal_work_other_seeds_and_failures_are_pointed_out():
     assert any("b: 1 of 10 test trainings failed" in w for w in outcome["warnings"])
     worst = min(*scores(A), *scores(A)[1:])
     assert outcome["studies"][1]["score"] == pytest.approx(stats.trim_mean([worst, *scores(A)[1:]], 0.25))
+
+
+def test_a_search_that_was_cut_short_by_a_policy_was_granted_all_the_same():
+    search = {"space": "ppo_test", "method": "tpe", "policy": {"name": "race", "settings": {}}}
+    cut = [replace(t, status=Status.PRUNED, score=None) if (t.phase, t.number) == ("search", 3) else t for t in A[2]]
+    cut = [replace(t, ledger=Ledger(train_env_steps=40_000)) if t.status is Status.PRUNED else t for t in cut]
+    raced, plain = (sy.specification(trainings=16, **change) for change in ({"search": search}, {}))
+    outcome = compare_studies([("a", plain, A[2]), ("b", raced, cut)])
+    used = [s["search_env_steps"] for s in outcome["studies"]]
+    assert used[1] < 0.99 * used[0]
+    assert not any("NOT equal work" in w for w in outcome["warnings"])
+    twice = sy.specification(trainings=32, search=search)
+    assert any("a: 1.6 M; b: 3.2 M" in w for w in compare_studies([("a", plain, A[2]), ("b", twice, cut)])["warnings"])
 
 
 def test_studies_without_a_test_have_no_score():

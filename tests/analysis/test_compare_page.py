@@ -72,6 +72,21 @@ def test_repeats_of_a_method_are_one_curve_with_an_interval():
     assert [d.get_label() for d in axis.get_lines()] == ["tpe (a)", "pbt (b)"]
 
 
+def test_searches_of_one_method_that_differ_are_no_repeats():
+    dqn = ("d", sy.specification(learner={"algorithm": "dqn", "hyperparameters": {}}), A[2])
+    later = (
+        "a later",
+        sy.specification(seeds={"study": 1, "search": 1, "tuning": 2, "test": 10}, finalists=1),
+        AGAIN[2],
+    )
+    (axis,) = compare_page.anytime([A, dqn], [None] * 2).axes
+    assert ([d.get_label() for d in axis.get_lines()], len(axis.collections)) == (["tpe (a)", "tpe (d)"], 0)
+    (axis,) = compare_page.anytime([A, later, dqn], [None] * 3).axes
+    assert [d.get_label() for d in axis.get_lines()] == ["tpe (a): interquartile mean and 95 % of 2 studies", "tpe (d)"]
+    (axis,) = compare_page.anytime([A, ("b", sy.specification(trainings=24), AGAIN[2])], [None] * 2).axes
+    assert [d.get_label() for d in axis.get_lines()] == ["tpe (a)", "tpe (b)"], "another budget"
+
+
 def test_studies_of_different_questions_share_no_figure():
     other = ("c", sy.specification(environment=[{"id": "gymnax:Acrobot-v1"}]), A[2])
     page = Page(compare_page.render_page([A, AGAIN, other]))
