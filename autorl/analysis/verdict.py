@@ -6,7 +6,7 @@ from autorl.analysis.scores import OVER_TASKS, arm_name, interval, number, plura
 from autorl.studies.trial import Json
 
 _OPPONENTS = {"random": "random search", "default": "the default configuration"}
-_FEW_SEEDS = 5
+_FEW_SEEDS = 10
 
 
 def headline(result: Json) -> str:

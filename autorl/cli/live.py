@@ -133,7 +133,10 @@ def _head(event: Event) -> str:
 
 def _best(event: Event) -> str:
     """The best score so far, which is only shown where it may be looked at: never of the test."""
-    return "" if event.best is None or event.phase in UNSEEN else f"best {event.best:.4g}"
+    if event.best is None or event.phase in UNSEEN:
+        return ""
+    cut = event.reached is not None and event.reached < 1.0
+    return f"best {event.best:.4g} at {event.reached:.0%} of the steps" if cut else f"best {event.best:.4g}"
 
 
 def _speed(number: str) -> str:
@@ -141,7 +144,8 @@ def _speed(number: str) -> str:
 
 
 def _left(event: Event) -> str:
-    if event.eta_seconds is None or event.eta_seconds < 0.5 or event.trials >= event.trials_total:
+    over = event.trials >= event.trials_total and event.reached is None  # under a policy trials that have begun go on
+    if event.eta_seconds is None or event.eta_seconds < 0.5 or over:
         return ""
     return f"{duration(event.eta_seconds)} left"
 

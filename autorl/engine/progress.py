@@ -23,6 +23,8 @@ class Event:
             for the compiler.
         eta_seconds: Estimate for the rest of this phase; None before there is one.
         note: A word on what is going on (``compiling``); mostly empty.
+        reached: Where a budget policy cuts trainings: how far the furthest have come, as a share of a whole one. Trials then count as soon
+            as they have begun, and ``best`` is the best of the furthest, by the policy's measure. None elsewhere.
     """
 
     phase: str
@@ -35,6 +37,7 @@ class Event:
     env_steps_per_second: float
     eta_seconds: float | None
     note: str = ""
+    reached: float | None = None
 
 
 Reporter = Callable[[Event], None]
@@ -59,6 +62,7 @@ class Meter:
         self._first_at: float | None = None
         self.trials = self.failures = self.env_steps = 0
         self.best: float | None = None
+        self.reached: float | None = None
 
     def known(self, score: float | None, env_steps: int) -> None:
         """Count one trial that an earlier run had done (it does not count for the speed)."""
@@ -72,6 +76,16 @@ class Meter:
     def already(self, trials: int, failures: int, env_steps: int, best: float | None) -> None:
         """Count what an earlier run of this study had done (it does not count for the speed)."""
         self.trials, self.failures, self.env_steps, self.best = trials, failures, env_steps, best
+        self.show()
+
+    def stands(self, trials: int, failures: int, best: float | None, reached: float) -> None:
+        """Report how a search stands whose trials come to a halt and go on; see `Event.reached`."""
+        self.trials, self.failures, self.best, self.reached = trials, failures, best, reached
+        self.show()
+
+    def over(self) -> None:
+        """Report that the phase is over, though it did not need all env steps or all trials."""
+        self.env_steps_total, self.trials_total = self.env_steps, self.trials
         self.show()
 
     def stepped(self, env_steps: int) -> None:
@@ -115,6 +129,7 @@ class Meter:
             env_steps_per_second=speed,
             eta_seconds=left / speed if steady else None,
             note=note,
+            reached=self.reached,
         )
         try:
             self._report(event)

@@ -14,7 +14,7 @@ from autorl.engine.lanes import Job, Outcome
 from autorl.engine.methods import policy_of, result_of, trial_of
 from autorl.engine.paused import PausedStore
 from autorl.engine.progress import Meter
-from autorl.engine.rung_trials import advanced, block_of, completed, jobs_between, pruned, runs_of
+from autorl.engine.rung_trials import advanced, block_of, by_merit, completed, jobs_between, pruned, runs_of
 from autorl.engine.session import Session
 from autorl.engine.trials import recorded, run_jobs
 from autorl.errors import StudyError
@@ -35,6 +35,7 @@ def run_under_policy(session: Session, arm: Arm, phase_name: str) -> list[Trial]
             session.stopper.check()
         search.note()
         session.record.set_meta(over, True)
+        search.meter.over()
     trials = session.record.trials(arm, "search")
     going = [t for t in trials if t.status is Status.RUNNING]
     if going:
@@ -52,12 +53,13 @@ def _search(session: Session, arm: Arm, phase_name: str) -> _Search:
     work = budget.trainings * session.steps(session.acts_in("search")) * specification.seeds.search
     meter = Meter(phase_name, policy.starts or budget.trainings, work, session.report)
     begun = [t for t in session.record.trials(arm, "search") if t.scores]
+    search = _Search(session, arm, joined, PausedStore(session, arm), meter)
     if begun:
-        steps = sum(t.ledger.train_env_steps for t in begun)
-        meter.already(len(begun), sum(t.status not in (Status.RUNNING, Status.PRUNED) for t in begun), steps, None)
+        meter.already(len(begun), 0, sum(t.ledger.train_env_steps for t in begun), None)
+        search.show({t.number: t for t in begun})
     else:
         meter.show("compiling")
-    return _Search(session, arm, joined, PausedStore(session, arm), meter)
+    return search
 
 
 @dataclass
@@ -91,11 +93,18 @@ class _Search:
             new[order.trial] = advanced(self.session, new.get(order.trial, trials[order.trial]), order, outcomes)
         if not known and all(t.status is Status.CRASHED for t in new.values()):
             raise StudyError(f"every trial of the first batch crashed, so nothing was recorded: {new[0].message}")
-        for trial in (t for number, t in new.items() if number not in known):
-            scores = [s for row in trial.scores for s in row if s is not None]
-            self.meter.finished(sum(scores) / len(scores) if trial.status is Status.RUNNING else None)
         self._keep(trials, list(new.values()))
+        self.show(trials | new)
         return True
+
+    def show(self, trials: Trials) -> None:
+        """Report how the search stands."""
+        specification, begun = self.session.specification, [t for t in trials.values() if t.scores]
+        going = (Status.RUNNING, Status.PRUNED, Status.COMPLETED)
+        able = by_merit(specification, begun)
+        best = max((t.score for t in able if t.score is not None), default=None)
+        reached = max((t.env_steps for t in able), default=0) / specification.budget.env_steps
+        self.meter.stands(len(begun), sum(t.status not in going for t in begun), best, reached)
 
     def note(self) -> None:
         """Keep what the method counted, for the report."""

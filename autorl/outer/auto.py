@@ -39,7 +39,8 @@ from autorl.outer.protocol import Budget
 from autorl.spaces import Space
 
 BATCH = 16
-"""Trials that start together under a policy: enough to fill the lanes, few enough for a model to learn in between."""
+"""Trials that start together under a policy: enough to fill the lanes of a few cores, few enough for a model to learn in between. The same
+on every machine, since it decides which trials a study has."""
 DRAWN = 200
 """Trials that are drawn, by the prior or at random, before a model proposes any, where trainings are cut: see `choose`."""
 

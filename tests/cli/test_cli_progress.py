@@ -33,6 +33,13 @@ def test_a_line_says_everything_with_units():
     assert line(replace(EVENT, trials=32, failures=0)).endswith("| 123,457 env steps/s"), "nothing is left"
 
 
+def test_a_search_under_a_policy_says_where_its_best_is_and_what_is_left_though_all_trials_have_begun():
+    cut = replace(EVENT, trials=32, reached=0.6)
+    assert "| best 484.2 at 60% of the steps |" in line(cut)
+    assert line(cut).endswith("| 16 s left")
+    assert "| best 484.2 |" in line(replace(cut, reached=1.0))
+
+
 def test_test_scores_are_never_shown_on_the_way():
     assert "484" not in line(replace(EVENT, phase="test"))
 

@@ -54,8 +54,14 @@ def content(study):
 
 
 @pytest.fixture(scope="module")
-def raced(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("raced"))
+def watched(tmp_path_factory):
+    events = []
+    return autorl.run(BASE, root=tmp_path_factory.mktemp("raced"), report=events.append), events
+
+
+@pytest.fixture(scope="module")
+def raced(watched):
+    return watched[0]
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +139,21 @@ def test_no_trial_trains_a_seed_twice_not_even_one_that_repeats_another(repeat, 
     assert [block_of(session, trial, number).seeds for number in range(4)] == [
         session.seeds("search", k) for k in blocks
     ]
+
+
+def test_progress_shows_the_best_of_those_that_came_furthest(watched):
+    study, events = watched
+    shown = [e for e in events if e.phase == "search" and e.best is not None]
+    assert sorted({round(e.reached, 2) for e in shown}) == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert (shown[-1].trials, shown[-1].trials_total, shown[-1].failures) == (33, 33, 0)
+    assert shown[-1].env_steps == shown[-1].env_steps_total == study.result["work"]["method"]
+    assert shown[-1].best == max(t.score for t in by_merit(study.specification, study.trials()))
+    again = []
+    for trial in study.trials():  # as it stood when all had come to the first cut
+        curves = tuple(replace(c, scores=c.scores[:1], env_steps=c.env_steps[:1]) for c in trial.curves[:2])
+        again.append(replace(trial, status=Status.RUNNING, score=None, env_steps=128, curves=curves))
+    first = max(t.score for t in by_merit(study.specification, again))
+    assert [e.best for e in shown if e.reached == 0.2][-1] == first
 
 
 def test_finished_studies_keep_no_states(raced):

@@ -56,7 +56,7 @@ def test_the_checkpoints_choose_the_policy():
     assert choose(ARRAYS, 32, 10).policy is None
 
 
-def test_trials_start_in_batches_that_fill_the_lanes():
+def test_trials_under_a_policy_start_sixteen_at_a_time():
     assert choose(CHOICES, 32, 5).settings["batch"] == 16
     assert choose(CHOICES, 32, 5, whole="so I said").settings == choose(ARRAYS, 32, 5).settings == {}
 
