@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,10 +60,9 @@ def optuna(
 
     opened = load(storage, study)
     imported = space_of(opened)
-    earlier = None if trials is None else trials_of(opened, imported)
+    lines = [] if trials is None else [json.dumps(asdict(e), allow_nan=False) for e in trials_of(opened, imported)]
     _write(imported, opened.study_name, f"Optuna, study {opened.study_name!r}", output, learner)
     if trials is not None:
-        lines: Sequence[str] = [json.dumps(asdict(e), allow_nan=False) for e in earlier or ()]
         write_text_atomic(trials, "".join(f"{line}\n" for line in lines))
         typer.echo(trials)
 

@@ -260,6 +260,16 @@ def test_the_trials_of_an_optuna_study_are_points_of_the_space_and_higher_is_bet
     assert (best.score, dict(best.candidate)) == (-study.best_value, study.best_params)
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_infinite_values_are_failures(tmp_path, direction):
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/o.db", study_name="o", direction=direction)
+    for value in (1.0, math.inf, -math.inf):
+        study.add_trial(optuna.trial.create_trial(params={"x": 0.5}, distributions={"x": UNIT}, value=value))
+    found = optuna_study.trials_of(study, optuna_study.space_of(study))
+    sign = 1.0 if direction == "maximize" else -1.0
+    assert [(e.score, e.status) for e in found] == [(sign, "completed"), (None, "failed"), (None, "failed")]
+
+
 def test_our_own_storage_file_comes_back_as_our_space(tmp_path):
     space = checked(configspace.read(FILE), "made")
     trials = [

@@ -5,9 +5,9 @@ Optuna's spaces are what a program did: conditions are read off the trials, wher
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from autorl.errors import UsageError, suggestion
 from autorl.interop.imports.imported import MOST_STEPS, Imported, checked, choices, numeric
 from autorl.spaces.dimensions import same
+from autorl.spaces.to_optuna import silent_optuna
 
 if TYPE_CHECKING:
     import optuna
@@ -49,7 +50,7 @@ def load(storage: str, study: str | None = None) -> optuna.Study:
     """
     import optuna
 
-    with _quiet():
+    with silent_optuna():
         try:
             opened = _storage(storage)
             names = sorted(s.study_name for s in optuna.get_all_study_summaries(opened))
@@ -108,6 +109,8 @@ def space_of(study: optuna.Study) -> Imported:
 def trials_of(study: optuna.Study, imported: Imported) -> list[Earlier]:
     """Return the trials that ended, in order, as points of the imported space; the signs of a minimised study are turned.
 
+    A value that is infinite, in whichever direction, is a failure.
+
     Raises:
         UsageError: A study of several objectives.
     """
@@ -126,8 +129,10 @@ def trials_of(study: optuna.Study, imported: Imported) -> list[Earlier]:
         given = _plain(trial)
         if trial.state not in words or space.validate(given):
             continue  # under way, or stopped before all of its parameters were asked for
-        score = sign * trial.value if trial.state is TrialState.COMPLETE and trial.value is not None else None
-        found.append(Earlier(space.to_json(space.from_json(given)), score, words[trial.state]))
+        value = trial.value if trial.state is TrialState.COMPLETE else None
+        lost = value is not None and not math.isfinite(value)  # how Optuna's users often mark a failure
+        score = None if value is None or lost else sign * value
+        found.append(Earlier(space.to_json(space.from_json(given)), score, "failed" if lost else words[trial.state]))
     return found
 
 
@@ -224,16 +229,3 @@ def _storage(storage: str) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     return optuna.storages.JournalStorage(JournalFileBackend(storage))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Optuna from announcing what it does on standard error."""
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
