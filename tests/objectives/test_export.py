@@ -20,6 +20,7 @@ from autorl.objectives.graphs.export import EXPORTERS, export_files, module_name
 from autorl.objectives.graphs.files import graph_from_json
 from autorl.objectives.graphs.formula import mathtext
 from autorl.objectives.graphs.graph import GraphError
+from autorl.objectives.graphs.programs_coreyes import with_loss_weight
 from autorl.objectives.loader import LearnedObjective, load_objective, names
 
 EVERYTHING = LearnedObjective(
@@ -145,6 +146,15 @@ def test_an_exported_test_notices_a_fifth_more_of_any_constant(name: str, to: st
     for module in changed:
         assert module != text
         assert failures(objective, to, module) > 0, set(module.splitlines()) - set(text.splitlines())
+
+
+@pytest.mark.parametrize("to", ["jax", "torch", "numpy"])
+def test_a_program_that_ends_with_a_loss_weight_is_exported_too(to: str) -> None:
+    graph = load_objective("coreyes_dqn_reg").graph
+    weighted = LearnedObjective("weighted", with_loss_weight(graph, 0.01), {}, Path())
+    text = export_files(weighted, to)[f"weighted_{to}.py"]
+    assert failures(weighted, to, text) == 0
+    assert failures(weighted, to, text.replace("weighted_loss(0.01,", "weighted_loss(0.012,")) > 0
 
 
 @pytest.mark.parametrize("to", ["jax", "torch", "numpy"])

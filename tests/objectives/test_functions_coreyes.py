@@ -59,7 +59,7 @@ ROWS: dict[str, tuple[list[Any], Any, list[Any]]] = {
     ),
     "mean_batch": ([[[1.0, 3.0], [5.0, 5.0]]], [[2.0, 2.0], [5.0, 5.0]], [[[1, 1], [1, 1]]]),
     "std_batch": ([[[1.0, 3.0], [5.0, 5.0]]], [[1.0, 1.0], [0.0, 0.0]], [[[-1, 1], [0, 0]]]),
-    "loss": ([[[4.0]]], [[0.8]], [[[0.2]]]),  # with a weight of 0.2
+    "weighted_loss": ([[[4.0]]], [[0.8]], [[[0.2]]]),  # with a weight of 0.2
 }
 CONSTANTS = {"constant_p5": 0.5, "constant_p2": 0.2, "constant_p1": 0.1, "constant_p01": 0.01}
 NETWORKS = ("q_value_list", "q_value_list_from_vec", "state_encoder", "q_value")
@@ -72,7 +72,7 @@ def _as(values: Any) -> np.ndarray:
 
 
 def test_every_row_of_the_table_has_its_functions_in_every_back_end_and_its_numbers_here() -> None:
-    names = {operator.name for operator in COREYES2021.operators}
+    names = {operator.called or operator.name for operator in COREYES2021.operators}
     names |= {f"{operator.name}_list" for operator in COREYES2021.operators if operator.has_list_function}
     assert names == {*ROWS, *CONSTANTS, *NETWORKS, *_DRAWN}
     for module in MODULES.values():

@@ -7,12 +7,15 @@ import pytest
 
 from autorl.errors import UsageError
 from autorl.objectives.graphs.canonical import canonical, key
+from autorl.objectives.graphs.constants_space import ConstantsSpace
+from autorl.objectives.graphs.files import graph_from_json
 from autorl.objectives.graphs.fingerprint import fingerprint, fingerprints
 from autorl.objectives.graphs.fingerprint_coreyes import value_sum
 from autorl.objectives.graphs.graph import GraphError
+from autorl.objectives.graphs.interpreter_coreyes import InterpretedNetworkLoss
 from autorl.objectives.graphs.program_coreyes import NetworkSignature
 from autorl.objectives.graphs.program_space import ProgramSpace
-from autorl.objectives.graphs.programs_coreyes import RELEASED, Quirks, random_program
+from autorl.objectives.graphs.programs_coreyes import RELEASED, Quirks, random_program, with_loss_weight
 from autorl.objectives.graphs.runners import compiled, fused, interpreted
 from autorl.objectives.graphs.starts_coreyes import REFERENCES, STARTS, graph_of
 from autorl.objectives.loader import load_objective
@@ -109,6 +112,42 @@ def test_candidates_stay_in_the_space(fields) -> None:
         candidate = (programs.mutate, lambda k, c: programs.crossover(k, c, programs.sample(9)))[i % 2](i, candidate)
     names = programs.screen([candidate, candidate])
     assert names[0] == names[1]
+
+
+def test_as_released_nothing_is_rejected_untrained() -> None:
+    ours, released = space(requires=["reward"]), space(naming="value_sum")
+    reasons = [ours.screen([released.sample(i)])[0][1] for i in range(12)]
+    assert any(reason is not None for reason in reasons), (
+        "programs that ignore the reward among them, as its code drew them"
+    )
+    assert all(ours.screen([ours.sample(i)])[0][1] is None for i in range(12))
+    assert released.screen([released.sample(0)])[0][1] is None
+
+
+def test_a_free_search_in_the_papers_language_draws_what_an_interpreter_runs() -> None:
+    free = load_space({"name": "free", "graphs": {"language": "coreyes2021", "family": "network"}})
+    assert len(free.grammar.operators) == 33
+    candidate = free.sample(0)
+    for i in range(8):
+        assert free.signature.covers(free.graph(candidate))
+        candidate = free.mutate(i, candidate)
+    with pytest.raises(UsageError, match="no interpreter runs q_value, state_encoder"):
+        load_space(
+            {
+                "name": "free",
+                "graphs": {"language": "coreyes2021", "family": "network", "operators": ["state_encoder", "q_value"]},
+            }
+        )
+
+
+def test_constants_of_a_program_are_tuned_in_the_interpreter_too() -> None:
+    weighted = with_loss_weight(load_objective("coreyes_dqn_reg").graph, 0.5)
+    constants = ConstantsSpace("weights", weighted)
+    candidate = constants.sample(0)
+    assert isinstance(constants.signature, NetworkSignature)
+    assert isinstance(
+        interpreted(graph_from_json(candidate["graph"], "graph"), constants.signature), InterpretedNetworkLoss
+    )
 
 
 def test_quirks_by_name() -> None:

@@ -14,10 +14,11 @@ from autorl.errors import UsageError
 from autorl.objectives.graphs.cells import trimmed
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
 from autorl.objectives.graphs.graph import Graph, differentiable
+from autorl.objectives.graphs.language import load_language
 from autorl.registry import load_attribute
 
 if TYPE_CHECKING:
-    from autorl.objectives.graphs.program import Signature
+    from autorl.objectives.graphs.runners import AnySignature
 
 Candidate = Mapping[str, Any]
 
@@ -77,11 +78,15 @@ class ConstantsSpace:
         return self.given.family
 
     @property
-    def signature(self) -> Signature:
-        """What an interpreter must be able to run."""
-        from autorl.objectives.graphs.program import Signature
+    def signature(self) -> AnySignature | None:
+        """What an interpreter must be able to run; None for a graph with operators that none runs."""
+        from autorl.objectives.graphs.runners import covering
 
-        return Signature.covering([self.given])
+        return (
+            None
+            if load_language(self.given.language).uninterpreted & {n.op for n in self.given.nodes}
+            else covering([self.given])
+        )
 
     @property
     def unit_dimension(self) -> int:

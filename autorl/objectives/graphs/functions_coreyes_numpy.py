@@ -244,6 +244,6 @@ def constant_gaussian(c: Array, source: Array) -> Array:
     return (distance * np.cos(2.0 * np.pi * even[1:])).reshape(1, 1)
 
 
-def loss(c: Array, x: Array) -> Array:
+def weighted_loss(c: Array, x: Array) -> Array:
     """Return c x: the output, times the loss weight."""
     return c * x

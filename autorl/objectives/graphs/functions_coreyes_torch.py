@@ -262,6 +262,6 @@ def constant_gaussian(c: Tensor, source: Tensor) -> Tensor:
     return (distance * torch.cos(2.0 * torch.pi * even[1:])).reshape(1, 1)
 
 
-def loss(c: Tensor, x: Tensor) -> Tensor:
+def weighted_loss(c: Tensor, x: Tensor) -> Tensor:
     """Return c x: the output, times the loss weight."""
     return c * x

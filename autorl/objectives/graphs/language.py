@@ -52,6 +52,7 @@ class Operator:
         has_constant: Whether the node's constant matters to it.
         has_list_function: Whether it does something else to lists, by a function called ``NAME_list``.
         random: Whether two of its nodes with equal inputs still differ: they draw numbers, and must not be merged.
+        called: Name of its function, where that is not its own.
     """
 
     name: str
@@ -63,10 +64,12 @@ class Operator:
     has_constant: bool = False
     has_list_function: bool = False
     random: bool = False
+    called: str = ""
 
     def function(self, types: tuple[Type, ...]) -> str:
         """Return the name of its function for inputs of ``types``, in every back end's module."""
-        return f"{self.name}_list" if self.has_list_function and Type.LIST in types else self.name
+        name = self.called or self.name
+        return f"{name}_list" if self.has_list_function and Type.LIST in types else name
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Language:
         families: Registers by family: ``value``, ``policy_gradient``, ``network``, ``level``.
         functions: Module prefix of the back ends' functions.
         source: Author, year.
+        undrawn: Operators that a search draws only if it names them.
+        uninterpreted: Operators that no interpreter runs, so that a search cannot draw them.
     """
 
     name: str
@@ -86,6 +91,8 @@ class Language:
     families: Mapping[str, tuple[Register, ...]]
     functions: str
     source: str
+    undrawn: frozenset[str] = frozenset()
+    uninterpreted: frozenset[str] = frozenset()
 
     def __hash__(self) -> int:
         return hash(self.name)

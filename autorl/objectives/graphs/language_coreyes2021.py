@@ -105,7 +105,10 @@ OPERATORS_33 = (
 """Those of the released searches ``pre_graph_7``, ``8_scratch`` and ``9``, in its order."""
 
 OPERATORS_OUTSIDE = (
-    Operator("loss", 1, exactly(_F, gives=_F), "{c} * {0}", "{c} \\cdot {0}", has_constant=True),
+    # exports define a function called loss themselves
+    Operator(
+        "loss", 1, exactly(_F, gives=_F), "{c} * {0}", "{c} \\cdot {0}", has_constant=True, called="weighted_loss"
+    ),
     Operator("log_sum_exp_list", 1, _reduce, "logsumexp_a({0})", "\\log\\sum_a\\exp {0}"),
     Operator("q_value_list_from_vec", 2, exactly(_H, _V, gives=_L), "{0}({1})", "{0}\\left({1}\\right)"),
     Operator("state_encoder", 2, exactly(_N, _S, gives=_V), "encode_{0}({1})", "\\phi_{{{0}}}\\left({1}\\right)"),
@@ -131,4 +134,6 @@ COREYES2021 = Language(
     families={"network": NETWORK},
     functions="autorl.objectives.graphs.functions_coreyes",
     source="Co-Reyes et al. (2021), 'Evolving Reinforcement Learning Algorithms', ICLR; google/brain_autorl, evolving_rl/ops.py",
+    undrawn=frozenset(operator.name for operator in OPERATORS_OUTSIDE),
+    uninterpreted=frozenset({"q_value_list_from_vec", "state_encoder", "q_value"}),
 )

@@ -75,6 +75,10 @@ class ProgramSpace(GraphSpace):
     def _drawn(self, key: int) -> Graph:
         return random_program(generator(derive(key, "program")), self.begun, self.quirks, self.weighted)
 
+    def sample(self, key: int) -> Candidate:
+        """Return a random program: where slopes name programs one that `screen` does not reject, else whichever is drawn."""
+        return super().sample(key) if self.naming == "slope" else self.candidate(self._drawn(derive(key, "graph", 0)))
+
     def mutate(
         self, key: int, candidate: Candidate, rate: float | None = None, scale: float | None = None
     ) -> Candidate:

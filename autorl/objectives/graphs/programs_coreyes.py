@@ -144,7 +144,7 @@ def random_program(rng: np.random.Generator, start: Start, quirks: Quirks = PAPE
         graph = draw_program(rng, start, quirks)
         if is_valid(graph):
             weight = LOSS_WEIGHTS[rng.integers(len(LOSS_WEIGHTS))] if weighted else 1.0
-            return _with_loss(graph, weight) if weighted else graph
+            return with_loss_weight(graph, weight) if weighted else graph
     raise UsageError(f"start {start.name}: no valid program among {_TRIES} random ones; give it more operators")
 
 
@@ -161,10 +161,10 @@ def mutate_program(rng: np.random.Generator, graph: Graph, start: Start, quirks:
     for _ in range(_TRIES):
         position = int(rng.integers(start.frozen, len(graph.nodes)))
         if graph.nodes[position].op == "loss":
-            return _with_loss(_without_loss(graph), LOSS_WEIGHTS[rng.integers(len(LOSS_WEIGHTS))])
+            return with_loss_weight(_without_loss(graph), LOSS_WEIGHTS[rng.integers(len(LOSS_WEIGHTS))])
         found = _replaced(rng, graph, position, start, quirks)
         if found is not None and is_valid(found):
-            return _with_loss(_without_loss(found), 1.0) if quirks.forgets_weight and _weighted(found) else found
+            return with_loss_weight(_without_loss(found), 1.0) if quirks.forgets_weight and _weighted(found) else found
     raise UsageError(f"start {start.name}: no valid mutation among {_TRIES}; give it more operators or free nodes")
 
 
@@ -201,7 +201,8 @@ def _without_loss(graph: Graph) -> Graph:
     return Graph(graph.nodes[:-1], FAMILY, LANGUAGE) if _weighted(graph) else graph
 
 
-def _with_loss(graph: Graph, weight: float) -> Graph:
+def with_loss_weight(graph: Graph, weight: float) -> Graph:
+    """Return the graph with its last node's value, times a weight, as the loss."""
     last = len(_REGISTERS) + len(graph.nodes) - 1
     return Graph((*graph.nodes, Node("loss", (last,), weight)), FAMILY, LANGUAGE)
 

@@ -29,6 +29,12 @@ def interpreted(graph: Graph, signature: AnySignature) -> Objective:
     return InterpretedLoss.of(graph, signature)
 
 
+def covering(graphs: Sequence[Graph]) -> AnySignature:
+    """Return the smallest signature that runs all ``graphs``, of one family; raise `GraphError` if there is none."""
+    network = all(graph.family == NETWORK for graph in graphs)
+    return NetworkSignature.covering(graphs) if network else Signature.covering(graphs)
+
+
 def fused(graphs: Sequence[Graph]) -> list[Objective]:
     """Return one loss for each graph, in their order, those of a family in one program; raise `GraphError` if one is malformed."""
     own = [graph for graph in graphs if graph.family == NETWORK]

@@ -53,7 +53,7 @@ class Grammar:
     Attributes:
         language: Name of the language.
         family: Register family.
-        operators: Operators that may be used; empty for all of the language.
+        operators: Operators that may be used; empty for all of the language but those that it leaves undrawn.
         registers: Registers that may be read; empty for all of the family.
         nodes: Most nodes that the loss may depend on.
         reads: Registers that the loss must read (or a carrier of theirs, see `CARRIERS`).
@@ -85,7 +85,8 @@ class Grammar:
             if len(set(given)) < len(given):
                 raise UsageError(f"{field}: expected each name once, got {', '.join(given)}")
             ordered = tuple(name for name in all_names if name in given)  # one grammar, however its names were written
-            object.__setattr__(self, field, ordered if given or field == "reads" else all_names)
+            everything = tuple(name for name in all_names if field != "operators" or name not in table.undrawn)
+            object.__setattr__(self, field, ordered if given or field == "reads" else everything)
         if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or not 1 <= self.nodes <= MOST_NODES:
             raise UsageError(f"nodes: expected a whole number from 1 to {MOST_NODES}, got {self.nodes!r}")
         if self.sampling not in ("operator", "pair"):

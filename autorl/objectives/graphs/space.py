@@ -17,6 +17,7 @@ from autorl.objectives.graphs.canonical import canonical
 from autorl.objectives.graphs.canonical import key as structure
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
 from autorl.objectives.graphs.graph import Graph
+from autorl.objectives.graphs.language import load_language
 from autorl.objectives.graphs.mutation import WEIGHTS, NoNeighbourError, check_weights, crossover, mutate
 from autorl.objectives.graphs.sampling import CONSTANTS, Grammar, Sampling, random_graph
 
@@ -41,7 +42,7 @@ class GrammarSpace:
         name: What people call it.
         language: Name of the language.
         family: Register family.
-        operators: Operators that may be used; empty for all.
+        operators: Operators that may be used; empty for all that searches of the language draw.
         registers: Registers that may be read; empty for all.
         nodes: Most nodes.
         start: Graphs that a search begins with; samples are then 1 to 3 mutations away from one of them. Empty: random programs.
@@ -80,6 +81,11 @@ class GrammarSpace:
             wrong = [f"start: {problem}" for graph in self.start for problem in grammar.problems(graph)]
         except UsageError as error:
             raise UsageError(f"search space {self.name!r}: {error}") from error
+        unable = sorted(load_language(self.language).uninterpreted & set(self.operators))
+        if unable:
+            wrong.append(
+                f"operators: no interpreter runs {', '.join(unable)}, so that no search can draw them. Remedy: leave them out"
+            )
         if not isinstance(self.minimum, bool) or (self.minimum and self.family != "value"):
             wrong.append(
                 f"minimum: expected true or false, and true for the family 'value' alone, got {self.minimum!r}"
