@@ -47,15 +47,21 @@ def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None, refere
 
     Returns:
         ``objectives`` (by name: ``iqm`` and ``interval`` of normalised scores, ``failed``, ``trainings``, ``train_env_steps``, ``profile``
-        and ``environments``: raw ``scores``, ``iqm``, ``interval``), ``pairs``, ``thresholds``, ``ranges`` and ``warnings``.
+        and ``environments``: raw ``scores``, ``iqm``, ``interval``), ``pairs``, ``thresholds``, ``ranges``, ``environments`` and
+        ``warnings``. An environment without a range in which every training failed says nothing of anybody: it is left out, and a
+        warning says so. ``objectives`` is empty if none is left.
     """
     names = list(dict.fromkeys(line["objective"] for line in lines))
-    where = list(dict.fromkeys(line["environment"] for line in lines))
+    limits = ranges or {}
+    tried = list(dict.fromkeys(line["environment"] for line in lines))
+    scored = {line["environment"] for line in lines if line["score"] is not None}
+    where = [w for w in tried if w in scored or w in limits]
+    lost = _lost([w for w in tried if w not in where], bool(where))
+    lines, every = [line for line in lines if line["environment"] in where], lines
     raw = {
         n: [[e["score"] for e in lines if (e["objective"], e["environment"]) == (n, w)] for w in where] for n in names
     }
-    limits = ranges or {}
-    filled = fill_failures(raw, [limits[w][0] if w in limits else None for w in where])
+    filled = fill_failures(raw, [limits[w][0] if w in limits else None for w in where]) if where else None
     found: Json = {
         "objectives": {},
         "environments": where,
@@ -65,7 +71,7 @@ def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None, refere
         "warnings": [],
     }
     if filled is None:
-        return found | {"warnings": ["In some environment every training failed: nothing can be compared."]}
+        return found | {"warnings": [*lost, *_failures(every)]}
     scale = _limits(filled, where, limits)
     normal = {n: _normalised(table, scale) for n, table in filled.items()}
     for name in names:
@@ -83,7 +89,7 @@ def summarise_scores(lines: Sequence[Json], ranges: Ranges | None = None, refere
     pairs = combinations(names, 2) if reference is None else ((n, reference) for n in names if n != reference)
     found["pairs"] = [_pair(a, b, normal) for a, b in pairs]
     found["ranges"] = dict(zip(where, map(list, scale), strict=True))
-    return found | {"warnings": _warnings(found, limits, lines)}
+    return found | {"warnings": [*lost, *_warnings(found, limits), *_failures(every)]}
 
 
 def evaluated(lines: Mapping[str, Json], graph: str) -> list[Json]:
@@ -100,11 +106,12 @@ def evaluated(lines: Mapping[str, Json], graph: str) -> list[Json]:
             made = tuple((line.get("versions") or {}).items())  # lines of older versions do not say
             groups.setdefault((where, line["learner"], settings, line["steps"], judged, made), []).append(line)
     rows = []
-    for (environment, learner, settings, steps, _, made), own in groups.items():
+    for (environment, learner, settings, steps, judged, made), own in groups.items():
         scores = fill_failures({"": [[line["score"] for line in own]]})
         middle = {"iqm": None, "interval": None} if scores is None else _middle(scores[""], environment)
         row = {"environment": environment, "learner": f"{learner} {settings}".strip(), "seeds": len(own)}
         row |= {"versions": dict(made)} if made else {}
+        row |= {"evaluation": dict(zip(own[0]["evaluation"], judged, strict=True))}
         rows.append({**row, "env_steps": steps, "score": middle["iqm"], "interval": middle["interval"]})
     return rows
 
@@ -218,17 +225,37 @@ def _pair(a: str, b: str, normal: Mapping[str, Array]) -> Json:
     }
 
 
-def _warnings(found: Json, ranges: Ranges, lines: Sequence[Json]) -> list[str]:
+def _lost(where: Sequence[str], others: bool) -> list[str]:
+    """Say in which environments every training failed."""
+    if not where:
+        return []
+    rest = (
+        f"{'it is' if len(where) == 1 else 'they are'} left out of everything here"
+        if others
+        else "nothing can be compared"
+    )
+    return [f"In {' and '.join(where)} every training failed: {rest}."]
+
+
+def _failures(lines: Sequence[Json]) -> list[str]:
+    """Say how often trainings failed in which way, with an example of each."""
+    said = []
+    for status in dict.fromkeys(line["status"] for line in lines if line["score"] is None):
+        own = [line for line in lines if line["score"] is None and line["status"] == status]
+        example = f", such as {own[0]['objective']} in {own[0]['environment']}"
+        message = str(own[0].get("message") or "").rstrip(".")
+        text = f"{plural(len(own), 'training')} ended as {str(status).replace('_', ' ')}{example}{f': {message}' if message else ''}."
+        said.append(f"{text} The same command tries them again." if status == "crashed" else text)
+    return said
+
+
+def _warnings(found: Json, ranges: Ranges) -> list[str]:
     worst = "the worst score of all there" + (", and no more than 0 of its range" if ranges else "")
     said = [
         f"{name}: {own['failed']} of {own['trainings']} trainings failed; each counts as {worst}."
         for name, own in found["objectives"].items()
         if own["failed"]
     ]
-    crashed = [line for line in lines if line["status"] == "crashed"]
-    if crashed:
-        often = f"{plural(len(crashed), 'training')} crashed, such as: {crashed[0].get('message', '')}."
-        said.append(f"{often} The same command tries them again.")
     own_scale = [w for w in found["environments"] if w not in ranges]
     if own_scale and len(found["environments"]) > 1:
         said.append("Normalised: in each environment 0 is the worst training of all objectives here and 1 the best.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autorl.cli.names import complete_objectives
-from autorl.errors import UsageError
+from autorl.errors import AutoRLError, StudyError, UsageError
 from autorl.studies.folder import ROOT
 
 if TYPE_CHECKING:
@@ -58,10 +59,16 @@ def show(
     from autorl.objectives.loader import load_objective
 
     objective = load_objective(name)
-    drawn = _draw(objective, picture or root / "objectives" / f"{objective.name}.png")
+    path, undrawn = picture or root / "objectives" / f"{objective.name}.png", ""
+    try:
+        _draw(objective, path)
+    except StudyError as error:
+        if picture is not None:
+            raise
+        undrawn = f"No picture: {error}. Remedy: --picture FILE.png"
     evaluated = _evaluated(objective, root)
     if not json:
-        _print(objective, evaluated, drawn)
+        _print(objective, name, evaluated, undrawn or f"Picture: {path}")
         return
     print_json(
         {
@@ -75,7 +82,7 @@ def show(
             "graph": graph_to_json(objective.graph),
             "provenance": dict(objective.provenance),
             "evaluated": evaluated,
-            "picture": str(drawn),
+            "picture": None if undrawn else str(path),
             "folder": str(objective.folder),
         }
     )
@@ -173,15 +180,17 @@ def _compare(
         figure = _write(root / FOLDER / "evaluation.png", to_png(objectives_figure(found)))
     if json:
         print_json({**found, **work, "figure": None if figure is None else str(figure)})
-        return
-    typer.echo(render(found), nl=False)
-    each = f"{work['learner']}, {work['env_steps']:,} env steps; {work['seeds']} seeds, {work['episodes']} episodes"
-    typer.echo(f"Each training: {each}.")
-    if figure is not None:
-        typer.echo(f"Figure: {figure}")
+    else:
+        typer.echo(render(found), nl=False)
+        each = f"{work['learner']}, {work['env_steps']:,} env steps; {work['seeds']} seeds, {work['episodes']} episodes"
+        typer.echo(f"Each training: {each}.")
+        if figure is not None:
+            typer.echo(f"Figure: {figure}")
+    if not found["objectives"]:
+        raise AutoRLError("nothing was measured: every training failed, as said above")
 
 
-def _print(objective: LearnedObjective, evaluated: list[dict[str, Any]], drawn: Path) -> None:
+def _print(objective: LearnedObjective, name: str, evaluated: list[dict[str, Any]], drawn: str) -> None:
     from autorl.analysis.scores import interval, number
     from autorl.cli.output import print_table
     from autorl.objectives.graphs.export import citation
@@ -212,16 +221,27 @@ def _print(objective: LearnedObjective, evaluated: list[dict[str, Any]], drawn: 
             e.get("seeds", "-"),
             number(e.get("score")),
             interval(e.get("interval")),
+            "scaled by [{:g}, {:g}]".format(*e["score_range"]) if "score_range" in e else "return",
+            e.get("against") or _measured_here(e),
         ]
         for e in [*about.get("tested", []), *evaluated]
     ]
-    header = ["environment", "learner", "env steps", "seeds", "IQM", "95 % interval"]
+    header = ["environment", "learner", "env steps", "seeds", "IQM", "95 % interval", "measure", "others there"]
     typer.echo()
     if rows:
         print_table("Tested", header, rows)
+        commands = dict.fromkeys(e["command"] for e in about.get("tested", []))
+        if commands:
+            typer.echo(f"Measured by: {', '.join(commands)}")
     else:
-        typer.echo("Not tested yet: autorl objective evaluate NAME --environments ENVIRONMENT")
-    typer.echo(f"Picture: {drawn}")
+        typer.echo(f"Not tested yet: autorl objective evaluate {name} --environments ENVIRONMENT")
+    typer.echo(drawn)
+
+
+def _measured_here(row: dict[str, Any]) -> str:
+    """Return by how many episodes and versions a row of this machine's own scores was measured."""
+    made = " ".join(f"{package} {version}" for package, version in row.get("versions", {}).items())
+    return f"(measured here, {row['evaluation'].get('episodes', '?')} episodes{f'; {made}' if made else ''})"
 
 
 def _evaluated(objective: LearnedObjective, root: Path) -> list[dict[str, Any]]:
@@ -250,8 +270,6 @@ def _draw(objective: LearnedObjective, path: Path) -> Path:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    from autorl.errors import StudyError
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -291,7 +309,9 @@ def _ranges(texts: list[str], known: tuple[str, ...]) -> dict[str, tuple[float, 
             low, high = (float(part) for part in bounds.split(","))
         except ValueError:
             raise UsageError(f"--range: expected ENVIRONMENT=LOW,HIGH, got {text!r}") from None
-        if name not in known or not low < high:
-            raise UsageError(f"--range: expected one of {', '.join(known)} and LOW below HIGH, got {text!r}")
+        if name not in known or not -math.inf < low < high < math.inf:
+            raise UsageError(
+                f"--range: expected one of {', '.join(known)} and finite numbers, LOW below HIGH, got {text!r}"
+            )
         found[name] = (low, high)
     return found

@@ -2,7 +2,8 @@
 
 Keys: ``name``, ``title``, ``description`` (a sentence for lists), ``family``, ``created`` (a date) and one of ``source`` (a paper)
 and ``found_by`` (a search); optional ``formula`` (LaTeX, as in the paper), ``differs``, ``hyperparameters`` (of the paper),
-``tested`` (a list of trainings by whom it is known to work), ``fingerprint`` and ``notes``.
+``tested`` (a list of trainings that say how it does: ``score`` is an interquartile mean over ``seeds``, a return, or, with ``score_range``,
+scaled so that these two returns are 0 and 1; ``against`` what others scored there), ``fingerprint`` and ``notes``.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ def _wholes(value: Any) -> bool:
     return isinstance(value, list) and all(map(_whole, value))
 
 
+def _two(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_number, value))
+
+
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_text, value))
 
@@ -68,7 +73,8 @@ _TESTED: Final[Mapping[str, Check]] = {
     "seeds": _whole,
     "env_steps": _whole,
     "score": _number,
-    "interval": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_number, value)),
+    "interval": _two,
+    "score_range": _two,
     "against": _text,
     "command": _text,
 }

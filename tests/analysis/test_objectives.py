@@ -76,7 +76,26 @@ def test_all_are_paired_with_the_reference_where_there_is_one() -> None:
 def test_crashes_are_said_for_they_are_tried_again() -> None:
     crashed = [{**line, "status": "crashed", "message": "a disk was full"} for line in lines(a={"A": [None]})]
     found = summarise_scores([*crashed, *lines(b={"A": [1.0]})])
-    assert any("1 training crashed, such as: a disk was full." in text for text in found["warnings"])
+    said = "1 training ended as crashed, such as a in A: a disk was full. The same command tries them again."
+    assert said in found["warnings"]
+
+
+def test_an_environment_where_all_failed_is_named_and_the_others_are_compared() -> None:
+    everywhere = lines(a={"A": [1.0, 2.0], "B": [None, None]}, b={"A": [3.0, 4.0], "B": [None, None]})
+    lost = [
+        line | ({"status": "diverged", "message": "loss became nan"} if line["environment"] == "B" else {})
+        for line in everywhere
+    ]
+    found = summarise_scores(lost)
+    assert (found["environments"], list(found["objectives"])) == (["A"], ["a", "b"])
+    assert found["objectives"]["b"]["environments"]["A"]["scores"] == [3.0, 4.0]
+    text = render(found)
+    assert "In B every training failed: it is left out of everything here." in text
+    assert "4 trainings ended as diverged, such as a in B: loss became nan." in text
+    nothing = summarise_scores([line for line in lost if line["environment"] == "B"])
+    assert nothing["objectives"] == {}
+    assert nothing["warnings"][0] == "In B every training failed: nothing can be compared."
+    assert "loss became nan" in nothing["warnings"][1]
 
 
 def test_given_ranges_decide_the_scale() -> None:

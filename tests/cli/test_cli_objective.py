@@ -58,6 +58,20 @@ def test_show_as_json_and_as_svg(tmp_path):
     assert alone.json["graph"] == shown["graph"]
 
 
+def test_show_says_where_it_was_tested_and_needs_no_picture(tmp_path):
+    (tmp_path / "studies/objectives/dqn.png").mkdir(parents=True)
+    done = call("objective", "show", "dqn")
+    assert done.code == 0
+    assert "No picture: cannot write" in done.out
+    assert "scaled by [-200, -110]" in done.out
+    assert "double_dqn 0.0158, dqnreg_paper 0" in done.out
+    assert "Measured by: autorl run discover_from_dqn" in done.out
+    assert call("objective", "show", "dqn", "--json").json["picture"] is None
+    asked = call("objective", "show", "dqn", "--picture", "studies/objectives/dqn.png")
+    assert (asked.code, "cannot write" in asked.err) == (3, True)
+    assert "Not tested yet: autorl objective evaluate cql --environments" in call("objective", "show", "cql").out
+
+
 def test_export_writes_files_that_pass_their_own_test(tmp_path):
     done = call("objective", "export", "dqn_clipped", "--to", "numpy", "--output", "out")
     assert done.out.split() == ["out/dqn_clipped_numpy.py", "out/test_dqn_clipped_numpy.py"]
@@ -90,6 +104,7 @@ def test_export_writes_files_that_pass_their_own_test(tmp_path):
             2,
             "--range: expected ENV",
         ),
+        (["evaluate", "dqn", "-e", "probe:one", "--range", "probe:one=-inf,0"], 2, "finite numbers, LOW below HIGH"),
         (["evaluate", "dqn", "-e", "gymnax:CartPole-v1", "--learner", "trpo"], 2, "trpo"),
         (["evaluate", "dqn", "ppo_clip", "-e", "gymnax:CartPole-v1"], 2, "policy_gradient"),
         (["evaluate", "dqn", "-e", "gymnax:CartPole-v1", "--seeds", "0"], 2, "--seeds"),
@@ -100,6 +115,26 @@ def test_wrong_usage_is_one_message(arguments, code, message):
     assert (done.code, done.out) == (code, "")
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_where_every_training_fails_it_says_why_and_exits_with_1(tmp_path):
+    asked = [
+        "objective",
+        "evaluate",
+        "dqn",
+        "-e",
+        "probe:observation_action_reward",
+        "--seeds",
+        "2",
+        "--env-steps",
+        "64",
+    ]
+    asked += ["--episodes", "2", "--set", "hidden_size=8", "--set", "learning_starts=16", "--set", "buffer_size=32"]
+    done = call(*asked, "--set", "learning_rate=1e38", "--quiet")
+    assert done.code == 1
+    assert "In probe:observation_action_reward every training failed: nothing can be compared." in done.out
+    assert "2 trainings ended as diverged, such as dqn in probe:observation_action_reward: non-finite loss" in done.out
+    assert done.err.endswith("error: nothing was measured: every training failed, as said above\n")
 
 
 def test_evaluate_trains_once_and_show_knows_it(tmp_path):
@@ -118,3 +153,5 @@ def test_evaluate_trains_once_and_show_knows_it(tmp_path):
     assert (tmp_path / "studies/objectives/evaluation.png").read_bytes().startswith(b"\x89PNG")
     (row,) = call("objective", "show", "dqn", "--json").json["evaluated"]
     assert (row["environment"], row["seeds"], row["env_steps"], row["score"]) == ("probe:constant_reward", 2, 64, 1.0)
+    assert row["evaluation"]["episodes"] == 2
+    assert "(measured here, 2 episodes; autorl" in call("objective", "show", "dqn").out
