@@ -246,14 +246,9 @@ class Study:
     @property
     def best_trial(self) -> Trial | None:
         """The trial of `best`."""
-        from autorl.engine.methods import policy_of
-        from autorl.engine.rung_trials import by_merit
-        from autorl.engine.winner import best_of
+        from autorl.engine.rung_trials import best_trial
 
-        trials, parsimony = self.trials("method", None), self.specification.parsimony
-        if policy_of(self.specification) is None:
-            return best_of(trials, self.space, parsimony)
-        return best_of(trials, self.space, parsimony, lambda trials: by_merit(self.specification, trials))
+        return best_trial(self.specification, self.space, self.trials("method", None))
 
     @property
     def result(self) -> dict[str, Any]:
@@ -310,7 +305,8 @@ class Study:
 
         Args:
             to: ``experiment``, YAML of its configuration or schedule, ready for ``autorl run``; ``sb3``, Stable-Baselines3's keyword
-                arguments in Python; ``rl-zoo``, YAML of RL Baselines3 Zoo; ``cleanrl``, a command line.
+                arguments in Python; ``rl-zoo``, YAML of RL Baselines3 Zoo; ``cleanrl``, a command line; ``objective``, the loss graph that
+                a search over losses found, as JSON (`export_objective` writes it with its provenance).
 
         Raises:
             StudyError: No trial has completed yet.
@@ -319,6 +315,21 @@ class Study:
         from autorl.interop.export import EXPORTS
 
         return EXPORTS.load(to)(self.specification, self.best_trial, self.trials())
+
+    def export_objective(self, folder: Path | str) -> Path:
+        """Write the loss that a search over losses found as an objective of the catalogue; return its folder.
+
+        Args:
+            folder: ``./learned_objectives/NAME`` makes it known by name in the working directory. Its last part is the objective's name.
+
+        Raises:
+            StudyError: No trial has completed yet, or the folder cannot be written.
+            UsageError: No loss graph was searched, or the name cannot be one of the catalogue.
+        """
+        from autorl.interop.learned_objective import write
+
+        about = manifest.read(self.folder.manifest)
+        return write(Path(folder), self.specification, self.best_trial, self.trials(), self.result, about)
 
     def ask(self) -> Proposal:
         """Return the next candidate to try, for an objective function of your own (no jax needed).

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count, islice
 
 from autorl.engine.lanes import Job, Outcome, final_score
 from autorl.engine.methods import policy_of
 from autorl.engine.session import Session
 from autorl.engine.trials import jobs_of, ledger_of, normalised
+from autorl.engine.winner import best_of
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.protocol import Status
+from autorl.spaces import Space
 from autorl.studies.runs import checkpoint
 from autorl.studies.runs import runs_of as trainings_of
 from autorl.studies.specification import Specification
@@ -123,3 +126,9 @@ def by_merit(specification: Specification, trials: Sequence[Trial]) -> list[Tria
     )
     able = [t for t in trials if t.number in merits and t.status in (Status.COMPLETED, Status.PRUNED, Status.RUNNING)]
     return [replace(t, status=Status.COMPLETED, score=merits[t.number]) for t in able]
+
+
+def best_trial(specification: Specification, space: Space | None, trials: Sequence[Trial]) -> Trial | None:
+    """Return the best trial of a study's own method, by its budget policy where it has one: see `autorl.engine.winner.best_of`."""
+    merit = None if policy_of(specification) is None else partial(by_merit, specification)
+    return best_of(trials, space, specification.parsimony, merit)

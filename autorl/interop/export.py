@@ -20,6 +20,7 @@ EXPORTS: Registry[Callable[[Specification, Trial | None, Sequence[Trial]], str]]
         "sb3": "autorl.interop.frameworks.sb3:program",
         "rl-zoo": "autorl.interop.frameworks.rl_zoo:hyperparameter_file",
         "cleanrl": "autorl.interop.frameworks.cleanrl:command_lines",
+        "objective": "autorl.interop.learned_objective:graph_file",
     },
 )
 """Name -> function of (specification, best trial, search trials of the method)."""
