@@ -20,6 +20,7 @@ from autorl.studies.trial import Trial
 
 SPACE = load_space("loss_value")
 GRAPH = load_objective("dqnreg_code").graph
+BUDGET = {"trainings": 8, "env_steps": 1000}
 STUDY = from_mapping(
     {
         "name": "losses",
@@ -29,7 +30,7 @@ STUDY = from_mapping(
         ],
         "learner": "dqn",
         "search": {"space": "loss_value", "method": "evolution"},
-        "budget": {"trainings": 8, "env_steps": 1000},
+        "budget": BUDGET,
     }
 )
 SEARCHED = Trial(
@@ -79,7 +80,14 @@ def test_what_is_no_loss_graph_is_refused(tmp_path: Path) -> None:
         write(tmp_path / "mine", STUDY, None, [], RESULT, ABOUT)
     with pytest.raises(UsageError, match="expected a name of a-z"):
         write(tmp_path / "My loss", STUDY, SEARCHED, [SEARCHED], RESULT, ABOUT)
-    numbers = from_mapping({"environment": "gymnax:CartPole-v1", "learner": "ppo", "search": {"space": "ppo_arlbench"}})
+    numbers = from_mapping(
+        {
+            "environment": "gymnax:CartPole-v1",
+            "learner": "ppo",
+            "search": {"space": "ppo_arlbench"},
+            "budget": {**BUDGET, "env_steps": 4096},
+        }
+    )
     trial = Trial("method", "search", 0, {"learning_rate": 1e-3}, 1000)
     with pytest.raises(UsageError, match="searched no loss graph"):
         EXPORTS.load("objective")(numbers, trial, [trial])
