@@ -17,7 +17,7 @@ from autorl.objectives.graphs.language_autorl import OPERATORS, POLICY_GRADIENT,
 from autorl.objectives.graphs.program import Signature, pack
 from autorl.objectives.graphs.sampling import Grammar, random_graph
 from autorl.objectives.handwritten import FAMILY_AND_NEEDS, HandWrittenLoss
-from autorl.objectives.loader import load_objective
+from autorl.objectives.loader import load_objective, names
 
 NODES, ROOM, CLOSE = 12, 40, 1e-5
 FAMILIES = ("value", "policy_gradient")
@@ -49,6 +49,18 @@ def test_every_back_end_agrees_with_the_loss_written_by_hand(name: str) -> None:
     assert np.max(np.abs(wanted[1]["q_action" if by_hand.family == "value" else "value"])) > 0.1
     found = [in_jax(CompiledLoss.of(graph), given), in_torch(graph, given)]
     found.append(interpreted([graph], everything(by_hand.family, ROOM), given)[0])
+    assert [disagreement(wanted, one) < CLOSE for one in found] == [True] * 3
+
+
+@pytest.mark.parametrize("name", [name for name in names() if load_objective(name).graph.family in FAMILIES])
+def test_every_graph_of_the_catalogue_means_the_same_in_every_back_end(name: str) -> None:
+    graph = load_objective(name).graph
+    given = plain(graph.family, 1)
+    wanted = in_jax(CompiledLoss.of(graph), given)
+    found = [in_torch(graph, given), interpreted([graph], everything(graph.family, ROOM), given)[0]]
+    found.append(
+        in_jax(FusedLoss.batch([graph, load_objective("dqn" if graph.family == "value" else "a2c").graph])[0], given)
+    )
     assert [disagreement(wanted, one) < CLOSE for one in found] == [True] * 3
 
 
@@ -151,22 +163,24 @@ def test_what_saturates_has_no_slope_and_slopes_saturate_as_a_whole() -> None:
         assert not np.any(found[1]["q_action"])
 
 
-def count_not_finite(programs: int, first: int) -> int:
-    signature, given, bad = everything("value", ROOM), registers("value", 3, first), 0
+def count_not_finite(family: str, programs: int, first: int) -> int:
+    signature, given, bad = everything(family, ROOM), registers(family, 3, first), 0
     for start in range(0, programs, 500):
-        graphs = random_graphs("value", min(500, programs - start), first + start)
+        graphs = random_graphs(family, min(500, programs - start), first + start)
         for loss, slopes in interpreted(graphs, signature, given):
             bad += not (np.isfinite(loss).all() and all(np.isfinite(slope).all() for slope in slopes.values()))
     return bad
 
 
-def test_losses_and_slopes_of_random_programs_are_finite() -> None:
-    assert count_not_finite(2000, 1_000_000) == 0
+@pytest.mark.parametrize("family", FAMILIES)
+def test_losses_and_slopes_of_random_programs_are_finite(family: str) -> None:
+    assert count_not_finite(family, 1000, 1_000_000) == 0
 
 
 @pytest.mark.slow
-def test_losses_and_slopes_of_a_hundred_thousand_random_programs_are_finite() -> None:
-    assert count_not_finite(100_000, 2_000_000) == 0
+@pytest.mark.parametrize("family", FAMILIES)
+def test_losses_and_slopes_of_a_hundred_thousand_random_programs_are_finite(family: str) -> None:
+    assert count_not_finite(family, 100_000, 2_000_000) == 0
 
 
 @pytest.mark.parametrize("back_end", ["interpreter", "compiled", "fused"])
