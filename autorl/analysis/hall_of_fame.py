@@ -1,13 +1,15 @@
 """The hall of fame of a search over graphs: the best different losses (or level scores), and how the best one came about.
 
-Losses that do the same to an agent share a row: their scores are averaged, so that one lucky seed does not carry a loss to the top.
+Losses that do the same to an agent share a row: their scores are averaged, so that one lucky seed does not carry a loss to the top. Where
+hyperparameters are searched with them, a loss is worth what it is with its best ones: scores of different ones are not averaged.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autorl.analysis import page
 from autorl.analysis.scores import finished, number, plural
@@ -37,10 +39,11 @@ class Fame:
 
     Attributes:
         graph: Its simplest form among the trials of equal behaviour, canonical.
-        trials: Numbers of these trials, best first.
-        score: Mean over all their seeds (search seeds: no result).
+        trials: Numbers of these trials, best first; those with the best other values before the rest.
+        score: Mean over all seeds of the trials with these values (search seeds: no result).
         seeds: How many.
         size: Nodes that the loss depends on.
+        others: The best values of all else that is searched, by name.
     """
 
     graph: Graph
@@ -48,6 +51,7 @@ class Fame:
     score: float
     seeds: int
     size: int
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,39 @@ class Step:
     origin: str
     score: float | None
     graph: Graph
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Trained(NamedTuple):
+    trial: Trial
+    graph: Graph
+    others: Mapping[str, Any]
 
 
 def graph_of(trial: Trial, space: Space | None) -> Graph | None:
     """Return the graph of a trial's candidate, its loss or else its teacher's score; None if it has none."""
+    found = _trained(trial, space)
+    return None if found is None else found.graph
+
+
+def _trained(trial: Trial, space: Space | None) -> _Trained | None:
+    """Return a trial with its graph and the values of all else that was searched; None if it has no graph."""
     values = plain_values(space, trial.candidate)
-    scored = [value for name, value in values.items() if of_teacher(name) and name.endswith(".score")]
-    data = values.get(OBJECTIVE, next((v["graph"] for v in scored if isinstance(v, Mapping)), None))
+    scored = [name for name, value in values.items() if _is_score(name) and isinstance(value, Mapping)]
+    place = OBJECTIVE if OBJECTIVE in values else next(iter(scored), None)
+    if place is None:
+        return None
+    data = values.pop(place)
     if isinstance(data, str):
         from autorl.objectives.loader import load_objective
 
-        return load_objective(data).graph
-    return graph_from_json(data, f"trial {trial.number}") if isinstance(data, Mapping) else None
+        return _Trained(trial, load_objective(data).graph, values)
+    graph = data if place == OBJECTIVE else data["graph"]
+    return _Trained(trial, graph_from_json(graph, f"trial {trial.number}"), values)
+
+
+def _is_score(name: str) -> bool:
+    return of_teacher(name) and name.endswith(".score")
 
 
 def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOWN) -> list[Fame]:
@@ -80,15 +105,15 @@ def hall_of_fame(trials: Sequence[Trial], space: Space | None, count: int = SHOW
         space: The space searched.
         count: Most losses.
     """
-    groups: dict[str, list[tuple[Trial, Graph]]] = {}
+    groups: dict[str, list[_Trained]] = {}
     for trial in trials:
-        graph = graph_of(trial, space) if trial.status is Status.COMPLETED and trial.score is not None else None
-        if graph is not None:
-            groups.setdefault(key(graph), []).append((trial, graph))
+        own = _trained(trial, space) if trial.status is Status.COMPLETED and trial.score is not None else None
+        if own is not None:
+            groups.setdefault(key(own.graph), []).append(own)
     # with the key of its group: where random numbers are drawn, a canonical form may have another
     best = sorted(((_fame(own), form) for form, own in groups.items()), key=lambda pair: _rank(pair[0]))
     best = best[: _CANDIDATES * count]
-    same: dict[str, list[tuple[Trial, Graph]]] = {}
+    same: dict[str, list[_Trained]] = {}
     for (_, form), name in zip(best, _behaviours([fame.graph for fame, _ in best], space), strict=True):
         same.setdefault(name, []).extend(groups[form])
     return sorted((_fame(own) for own in same.values()), key=_rank)[:count]
@@ -101,9 +126,9 @@ def lineage(trials: Sequence[Trial], space: Space | None, winner: int) -> list[S
     at: int | None = winner
     while at is not None and at in known and len(steps) < _MOST_STEPS:
         trial = known[at]
-        graph = graph_of(trial, space)
-        if graph is not None:
-            steps.append(Step(trial.number, trial.origin, trial.score, graph))
+        own = _trained(trial, space)
+        if own is not None:
+            steps.append(Step(trial.number, trial.origin, trial.score, own.graph, own.others))
         at = trial.ancestor if trial.ancestor is not None and trial.ancestor < at else None
     return steps[::-1]
 
@@ -111,6 +136,7 @@ def lineage(trials: Sequence[Trial], space: Space | None, winner: int) -> list[S
 def fame_table(found: Sequence[Fame]) -> Table:
     """Return one row a loss: rank, trial, mean score, seeds, trials, size, formula."""
     columns = [Column(name) for name in ("rank", "trial", "mean score", "seeds", "trials", "nodes")]
+    joint = any(fame.others for fame in found)
     rows = tuple(
         (
             str(rank),
@@ -120,28 +146,41 @@ def fame_table(found: Sequence[Fame]) -> Table:
             str(len(fame.trials)),
             str(fame.size),
             formula_text(fame.graph),
+            *([_listed(fame.others)] if joint else []),
         )
         for rank, fame in enumerate(found, 1)
     )
     noun = _noun(found[0].graph) if found else "loss"
     alike = "Losses that do the same to an agent" if noun == "loss" else "Level scores that order levels alike"
     note = f"{alike} share a row and a mean. Scores are of search seeds: they choose, and are no result."
+    note += (
+        f" Each {noun} stands with the values that it did best with, and is worth what it did with these."
+        if joint
+        else ""
+    )
     title = "Best different losses" if noun == "loss" else "Best different level scores"
-    return Table(title, (*columns, Column(noun, right=False)), rows, note=note)
+    words = [Column(text, right=False) for text in (noun, *(["with"] if joint else []))]
+    return Table(title, (*columns, *words), rows, note=note)
 
 
 def lineage_table(steps: Sequence[Step]) -> Table:
     """Return one row a trial, from the start to the winner."""
+    joint = any(step.others for step in steps)
     columns = (
         Column("trial"),
         Column("how", right=False),
         Column("score"),
         Column("nodes"),
         Column(_noun(steps[0].graph) if steps else "loss", right=False),
+        *([Column("other values, where they changed", right=False)] if joint else []),
     )
+    before = [{}, *(step.others for step in steps)]
     rows = tuple(
-        (str(s.trial), s.origin, number(s.score), str(len(canonical(s.graph).nodes)), formula_text(s.graph))
-        for s in steps
+        (
+            *(str(s.trial), s.origin, number(s.score), str(len(canonical(s.graph).nodes)), formula_text(s.graph)),
+            *([_listed({k: v for k, v in s.others.items() if k not in old or old[k] != v})] if joint else []),
+        )
+        for s, old in zip(steps, before, strict=False)
     )
     note = "Each was made from the one above it." if len(rows) > 1 else ""
     return Table("How the winner came about", columns, rows, frozenset({len(rows) - 1} if rows else ()), note)
@@ -182,19 +221,36 @@ def _noun(graph: Graph) -> str:
     return "level score" if graph.family == "level" else "loss"
 
 
-def _fame(own: Sequence[tuple[Trial, Graph]]) -> Fame:
+def _listed(values: Mapping[str, Any]) -> str:
+    shown = {
+        name: value for name, value in values.items() if not isinstance(value, Mapping)
+    }  # another graph says nothing on one line
+    return ", ".join(f"{name} {number(value) if isinstance(value, float) else value}" for name, value in shown.items())
+
+
+def _fame(own: Sequence[_Trained]) -> Fame:
     """Return the row of trials of equal behaviour."""
-    ranked = sorted(own, key=lambda pair: (-(pair[0].score or 0.0), pair[0].number))
-    weights = [max(1, len(trial.seeds)) for trial, _ in ranked]
-    total = sum(weight * (trial.score or 0.0) for weight, (trial, _) in zip(weights, ranked, strict=True))
-    graph = min((canonical(graph) for _, graph in ranked), key=lambda g: len(g.nodes))
+    ranked = sorted(own, key=lambda one: (-(one.trial.score or 0.0), one.trial.number))
+    alike: dict[str, list[_Trained]] = {}
+    for one in ranked:
+        alike.setdefault(json.dumps(one.others, sort_keys=True, default=str), []).append(one)
+    score, best = max(((_mean(group), group) for group in alike.values()), key=lambda pair: pair[0])
+    graph = min((canonical(one.graph) for one in ranked), key=lambda g: len(g.nodes))
+    first = [one.trial.number for one in best]
     return Fame(
         graph=graph,
-        trials=tuple(trial.number for trial, _ in ranked),
-        score=total / sum(weights),
-        seeds=len({seed for trial, _ in ranked for seed in trial.seeds}),
+        trials=(*first, *(one.trial.number for one in ranked if one.trial.number not in first)),
+        score=score,
+        seeds=len({seed for one in best for seed in one.trial.seeds}),
         size=len(graph.nodes),
+        others=best[0].others,
     )
+
+
+def _mean(own: Sequence[_Trained]) -> float:
+    """Return the mean score over all seeds of trials."""
+    weights = [max(1, len(one.trial.seeds)) for one in own]
+    return sum(w * (one.trial.score or 0.0) for w, one in zip(weights, own, strict=True)) / sum(weights)
 
 
 def _rank(fame: Fame) -> tuple[float, int, int]:

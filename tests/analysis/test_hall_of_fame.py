@@ -15,7 +15,7 @@ from autorl.objectives.graphs.canonical import canonical, key
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
 from autorl.objectives.graphs.starts_coreyes import graph_of
 from autorl.outer.protocol import Status
-from autorl.spaces import load_space
+from autorl.spaces import Float, HyperparameterSpace, ProductSpace, load_space
 from autorl.studies.trial import Trial
 
 SPACE = load_space("loss_value")
@@ -156,3 +156,31 @@ def test_a_loss_that_draws_random_numbers_has_a_place_too() -> None:
     assert key(canonical(drawn)) == key(drawn)
     own = replace(TRIALS[0], candidate={"graph": graph_to_json(drawn)})
     assert [fame.trials for fame in hall_of_fame([own], load_space("loss_coreyes2021"))] == [(0,)]
+
+
+def test_with_hyperparameters_a_loss_is_worth_what_it_is_with_its_best_ones() -> None:
+    rates = HyperparameterSpace("rates", {"learning_rate": Float(1e-5, 1e-1, "log")})
+    space = ProductSpace({"objective": SPACE, "learner": rates})
+
+    def joint(
+        number: int, nodes: list[dict[str, Any]], rate: float, score: float, ancestor: int | None = None
+    ) -> Trial:
+        plain = trial(number, nodes, score, origin="mutate", ancestor=ancestor)
+        return replace(plain, candidate={"objective": plain.candidate, "learner": {"learning_rate": rate}})
+
+    trials = [
+        joint(0, ABSOLUTE, 1e-3, 80.0),  # drawn once, with a lucky rate
+        joint(1, SQUARE, 1e-1, 5.0),
+        joint(2, SQUARE, 1e-3, 90.0, 1),
+        joint(3, HALF, 1e-3, 86.0, 2),
+        joint(4, SQUARE, 1e-2, 20.0, 2),
+    ]
+    found = hall_of_fame(trials, space)
+    assert [(f.trials, f.score, f.seeds, dict(f.others)) for f in found] == [
+        ((2, 3, 4, 1), 88.0, 2, {"learning_rate": 1e-3}),
+        ((0,), 80.0, 1, {"learning_rate": 1e-3}),
+    ]
+    table = fame_table(found)
+    assert (table.columns[-1].name, table.rows[0][-1]) == ("with", "learning_rate 0.0010")
+    changed = lineage_table(lineage(trials, space, 3))
+    assert [row[-1] for row in changed.rows] == ["learning_rate 0.1000", "learning_rate 0.0010", ""]
