@@ -246,7 +246,7 @@ class Study:
     @property
     def best_trial(self) -> Trial | None:
         """The trial of `best`."""
-        from autorl.engine.rung_trials import best_trial
+        from autorl.engine.merit import best_trial
 
         return best_trial(self.specification, self.space, self.trials("method", None))
 

@@ -151,11 +151,13 @@ def anytime(studies: Sequence[NamedStudy], orders: Sequence[Timeline | None]) ->
         own = method if methods.count(method) == 1 else f"{method} ({shortened(name)})"
         together = over_repeats(own_curves)
         if together is not None:
-            drawn[f"{own}: interquartile mean and 95 % of {len(own_curves)} studies"] = together
+            labelled = {f"{own}: interquartile mean and 95 % of {len(own_curves)} studies": together}
         elif len(own_curves) == 1:
-            drawn[f"{method} ({shortened(name)})"] = own_curves[0]
+            labelled = {f"{method} ({shortened(name)})": own_curves[0]}
         else:
-            drawn |= {f"{own} {number + 1}": curve for number, curve in enumerate(own_curves)}
+            labelled = {f"{own} {number + 1}": curve for number, curve in enumerate(own_curves)}
+        taken = any(text in drawn for text in labelled)  # two long names may be shortened to the same
+        drawn |= {f"{text} [{len(drawn) + 1}]" if taken else text: curve for text, curve in labelled.items()}
     styles = [_style(name, drawn) for name in drawn]
     return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
 

@@ -135,8 +135,9 @@ def lineage(trials: Sequence[Trial], space: Space | None, winner: int) -> list[S
 
 def fame_table(found: Sequence[Fame]) -> Table:
     """Return one row a loss: rank, trial, mean score, seeds, trials, size, formula."""
-    columns = [Column(name) for name in ("rank", "trial", "mean score", "seeds", "trials", "nodes")]
     joint = any(fame.others for fame in found)
+    score = ("best mean score", "seeds of it", "all trials") if joint else ("mean score", "seeds", "trials")
+    columns = [Column(name) for name in ("rank", "trial", *score, "nodes")]
     rows = tuple(
         (
             str(rank),
@@ -152,12 +153,10 @@ def fame_table(found: Sequence[Fame]) -> Table:
     )
     noun = _noun(found[0].graph) if found else "loss"
     alike = "Losses that do the same to an agent" if noun == "loss" else "Level scores that order levels alike"
-    note = f"{alike} share a row and a mean. Scores are of search seeds: they choose, and are no result."
-    note += (
-        f" Each {noun} stands with the values that it did best with, and is worth what it did with these."
-        if joint
-        else ""
-    )
+    chosen = "Scores are of search seeds: they choose, and are no result."
+    note = f"{alike} share a row and a mean. {chosen}"
+    if joint:
+        note = f"{alike} share a row, with the values that did best and the mean of the trials with these: more trials, more luck. {chosen}"
     title = "Best different losses" if noun == "loss" else "Best different level scores"
     words = [Column(text, right=False) for text in (noun, *(["with"] if joint else []))]
     return Table(title, (*columns, *words), rows, note=note)

@@ -222,7 +222,7 @@ def _print(objective: LearnedObjective, name: str, evaluated: list[dict[str, Any
             number(e.get("score")),
             interval(e.get("interval")),
             "scaled by [{:g}, {:g}]".format(*e["score_range"]) if "score_range" in e else "return",
-            e.get("against") or _measured_here(e),
+            _measured_here(e) if "evaluation" in e else e.get("against", "-"),
         ]
         for e in [*about.get("tested", []), *evaluated]
     ]

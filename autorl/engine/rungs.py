@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autorl.engine.lanes import Job, Outcome
+from autorl.engine.merit import by_merit, runs_of
 from autorl.engine.methods import policy_of, result_of, trial_of
 from autorl.engine.paused import PausedStore
 from autorl.engine.progress import Meter
-from autorl.engine.rung_trials import advanced, block_of, by_merit, completed, jobs_between, pruned, runs_of
+from autorl.engine.rung_trials import advanced, block_of, completed, jobs_between, pruned
 from autorl.engine.session import Session
 from autorl.engine.trials import recorded, run_jobs
 from autorl.errors import StudyError

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autorl.engine.merit import by_merit
 from autorl.engine.methods import is_random_search, policy_of
 from autorl.engine.progress import Meter
-from autorl.engine.rung_trials import by_merit
 from autorl.engine.search import run_search
 from autorl.engine.selection import Finalist, choose_finalists, pick_winner, with_given
 from autorl.engine.session import Session

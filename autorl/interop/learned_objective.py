@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,7 +18,7 @@ from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.loader import GRAPH, PROVENANCE
 from autorl.objectives.provenance import check_provenance
 from autorl.spaces.plain_values import OBJECTIVE
-from autorl.studies.files import storage_errors, write_text_atomic
+from autorl.studies.files import storage_errors
 from autorl.studies.specification import Specification
 from autorl.studies.trial import OBJECTIVE_ARM, Trial
 
@@ -51,7 +52,8 @@ def write(
         about: The study's manifest.
 
     Raises:
-        StudyError, UsageError: As `graph_file`; or a name that the catalogue cannot have, or a folder that cannot be written.
+        StudyError, UsageError: As `graph_file`; or a name that the catalogue cannot have, or a folder that is there already or cannot be
+            written.
     """
     name = folder.absolute().name
     if not catalogue.NAME.fullmatch(name):
@@ -81,11 +83,23 @@ def write(
         "tested": _tested(specification, result, command),
     }
     check_provenance(provenance, name, name, graph.family)
-    with storage_errors("write", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_text_atomic(folder / GRAPH, _written(graph))
-    write_text_atomic(folder / PROVENANCE, json.dumps(provenance, indent=2, ensure_ascii=False) + "\n")
+    _store(folder, {GRAPH: _written(graph), PROVENANCE: json.dumps(provenance, indent=2, ensure_ascii=False) + "\n"})
     return folder
+
+
+def _store(folder: Path, files: Mapping[str, str]) -> None:
+    """Write a folder at once: a kill leaves none, or all of it."""
+    if folder.exists():
+        raise UsageError(
+            f"{str(folder)!r} is there already, and an objective is not written over. Remedy: another name, or remove it"
+        )
+    part = folder.with_name(f".{folder.name}.part")
+    with storage_errors("write", folder):
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for name, text in files.items():
+            (part / name).write_text(text, encoding="utf-8")
+        part.rename(folder)
 
 
 def _graph(specification: Specification, best: Trial | None, trials: Sequence[Trial]) -> Graph:

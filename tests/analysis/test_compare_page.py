@@ -85,6 +85,9 @@ def test_searches_of_one_method_that_differ_are_no_repeats():
     assert [d.get_label() for d in axis.get_lines()] == ["tpe (a): interquartile mean and 95 % of 2 studies", "tpe (d)"]
     (axis,) = compare_page.anytime([A, ("b", sy.specification(trainings=24), AGAIN[2])], [None] * 2).axes
     assert [d.get_label() for d in axis.get_lines()] == ["tpe (a)", "tpe (b)"], "another budget"
+    long = "/studies/search_over_curricula_cartpole"
+    (axis,) = compare_page.anytime([(f"/a{long}", *A[1:]), (f"/b{long}", *dqn[1:])], [None] * 2).axes
+    assert len({d.get_label() for d in axis.get_lines()}) == 2, "though both names are shortened alike"
 
 
 def test_studies_of_different_questions_share_no_figure():

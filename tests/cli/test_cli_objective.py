@@ -155,3 +155,24 @@ def test_evaluate_trains_once_and_show_knows_it(tmp_path):
     assert (row["environment"], row["seeds"], row["env_steps"], row["score"]) == ("probe:constant_reward", 2, 64, 1.0)
     assert row["evaluation"]["episodes"] == 2
     assert "(measured here, 2 episodes; autorl" in call("objective", "show", "dqn").out
+
+
+def test_a_loss_that_a_search_found_goes_into_the_catalogue(tmp_path):
+    study = {
+        "environment": "mdp:lottery", "learner": "tabular", "finalists": 1, "budget": {"trainings": 4, "env_steps": 128},
+        "search": {"space": "loss_td_given", "method": "evolution", "settings": {"population_size": 4, "batch": 4}},
+        "seeds": {"tuning": 1, "test": 2}, "evaluation": {"episodes": 2, "points": 1}, "baselines": {"random": False, "default": False},
+    }  # fmt: skip
+    (tmp_path / "los.yaml").write_text(json.dumps(study))
+    ran = call("run", "los.yaml", "--quiet")
+    assert ran.code == 0, ran.err
+    done = call("export", "los", "--to", "objective", "-o", "learned_objectives/mine")
+    assert (done.code, done.out) == (0, "learned_objectives/mine\n"), done.err
+    assert call("export", "los", "--to", "objective", "-o", "alone.json").out == "alone.json\n"
+    shown, alone = call("objective", "show", "mine"), call("objective", "show", "alone.json", "--json")
+    assert (shown.code, alone.code) == (0, 0), shown.err + alone.err
+    assert "Found by the search los (seeds 0): " in shown.out
+    assert [line.split()[:4] for line in shown.out.splitlines() if line.startswith("mdp:")] == [
+        ["mdp:lottery", "tabular", "128", "2"]
+    ]
+    assert alone.json["graph"] == call("objective", "show", "mine", "--json").json["graph"]

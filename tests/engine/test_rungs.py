@@ -6,8 +6,9 @@ import pytest
 
 import autorl
 from autorl.analysis.rungs import rung_rows, rungs_table
+from autorl.engine.merit import by_merit
 from autorl.engine.paused import PausedStore
-from autorl.engine.rung_trials import block_of, by_merit, completed
+from autorl.engine.rung_trials import block_of, completed
 from autorl.engine.session import Session
 from autorl.engine.winner import best_of
 from autorl.outer.protocol import Status

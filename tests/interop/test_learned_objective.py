@@ -68,6 +68,13 @@ def test_a_folder_of_the_catalogue_says_where_the_loss_comes_from(tmp_path: Path
     assert "Found by the search losses" in export_files(made, "numpy")["mine_numpy.py"]
 
 
+def test_an_objective_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    folder = write(tmp_path / "mine", STUDY, SEARCHED, [SEARCHED], RESULT, ABOUT)
+    with pytest.raises(UsageError, match="is there already"):
+        write(folder, STUDY, SEARCHED, [SEARCHED], RESULT, ABOUT)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"], "and nothing half done beside it"
+
+
 def test_the_graph_alone_is_a_file_of_ones_own(tmp_path: Path) -> None:
     text = EXPORTS.load("objective")(STUDY, SEARCHED, [SEARCHED])
     (tmp_path / "alone.json").write_text(text)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from autorl.objectives.loader import load_objective, names
 
@@ -14,15 +15,34 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 TESTED = [(name, row) for name in names() for row in load_objective(name).provenance.get("tested", ())]
 
 
-def on_record(name: str, row: dict[str, Any]) -> tuple[float, int]:
-    """Return score and seeds of an objective in an environment, as the experiment's record has them."""
-    record = json.loads((EXPERIMENTS / f"{row['command'].split()[-1]}.result.json").read_text())
+FOUND = {"dqn_added_discount": "method"}  # by the search whose record it is in
+
+
+def on_record(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the experiment's record says of an objective in an environment."""
+    experiment = row["command"].split()[-1]
+    record = json.loads((EXPERIMENTS / f"{experiment}.result.json").read_text())
+    specification = yaml.safe_load((EXPERIMENTS / f"{experiment}.yaml").read_text())
+    (own,) = [e for e in specification["environment"] if e["id"] == row["environment"]]
+    steps = own.get("env_steps") or specification.get("env_steps") or specification["budget"]["env_steps"]
     record = record.get("result", record)
     if "panels" in record:
-        own = record["panels"]["given"]["objectives"][name]["environments"][row["environment"]]
-        return own["iqm"], len(own["scores"])
-    arm = record["arms"].get(f"objective:{name}") or record["arms"]["method"]
-    return arm["environment_scores"][record["environments"].index(row["environment"])], len(arm["seeds"])
+        panel = record["panels"]["given"]["objectives"]
+        scores = {other: arm["environments"][row["environment"]]["iqm"] for other, arm in panel.items()}
+        return {
+            "score": scores,
+            "seeds": len(panel[name]["environments"][row["environment"]]["scores"]),
+            "env_steps": steps,
+        }
+    place = record["environments"].index(row["environment"])
+    arms = {arm.removeprefix("objective:"): arm for arm in record["arms"] if arm.startswith("objective:")} | FOUND
+    scores = {other: record["arms"][arm]["environment_scores"][place] for other, arm in arms.items()}
+    return {
+        "score": scores,
+        "seeds": len(record["arms"][arms[name]]["seeds"]),
+        "env_steps": steps,
+        "score_range": own["score_range"],
+    }
 
 
 def test_what_was_compared_is_known_to_be() -> None:
@@ -33,5 +53,9 @@ def test_what_was_compared_is_known_to_be() -> None:
 
 @pytest.mark.parametrize(("name", "row"), TESTED, ids=[f"{name}-{row['environment']}" for name, row in TESTED])
 def test_figures_are_those_of_the_record(name: str, row: dict[str, Any]) -> None:
-    score, seeds = on_record(name, row)
-    assert (row["score"], row["seeds"]) == (pytest.approx(score, abs=1e-4), seeds)
+    known, fields = on_record(name, row), ("seeds", "env_steps", "score_range")
+    assert row["score"] == pytest.approx(known["score"][name], abs=1e-4)
+    assert [row.get(field) for field in fields] == [known.get(field) for field in fields]
+    for text in row["against"].split(", "):
+        other, score = text.split()
+        assert float(score) == pytest.approx(known["score"][other], rel=6e-3, abs=1e-4)
