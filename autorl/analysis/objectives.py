@@ -188,7 +188,7 @@ def objectives_figure(found: Json, heading: str = "Objectives") -> Figure:
     left.tick_params(axis="y", labelcolor=INK, length=0)
     label(left, x="normalised score: interquartile mean, 95 % interval")
     label(right, x="normalised score τ", y="share of trainings above τ")
-    legend(right, columns=1, loc="lower left")
+    legend(right, columns=1, loc="best")
     title(figure, f"{heading} on {scope([w.rpartition(':')[2] for w in found['environments']])}")
     return figure
 
