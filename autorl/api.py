@@ -212,7 +212,7 @@ class Study:
         specify(self.specification)
         with self, Stopper(f"Go on with: {resume_command(self.path)}") as stopper:
             record = self._write()
-            self._note_start([str(d) for d in devices])
+            manifest.note_start(self.folder.manifest, [str(d) for d in devices])
             session = Session(self.specification, self.folder, record, devices, report or silent, stopper)
             run_study(session)
             record.set_meta("programs", session.trainer.trace_counts())
@@ -323,8 +323,7 @@ class Study:
             folder: ``./learned_objectives/NAME`` makes it known by name in the working directory. Its last part is the objective's name.
 
         Raises:
-            StudyError: No trial has completed yet, or the folder cannot be written.
-            UsageError: No loss graph was searched, or the name cannot be one of the catalogue.
+            StudyError, UsageError: As `autorl.interop.learned_objective.write`.
         """
         from autorl.interop.learned_objective import write
 
@@ -397,15 +396,3 @@ class Study:
                 raise UsageError("search: this experiment has none, so there is nothing to ask for")
             self._asking = Asker(self.specification, self._write())
         return self._asking
-
-    def _note_start(self, devices: list[str]) -> None:
-        """Complete the manifest at the first start; at a later one, note what has changed since."""
-        held = manifest.read(self.folder.manifest)
-        now = manifest.manifest(device=devices, seeds=held.get("seeds"))
-        if held.get("device") is None:
-            manifest.write(self.folder.manifest, now)
-            return
-        differences = manifest.changes(held, now)
-        if differences:
-            resumed = [*held.get("resumed", []), {"started": now["started"], "changed": differences}]
-            manifest.write(self.folder.manifest, {**held, "resumed": resumed})

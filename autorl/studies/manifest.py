@@ -169,3 +169,17 @@ def _processor() -> str:
 def _without_home(text: str) -> str:
     home = os.path.expanduser("~")
     return text.replace(home, "~") if len(home) > 1 else text
+
+
+def note_start(path: Path, devices: Sequence[str]) -> None:
+    """Complete the manifest at ``path`` at the first start of its study; at a later one, note what has changed since."""
+    held = read(path)
+    now = manifest(device=list(devices), seeds=held.get("seeds"))
+    if held.get("device") is None:
+        write(path, now)
+        return
+    differences = changes(held, now)
+    if differences:
+        write(
+            path, {**held, "resumed": [*held.get("resumed", []), {"started": now["started"], "changed": differences}]}
+        )
