@@ -122,6 +122,11 @@ class Rounded:
                 x, t = inputs[0], torch.tanh(inputs[0].detach())
                 wrong = t * (1 + self._error * (torch.rand(x.shape, generator=self._draw, dtype=x.dtype) * 2 - 1))
                 return wrong + (1 - wrong * wrong) * (x - x.detach())
+            if name == "softmax_a":  # and here 1 - p, of what is nearly all: the two terms that leave it cancel
+                x, p = inputs[0], torch.softmax(inputs[0].detach(), 0)
+                wrong = p * (1 + self._error * (torch.rand(x.shape, generator=self._draw, dtype=x.dtype) * 2 - 1))
+                change = x - x.detach()
+                return wrong + wrong * (change - torch.sum(wrong * change, 0, keepdim=True))
             noise = [torch.rand(x.shape, generator=self._draw, dtype=x.dtype) * 2 - 1 for x in inputs]
             return function(constant, *(x * (1 + self._error * e) for x, e in zip(inputs, noise, strict=True)))
 
