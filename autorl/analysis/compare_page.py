@@ -159,7 +159,8 @@ def anytime(studies: Sequence[NamedStudy], orders: Sequence[Timeline | None]) ->
         taken = any(text in drawn for text in labelled)  # two long names may be shortened to the same
         drawn |= {f"{text} [{len(drawn) + 1}]" if taken else text: curve for text, curve in labelled.items()}
     styles = [_style(name, drawn) for name in drawn]
-    return draw(drawn, styles, "Anytime performance: best so far (search seeds: no result)")
+    whose = f". {next(iter(drawn))}" if len(drawn) == 1 else ""  # a single curve has no legend
+    return draw(drawn, styles, f"Anytime performance: best so far (search seeds: no result){whose}")
 
 
 def _search_of(specification: Mapping[str, Any]) -> str:

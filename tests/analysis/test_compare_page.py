@@ -70,6 +70,10 @@ def test_repeats_of_a_method_are_one_curve_with_an_interval():
     assert len(axis.collections) == 1
     (axis,) = compare_page.anytime([A, B], [None] * 2).axes
     assert [d.get_label() for d in axis.get_lines()] == ["tpe (a)", "pbt (b)"]
+    alone = compare_page.anytime([A, AGAIN], [None] * 2)
+    assert "(search seeds: no result). tpe: interquartile mean and 95 % of 2 studies" in alone.get_suptitle().replace(
+        "\n", " "
+    )
 
 
 def test_searches_of_one_method_that_differ_are_no_repeats():
