@@ -1,9 +1,14 @@
-"""One chunk of jobs in the lanes of one program: its segments, its evaluations, its account, its stops."""
+"""Jobs in the lanes of one program: their segments, their evaluations, their account, their stops.
+
+There may be more jobs than lanes. Between segments, a lane whose job has diverged or has ended is given to the next one, so that no lane
+stands empty while a job waits and others train on.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +16,11 @@ import jax
 import numpy as np
 
 from autorl.curricula.level_buffer import LevelBuffer
-from autorl.engine.lanes import Agent, Job, Keep, Outcome, Segment, final_score, lane, segments, spread, stack
+from autorl.engine.endings import agents, by_task, conclude, part_of
+from autorl.engine.lanes import Job, Keep, Outcome, Segment, lane, segments, spread, stack
 from autorl.engine.population import PopulationProgram, Tree
+from autorl.engine.saver import Held, Saver
 from autorl.errors import AutoRLError
-from autorl.inner.acting import ActingLearner
 from autorl.inner.course import steps_before
 from autorl.inner.diary import Diary
 from autorl.inner.evaluation import TaskSet
@@ -31,22 +37,11 @@ FIRST_SHARE = 1 / 32
 """Part of a segment that the first call of a program trains, to learn its speed."""
 
 
-class Saver:
-    """Where a population in flight is kept between segments. This one keeps nothing."""
-
-    def load(self, like: Tree) -> tuple[int, list[Outcome], Tree] | None:
-        """Return (segments done, outcomes so far, host states) of the same work, if it was saved."""
-        return None
-
-    def save(
-        self, segment: int, outcomes: Sequence[Outcome], states: Callable[[], Tree], *, force: bool = False
-    ) -> None:
-        """Keep this moment if enough time has passed since the last, or if ``force``."""
-
-
 @dataclass
 class Chunk:
-    """As many jobs as a program has lanes, or fewer.
+    """Jobs of one program, as many at a time as it has lanes, until no lane is taken.
+
+    Lanes are filled anew only while others train on: once all have ended, what still waits may be better off in another program.
 
     Learners count the agent's own env steps. Here, and everywhere beyond, those that a teacher took before the training (`steps_before`)
     are counted with them: a job ends where both together reach its budget.
@@ -74,47 +69,124 @@ class Chunk:
     measure: str = "return"
 
     def __post_init__(self) -> None:
-        lanes = self.program.lanes
-        self.where = spread(len(self.jobs), lanes, len(self.program.devices))
-        self.plans: list[tuple[Segment, ...]] = [segments(job) for job in self.jobs]
-        self._tasks = stack(self.tasks, self.where, lanes)
-        self._exams = stack(self.exams, self.where, lanes) if self.exams else self._tasks
-        self._before = np.array([steps_before(getattr(hp[0], "teacher", None)) for hp in self.hps], np.int64)
-        own = np.maximum(np.asarray(self.horizons, np.int64) - self._before, 1)
-        self._horizon = self._lanes(own, np.int32, 1)
+        self.outcomes = [Outcome() for _ in self.jobs]
+        self.waiting = deque(range(len(self.jobs)))
+        self.seated: list[int] = []
+        """Jobs that have a lane, and in the same order:"""
+        self.where: np.ndarray = np.zeros(0, np.int64)
+        self._plans = [segments(job) for job in self.jobs]
+        self._behind = np.zeros(len(self.jobs), np.int64)
+        self._held: dict[int, Held] = {}
+        """What an earlier run left of jobs that have no lane yet."""
+        self._resumed: frozenset[int] = frozenset()
+        self._all_before = np.array([steps_before(getattr(hp[0], "teacher", None)) for hp in self.hps], np.int64)
         self._marked = time.perf_counter()
         self._compiled = self.program.compile_seconds
 
-    def train(self, saver: Saver, stepped: Callable[[int], None], keep: Keep) -> list[Outcome]:
-        """Train every segment that is not done yet; return the outcomes, with what is to be kept."""
-        states, outcomes, first = self.start(saver)
-        if first == 0:
-            stepped(int(sum(n for n, job in zip(self._before, self.jobs, strict=True) if job.parent_state is None)))
-        for index in range(first, max(len(plan) for plan in self.plans)):
-            states = self.advance(states, index, stepped, saver, outcomes)
-            self.evaluate(states, index, outcomes)
-            self._save(saver, index + 1, outcomes, states)
-        self.finish(states, outcomes, keep)
-        self._clock(outcomes)
-        return outcomes
+    def train(self, saver: Saver, stepped: Callable[[int], None], keep: Keep) -> Iterator[list[int]]:
+        """Train jobs segment by segment; yield those that have ended (their places among `jobs`) as soon as they have."""
+        states = self.start(saver, stepped)
+        while self.seated:
+            states = self.advance(states, stepped, saver)
+            self.evaluate(states)
+            self._behind[self.seated] += 1
+            over = self._over(states)
+            if over:
+                self.finish(states, over, keep)
+                self._clock()
+                yield over
+                self._marked = time.perf_counter()  # what is done with them is not training
+                states = self._with_next(states, over, stepped)
+            if self.seated:
+                self._save(saver, states)
 
-    def _save(
-        self, saver: Saver, segment: int, outcomes: Sequence[Outcome], states: Tree, *, force: bool = False
-    ) -> None:
-        self._clock(outcomes)
+    def start(self, saver: Saver, stepped: Callable[[int], None]) -> Tree:
+        """Return the states of the jobs that begin: what was saved of them, their parents' states, or fresh ones."""
+        like = jax.eval_shape(self.program.learner.init, jax.random.key(0), self.hps[0][0], self.tasks[0])
+        self._held = dict(saver.load(like))
+        self._resumed = frozenset(self._held)
+        self.waiting = deque([*self._held, *(i for i in self.waiting if i not in self._held)])
+        for job, held in self._held.items():
+            self._behind[job], self.outcomes[job] = held.segments, held.outcome
+        begun = self.seat()
+        states = self._begun(begun)
+        self._account(states, begun, stepped)
+        return states
 
-        def held() -> list[Tree]:
+    def _with_next(self, states: Tree, over: Sequence[int], stepped: Callable[[int], None]) -> Tree:
+        """Return the states once the jobs ``over`` have left their lanes to the next, if others train on."""
+        stay = [k for k, job in enumerate(self.seated) if job not in set(over)]
+        self.seated, self.where = [self.seated[k] for k in stay], self.where[stay]
+        if not self.seated:
+            return states
+        begun = self.seat()
+        if begun:
+            made, new = self._begun(begun), np.zeros(self.program.lanes, np.bool_)
+            new[self._lanes_of(begun)] = True
+            states = self.program.replace(states, made, new)
+            self._account(states, begun, stepped)
+        return states
+
+    def seat(self) -> list[int]:
+        """Give the free lanes to the jobs that wait; return those that got one."""
+        lanes = self.program.lanes
+        begun = [self.waiting.popleft() for _ in range(min(len(self.waiting), lanes - len(self.seated)))]
+        places = spread(len(begun), lanes, len(self.program.devices), self.where.tolist())
+        self.seated, self.where = [*self.seated, *begun], np.concatenate([self.where, places])
+        self._before = self._all_before[self.seated]
+        self._tasks = stack([self.tasks[i] for i in self.seated], self.where, lanes)
+        self._exams = stack([self.exams[i] for i in self.seated], self.where, lanes) if self.exams else self._tasks
+        own = np.maximum(np.asarray(self.horizons, np.int64)[self.seated] - self._before, 1)
+        self._horizon = self._lanes(own, np.int32, 1)
+        return begun
+
+    def _begun(self, begun: Sequence[int]) -> Tree:
+        """Return states in which the lanes of the jobs ``begun`` hold where these begin; the other lanes hold anything."""
+        hp = self._hp()
+        states = self.program.init(self._lanes([self.jobs[i].seed for i in self.seated], np.uint32), hp, self._tasks)
+        given = {i: self._held.pop(i).state for i in begun if i in self._held}
+        given |= {i: state for i in begun if i not in given and (state := self.jobs[i].parent_state) is not None}
+        if not given:
+            return states
+        host = self.program.to_host(states)
+        mixed = [given[i] if i in given else lane(host, int(w)) for i, w in zip(self.seated, self.where, strict=True)]
+        return self.program.from_host(stack(mixed, self.where, self.program.lanes), hp, self._tasks)
+
+    def _account(self, states: Tree, begun: Sequence[int], stepped: Callable[[int], None]) -> None:
+        """Open the accounts of the jobs ``begun``: from where the parent stopped, so that shared work is on the ledger once."""
+        steps, updates, taught = self._steps(states), self._progress(states, "updates"), 0
+        for k, i in enumerate(self.seated):
+            if i not in begun or i in self._resumed:
+                continue
+            new = self.jobs[i].parent_state is None
+            self.outcomes[i] = Outcome(train_env_steps=0 if new else -int(steps[k]), updates=-int(updates[k]))
+            taught += int(self._all_before[i]) if new else 0
+        stepped(taught)
+
+    def _over(self, states: Tree) -> list[int]:
+        """Return the jobs that have ended: diverged, or at the end of their plan."""
+        diverged = self._progress(states, "diverged")
+        return [i for k, i in enumerate(self.seated) if diverged[k] or self._behind[i] >= len(self._plans[i])]
+
+    def _save(self, saver: Saver, states: Tree, *, force: bool = False) -> None:
+        self._clock()
+
+        def held() -> Mapping[int, Held]:
             host = self.program.to_host(states)
-            return [lane(host, int(w)) for w in self.where]
+            now = {
+                i: Held(int(self._behind[i]), self.outcomes[i], lane(host, int(w)))
+                for i, w in zip(self.seated, self.where, strict=True)
+            }
+            return {**now, **self._held}
 
-        saver.save(segment, outcomes, held, force=force)
+        saver.save(held, force=force)
 
-    def _clock(self, outcomes: Sequence[Outcome]) -> None:
+    def _clock(self) -> None:
         """Put the seconds since the last call on the jobs' accounts, so that a stop loses none of them."""
         now, compiled = time.perf_counter(), self.program.compile_seconds
-        for outcome in outcomes:
-            outcome.wall_seconds += (now - self._marked) / len(outcomes)
-            outcome.compile_seconds += (compiled - self._compiled) / len(outcomes)
+        for outcome in (self.outcomes[i] for i in self.seated):
+            outcome.wall_seconds += (now - self._marked) / len(self.seated)
+            outcome.compile_seconds += (compiled - self._compiled) / len(self.seated)
         self._marked, self._compiled = now, compiled
 
     def _lanes(self, values: Sequence[Any] | np.ndarray, dtype: Any, empty: Any = 0) -> np.ndarray:
@@ -122,45 +194,25 @@ class Chunk:
         array[self.where] = values
         return array
 
-    def _segment(self, job: int, index: int) -> Segment:
-        return self.plans[job][min(index, len(self.plans[job]) - 1)]
+    def _lanes_of(self, jobs: Sequence[int]) -> np.ndarray:
+        return self.where[[self.seated.index(i) for i in jobs]]
 
-    def _hp(self, index: int) -> Tree:
-        chosen = [hp[self._segment(i, index).stage] for i, hp in enumerate(self.hps)]
+    def _segment(self, job: int) -> Segment:
+        """Return the segment that a job is in."""
+        return self._plans[job][min(int(self._behind[job]), len(self._plans[job]) - 1)]
+
+    def _hp(self) -> Tree:
+        chosen = [self.hps[i][self._segment(i).stage] for i in self.seated]
         return stack(chosen, self.where, self.program.lanes)
 
-    def start(self, saver: Saver) -> tuple[Tree, list[Outcome], int]:
-        """Return (states, outcomes, first segment): saved ones, the parents', or fresh."""
-        hp = self._hp(0)
-        like = jax.eval_shape(self.program.learner.init, jax.random.key(0), self.hps[0][0], self.tasks[0])
-        saved = saver.load(like)
-        if saved is not None:
-            segment, outcomes, held = saved
-            return self._spread(held, hp), outcomes, segment
-        states = self.program.init(self._lanes([job.seed for job in self.jobs], np.uint32), hp, self._tasks)
-        if any(job.parent_state is not None for job in self.jobs):
-            host = self.program.to_host(states)
-            fresh = [
-                lane(host, int(w)) if job.parent_state is None else job.parent_state
-                for job, w in zip(self.jobs, self.where, strict=True)
-            ]
-            states = self._spread(fresh, hp)
-        # counted from where the parent stopped, so that shared work is on the ledger once
-        new = np.array([job.parent_state is None for job in self.jobs])
-        steps, updates = np.where(new, 0, self._steps(states)), self._progress(states, "updates")
-        outcomes = [Outcome(train_env_steps=-int(s), updates=-int(u)) for s, u in zip(steps, updates, strict=True)]
-        return states, outcomes, 0
-
-    def advance(
-        self, states: Tree, index: int, stepped: Callable[[int], None], saver: Saver, outcomes: list[Outcome]
-    ) -> Tree:
-        """Train one segment, in calls short enough for Ctrl-C and progress."""
-        target = np.array([self._segment(i, index).until for i in range(len(self.jobs))], np.int64)
+    def advance(self, states: Tree, stepped: Callable[[int], None], saver: Saver) -> Tree:
+        """Train one segment of every job that has a lane, in calls short enough for Ctrl-C and progress."""
+        target = np.array([self._segment(i).until for i in self.seated], np.int64)
         before = self._steps(states)
-        hp, work = self._hp(index), int(np.maximum(target - before, 0).sum())
+        hp, work = self._hp(), int(np.maximum(target - before, 0).sum())
         states, done = self._with_call_measured(states, hp), 0.0
         while done < 1.0:
-            self._stop_cleanly(saver, index, outcomes, states)
+            self._stop_cleanly(saver, states)
             done = min(1.0, done + self._share(work))
             began, seen = time.perf_counter(), self._steps(states)
             compiled = self.program.compile_seconds
@@ -172,7 +224,7 @@ class Chunk:
                 # what a call costs varies: never more than most of a call is taken off
                 self.program.speed = trained / max(seconds - self._call_seconds, seconds / 10, 1e-6)
             stepped(trained)
-        self._stop_cleanly(saver, index, outcomes, states)
+        self._stop_cleanly(saver, states)
         return states
 
     def _share(self, work: int) -> float:
@@ -201,138 +253,78 @@ class Chunk:
             self.program.call_seconds = max(seconds, 0.0)
         return states
 
-    def _spread(self, held: Sequence[Tree], hp: Tree) -> Tree:
-        """Return one host state a job as the program's states; empty lanes repeat the first."""
-        return self.program.from_host(stack(held, self.where, self.program.lanes), hp, self._tasks)
-
-    def _stop_cleanly(self, saver: Saver, index: int, outcomes: list[Outcome], states: Tree) -> None:
+    def _stop_cleanly(self, saver: Saver, states: Tree) -> None:
         try:
             self.check()
         except AutoRLError:
-            self._save(saver, index, outcomes, states, force=True)
+            self._save(saver, states, force=True)
             raise
 
-    def evaluate(self, states: Tree, index: int, outcomes: list[Outcome]) -> None:
-        """Evaluate the lanes whose segment ends in an evaluation; append to their curves."""
-        due = [index < len(plan) and plan[index].evaluate for plan in self.plans]
-        active = np.array(due) & ~self._progress(states, "diverged")
+    def evaluate(self, states: Tree) -> None:
+        """Evaluate the jobs whose segment ends in an evaluation; append to their curves."""
+        due = np.array([self._segment(i).evaluate for i in self.seated])
+        active = due & ~self._progress(states, "diverged")
         if not active.any():
             return
-        seeds = [
-            derive(job.seed, "evaluation", self._segment(i, index).until) % 2**32 for i, job in enumerate(self.jobs)
-        ]
+        seeds = [derive(self.jobs[i].seed, "evaluation", self._segment(i).until) % 2**32 for i in self.seated]
         result = self.program.evaluate(
-            states, self._hp(index), self._exams, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
+            states, self._hp(), self._exams, self._lanes(seeds, np.uint32), self._lanes(active, np.bool_, False)
         )
         returns = np.asarray(result.returns)[self.where].mean(axis=1, dtype=np.float64)
         used, steps = np.asarray(result.env_steps)[self.where], self._steps(states)
         if self.exams and isinstance(self.exams[0], TaskSet):
-            self._note_tasks(result, np.flatnonzero(active), outcomes)
-        for i in np.flatnonzero(active):
-            value, told = float(returns[i]), outcomes[i]
+            self._note_tasks(result, np.flatnonzero(active))
+        for k in np.flatnonzero(active):
+            value, told = float(returns[k]), self.outcomes[self.seated[k]]
             if self.measure == "success":
                 value = over_tasks(self.statistic, told.successes, told.success_halves)
             elif self.statistic != "mean":
                 value = over_tasks(self.statistic, told.tasks, told.task_halves)
-            outcomes[i].env_steps += (int(steps[i]),)
-            outcomes[i].returns += (value if np.isfinite(value) else None,)
-            outcomes[i].evaluation_env_steps += int(used[i])
+            told.env_steps += (int(steps[k]),)
+            told.returns += (value if np.isfinite(value) else None,)
+            told.evaluation_env_steps += int(used[k])
 
-    def _note_tasks(self, result: Evaluation, active: np.ndarray, outcomes: list[Outcome]) -> None:
+    def _note_tasks(self, result: Evaluation, active: np.ndarray) -> None:
         """Keep the mean return and success of each held-out task: episode i plays the i-th, modulo their number."""
         count = len(jax.tree.leaves(self.exams[0])[0])
-
-        for i in active:
-            lane = self.where[i]
-            outcomes[i].tasks, outcomes[i].task_halves = by_task(np.asarray(result.returns)[lane], count)
+        for k in active:
+            place, outcome = self.where[k], self.outcomes[self.seated[k]]
+            outcome.tasks, outcome.task_halves = by_task(np.asarray(result.returns)[place], count)
             if result.successes is not None:
-                found = by_task(np.asarray(result.successes)[lane], count)
-                outcomes[i].successes, outcomes[i].success_halves = found
+                found = by_task(np.asarray(result.successes)[place], count)
+                outcome.successes, outcome.success_halves = found
 
-    def finish(self, states: Tree, outcomes: list[Outcome], keep: Keep) -> None:
-        """Give every job its status and score."""
-        diverged = self._progress(states, "diverged")
-        steps, updates = self._steps(states), self._progress(states, "updates")
+    def finish(self, states: Tree, over: Sequence[int], keep: Keep) -> None:
+        """Give the jobs ``over`` their status and score, and what of them is to be kept."""
+        places = [self.seated.index(i) for i in over]
+        lanes = [int(self.where[k]) for k in places]
+        diverged, steps = self._progress(states, "diverged"), self._steps(states)
+        updates = self._progress(states, "updates")
         host = self.program.to_host(states) if keep.states else None
-        agents = self._agents(states) if keep.agents else None
-        told, shelf = _found(states, Diary), _found(states, LevelBuffer)
-        for i, outcome in enumerate(outcomes):
-            outcome.train_env_steps += int(steps[i])
-            outcome.updates += int(updates[i])
-            final = final_score(outcome.returns, self.jobs[i].averaged)
-            if diverged[i] or final is None:
-                outcome.status, outcome.message = (
-                    Status.DIVERGED,
-                    f"non-finite loss, parameter or return by env step {steps[i]}",
-                )
-            elif 0 < self._before[i] >= self.jobs[i].plan[-1].until:
-                outcome.status = Status.INVALID
-                outcome.message = (
-                    f"this part of the training ends after {self.jobs[i].plan[-1].until} env steps, and its teacher took "
-                    f"{self._before[i]} before the agent's first, so that nothing was trained; let the first cut, hurdle or interval "
-                    "be later, raise budget.env_steps, or lower what the teacher takes before the training"
-                )
-            elif steps[i] <= self._before[i] and not self.jobs[i].goes_on:
-                outcome.status = Status.INVALID
-                outcome.message = (
-                    f"one iteration takes more env steps than the {self.jobs[i].plan[-1].until - self._before[i]} granted; "
-                    "lower n_envs or n_steps, or raise budget.env_steps"
-                )
-            else:
-                outcome.status, outcome.score = Status.COMPLETED, final
-            outcome.teacher_env_steps = int(self._before[i])
-            outcome.diary = None if told is None else lane(told, int(self.where[i]))
+        last = [self.hps[i][-1] for i in over]
+        acting = agents(self.program.learner, states, lanes, last) if keep.agents else None
+        told, shelf = part_of(states, Diary), part_of(states, LevelBuffer)
+        for n, (i, k, w) in enumerate(zip(over, places, lanes, strict=True)):
+            outcome, before = self.outcomes[i], int(self._all_before[i])
+            outcome.train_env_steps += int(steps[k])
+            outcome.updates += int(updates[k])
+            conclude(outcome, self.jobs[i], steps=int(steps[k]), before=before, diverged=bool(diverged[k]))
+            outcome.teacher_env_steps = before
+            outcome.diary = None if told is None else lane(told, w)
             outcome.features = getattr(getattr(self.hps[i][0], "teacher", None), "described_as", None)
-            outcome.shelf = None if shelf is None else lane(shelf, int(self.where[i]))
-            if agents is not None and outcome.status is Status.COMPLETED:
-                outcome.agent = agents[i]
+            outcome.shelf = None if shelf is None else lane(shelf, w)
+            if acting is not None and outcome.status is Status.COMPLETED:
+                outcome.agent = acting[n]
             if host is not None:
-                outcome.state = lane(host, int(self.where[i]))
-
-    def _agents(self, states: Tree) -> list[Agent] | None:
-        """Return what each job's agent acts by; None if the learner does not say so."""
-        learner = self.program.learner
-        if not isinstance(learner, ActingLearner):
-            return None
-        parts = jax.tree.map(np.asarray, learner.acting(states))
-        last = [hp[-1] for hp in self.hps]
-        values = [{name: _plain(getattr(hp, name)) for name in learner.acts_by} for hp in last]
-        return [Agent(lane(parts, int(w)), own) for w, own in zip(self.where, values, strict=True)]
+                outcome.state = lane(host, w)
 
     def _steps(self, states: Tree) -> np.ndarray:
-        """Return the env steps of each job so far, the teacher's before it included, int64 [jobs]."""
+        """Return the env steps so far of each job that has a lane, the teacher's before it included, int64 [seated]."""
         return self._progress(states, "env_steps").astype(np.int64) + self._before
 
     def _until(self, reach: np.ndarray) -> np.ndarray:
-        """Return until where each lane trains so that its job gets to ``reach`` [jobs], int32 [lanes]."""
+        """Return until where each lane trains so that its job gets to ``reach`` [seated], int32 [lanes]."""
         return self._lanes(np.maximum(reach - self._before, 0), np.int32)
 
     def _progress(self, states: Tree, name: str) -> np.ndarray:
         return np.asarray(getattr(states.progress, name))[self.where]
-
-
-def _plain(value: Any) -> Any:
-    """Return a scalar of a hyperparameter as plain data."""
-    return value if isinstance(value, str) else np.asarray(value).item()
-
-
-def by_task(values: np.ndarray, count: int) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:
-    """Return the means of ``values`` [episodes] in each of ``count`` tasks: over all attempts, and over each half of them if there are two.
-
-    Episode i is an attempt at task i modulo ``count``. Of an odd number of attempts the first half is the smaller one.
-    """
-    attempts = values.astype(np.float64).reshape(-1, count)
-    halves = np.split(attempts, [len(attempts) // 2]) if len(attempts) > 1 else []
-    return _means(attempts), tuple(map(_means, halves))
-
-
-def _means(attempts: np.ndarray) -> tuple[float, ...]:
-    """Return the mean of each column of ``attempts`` [A, N]."""
-    return tuple(float(x) for x in attempts.mean(axis=0))
-
-
-def _found(states: Tree, kind: type) -> Any:
-    """Return the part of the trained states that is of ``kind``, as host arrays; None if there is none."""
-    parts = jax.tree.leaves(states, is_leaf=lambda x: isinstance(x, kind))
-    part = next((x for x in parts if isinstance(x, kind)), None)
-    return None if part is None else jax.tree.map(np.asarray, part)

@@ -1,4 +1,4 @@
-"""A population in flight, kept between segments, so that a long training that was stopped goes on where it was."""
+"""Trainings in flight, kept between segments, so that a long one that was stopped goes on where it was."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autorl.engine.chunk import Saver
 from autorl.engine.lanes import Job, Outcome, fits, flatten, unflatten
+from autorl.engine.saver import Held, Saver
 from autorl.outer.protocol import Status
 from autorl.studies import checkpoint
 
@@ -23,46 +23,45 @@ SAVE_SHARE = 30.0
 
 
 class InflightSaver(Saver):
-    """Keeps one population of a study in flight. What is saved is used only for exactly the same work."""
+    """Keeps trainings of a study in flight, each by what it trains: what is saved is used only for exactly the same work."""
 
     def __init__(self, folder: Path, phase: str, jobs: Sequence[Job]) -> None:
         self._folder = folder
-        self._identity = identity(phase, jobs)
+        self._identities = [identity(phase, [job]) for job in jobs]
         self._last = time.monotonic()
         self._took = 0.0
 
-    def load(self, like: Any) -> tuple[int, list[Outcome], list[Any]] | None:
-        """Return what was saved of this work, or None. Nothing is lost then: it is trained again from its beginning."""
+    def load(self, like: Any) -> dict[int, Held]:
+        """Return what was saved of these trainings. What was not, or not legibly, loses nothing: it is trained from its beginning."""
         if NAME not in checkpoint.names(self._folder):
-            return None
+            return {}
         try:
             arrays, meta = checkpoint.load(self._folder, NAME)
         except checkpoint.CheckpointError:
-            return None
-        if meta.get("identity") != self._identity:
-            return None
-        outcomes = [outcome_from(entry) for entry in meta["outcomes"]]
-        prefixes = [f"job-{i}-" for i in range(len(outcomes))]
-        if not all(fits(like, arrays, prefix) for prefix in prefixes):
-            return None  # saved by a version whose agents have another form
-        states = [unflatten(like, arrays, prefix) for prefix in prefixes]
-        return int(meta["segment"]), outcomes, states
+            return {}
+        saved = {entry["identity"]: (f"job-{n}-", entry) for n, entry in enumerate(meta.get("jobs", ()))}
+        found = {}
+        for i, own in enumerate(self._identities):
+            prefix, entry = saved.get(own, ("", None))
+            if entry is not None and fits(like, arrays, prefix):  # another version's agents may have another form
+                state = unflatten(like, arrays, prefix)
+                found[i] = Held(int(entry["segments"]), outcome_from(entry["outcome"]), state)
+        return found
 
-    def save(
-        self, segment: int, outcomes: Sequence[Outcome], states: Callable[[], list[Any]], *, force: bool = False
-    ) -> None:
+    def save(self, held: Callable[[], Mapping[int, Held]], *, force: bool = False) -> None:
         """Save at most every `SAVE_SECONDS` (less often if saving is slow), or now if ``force``."""
         if not force and time.monotonic() - self._last < max(SAVE_SECONDS, SAVE_SHARE * self._took):
             return
         began = time.monotonic()
-        entries = [
-            {**dataclasses.asdict(dataclasses.replace(o, state=None, diary=None, shelf=None, agent=None))}
-            for o in outcomes
-        ]
-        meta = {"identity": self._identity, "segment": segment, "outcomes": entries}
+        entries: list[dict[str, Any]] = []
+        arrays: dict[str, Any] = {}
         # a state for each job, not for each lane: another machine may have other lanes
-        arrays = {k: v for i, state in enumerate(states()) for k, v in flatten(state, f"job-{i}-").items()}
-        checkpoint.save(self._folder, NAME, arrays, meta)
+        for n, (i, one) in enumerate(held().items()):
+            plain = dataclasses.replace(one.outcome, state=None, diary=None, shelf=None, agent=None)
+            entry = {"identity": self._identities[i], "segments": one.segments, "outcome": dataclasses.asdict(plain)}
+            entries.append(entry)
+            arrays |= flatten(one.state, f"job-{n}-")
+        checkpoint.save(self._folder, NAME, arrays, {"jobs": entries})
         self._last = time.monotonic()
         self._took = self._last - began
 

@@ -142,10 +142,22 @@ def static_groups(keys: Sequence[Any]) -> list[list[int]]:
     return list(groups.values())
 
 
-def spread(count: int, lanes: int, devices: int) -> np.ndarray:
-    """Return the lane of each of ``count`` jobs, dealt out over the devices so that each has its share of the work."""
-    index = np.arange(count)
-    return (index % devices) * (lanes // devices) + index // devices
+def spread(count: int, lanes: int, devices: int, taken: Sequence[int] = ()) -> np.ndarray:
+    """Return a lane for each of ``count`` jobs, int64 [count], dealt out over the devices so that each has its share of the work.
+
+    Args:
+        count: No more than there are free lanes.
+        lanes: Lanes of the program, those of one device side by side.
+        devices: Their number.
+        taken: Lanes that others have.
+    """
+    width, occupied = lanes // devices, set(taken)
+    free = [[x for x in range(d * width, (d + 1) * width) if x not in occupied] for d in range(devices)]
+    given = []
+    for _ in range(count):
+        most = max(range(devices), key=lambda d: len(free[d]))
+        given.append(free[most].pop(0))
+    return np.array(given, np.int64)
 
 
 def stack(trees: Sequence[Tree], where: np.ndarray, lanes: int) -> Tree:

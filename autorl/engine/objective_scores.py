@@ -295,7 +295,6 @@ class Scores:
                     append(self.path, line)
                     self._record(identities[i])
                 self.meter.finished(outcome.score)
-            checkpoint.prune(self.path.parent, ())  # what was in flight has landed
 
         # names all that the jobs themselves do not say: what was in flight is used for exactly the same work
         alike = self.question.identity(Training(trainings[0].objective, trainings[0].place, {}, 0))
@@ -303,8 +302,9 @@ class Scores:
             jobs,
             stepped=self.meter.stepped,
             done=done,
-            saver=lambda chunk: InflightSaver(self.path.parent, alike, chunk),
+            saver=lambda jobs: InflightSaver(self.path.parent, alike, jobs),
         )
+        checkpoint.prune(self.path.parent, ())  # what was in flight has landed
 
     def _record(self, identity: str) -> None:
         if self.record is not None and identity not in self.recorded:

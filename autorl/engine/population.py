@@ -85,6 +85,10 @@ class PopulationProgram:
         result: Evaluation = self._call("evaluate", self._evaluate, (states, hp, tasks, seeds, active))
         return result
 
+    def replace(self, states: LearnerState, fresh: LearnerState, new: np.ndarray) -> LearnerState:
+        """Return ``states`` with those of ``fresh`` in the lanes where ``new`` (bool [lanes]). Donates ``states``."""
+        return self._call("replace", _chosen, (states, fresh, new), donate=(0,))
+
     def to_host(self, states: LearnerState) -> LearnerState:
         """Return ``states`` as numpy arrays with the lane axis first; random keys become their raw data."""
         return jax.tree.map(lambda x: np.asarray(jax.random.key_data(x) if _is_key(x) else x), states)
@@ -155,6 +159,11 @@ class PopulationProgram:
         spec = PartitionSpec("lanes")
         sharded = jax.shard_map(over_lanes, mesh=self._mesh, in_specs=spec, out_specs=spec, check_vma=False)
         return jax.jit(sharded, in_shardings=self.sharding, out_shardings=self.sharding, donate_argnums=donate)
+
+
+def _chosen(state: Tree, fresh: Tree, new: Any) -> Tree:
+    """Return one lane's state: ``fresh`` where ``new``."""
+    return jax.tree.map(lambda old, made: jnp.where(new, made, old), state, fresh)
 
 
 def _is_key(x: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,12 @@ import jax
 import numpy as np
 
 from autorl.curricula.courses import agent_steps
-from autorl.engine.chunk import Chunk, Saver
+from autorl.engine.chunk import Chunk
 from autorl.engine.lanes import Job, Keep, Outcome, static_groups
 from autorl.engine.lessons import CourseMaker
 from autorl.engine.objectives import Objectives
 from autorl.engine.population import PopulationProgram, Tree, Vectorise, lanes_for
+from autorl.engine.saver import Saver
 from autorl.errors import AutoRLError
 from autorl.inner.distillation import Distilled
 from autorl.inner.protocol import static_values
@@ -30,6 +31,10 @@ HEAVY_STATE = 1 << 24
 than are needed."""
 MEMORY_SHARE = 0.25
 """Part of the machine's memory that the states of one population may take."""
+
+
+Ended = tuple[list[int], list[Outcome]]
+"""Places of jobs and what became of them."""
 
 
 @dataclass
@@ -135,8 +140,8 @@ class Trainer:
             keep_states: Whether outcomes carry the trained state (on the host), to continue from.
             keep_agents: Whether they carry what the trained agent acts by.
             stepped: Told the env steps trained since its last call.
-            done: Told indices and outcomes whenever a chunk of jobs has finished.
-            saver: Makes the keeper of one chunk in flight.
+            done: Told indices and outcomes as soon as jobs have ended.
+            saver: Makes the keeper of jobs in flight.
         """
         outcomes = [Outcome() for _ in jobs]
         plans: list[tuple[Any, ...] | None] = []
@@ -155,13 +160,12 @@ class Trainer:
         for group in static_groups(keys):
             if keys[group[0]] is None:
                 continue
-            for chunk in self._chunks(group, jobs, plans):
-                population = [jobs[i] for i in chunk]
-                hps = [plans[i] for i in chunk]
-                results = self._guarded(population, hps, Keep(keep_states, keep_agents), stepped, saver(population))
-                for index, outcome in zip(chunk, results, strict=True):
+            own, hps = [jobs[i] for i in group], [plans[i] for i in group]
+            for places, results in self._group(own, hps, Keep(keep_states, keep_agents), stepped, saver):
+                ended = [group[place] for place in places]
+                for index, outcome in zip(ended, results, strict=True):
                     outcomes[index] = outcome
-                done(chunk, results)
+                done(ended, results)
         return outcomes
 
     def _stages(self, jobs: Sequence[Job]) -> list[list[Mapping[str, Any]]]:
@@ -174,10 +178,6 @@ class Trainer:
             for i in own:
                 made[i] = [next(values) for _ in jobs[i].plan]
         return made
-
-    def _chunks(self, group: list[int], jobs: Sequence[Job], plans: Sequence[Any]) -> list[list[int]]:
-        width = self._program(jobs[group[0]].environment, plans[group[0]][0], len(group)).lanes
-        return [group[i : i + width] for i in range(0, len(group), width)]
 
     def _program(self, environment: int, hp: Any, need: int) -> PopulationProgram:
         """Return the program of this signature; on a CPU one width serves all, since empty lanes of small states cost no time there."""
@@ -207,39 +207,60 @@ class Trainer:
         self._most_lanes[signature] = lanes // 2
         return lanes // 2 >= 2 * len(self.devices)
 
-    def _guarded(
-        self, jobs: Sequence[Job], hps: Sequence[Any], keep: Keep, stepped: Callable[[int], None], saver: Saver
-    ) -> list[Outcome]:
-        """Train one population; a failure of the program itself is a result of its members, not the end of the study."""
-        program = self._program(jobs[0].environment, hps[0][0], len(jobs))
-        try:
-            return self._train(program, jobs, hps, keep, stepped, saver)
-        except AutoRLError:
-            raise
-        except Exception as error:  # whatever a user's environment or XLA may raise
-            memory = "RESOURCE_EXHAUSTED" in str(error) or isinstance(error, MemoryError)
-            if memory and self._narrower(jobs[0].environment, hps[0][0], program.lanes):
-                width = program.lanes // 2
-                parts = [slice(i, i + width) for i in range(0, len(jobs), width)]
-                return [o for part in parts for o in self._guarded(jobs[part], hps[part], keep, stepped, Saver())]
-            status = Status.OUT_OF_MEMORY if memory else Status.CRASHED
-            message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            return [Outcome(status, message=message) for _ in jobs]
-
-    def _train(
+    def _group(
         self,
-        program: PopulationProgram,
         jobs: Sequence[Job],
         hps: Sequence[Any],
         keep: Keep,
         stepped: Callable[[int], None],
-        saver: Saver,
-    ) -> list[Outcome]:
+        saver: Callable[[Sequence[Job]], Saver],
+    ) -> Iterator[Ended]:
+        """Train jobs of one static signature; yield places and outcomes of those that have ended.
+
+        A failure of the program itself is a result of those that it trained then, not the end of the study.
+        """
+        waiting = list(range(len(jobs)))
+        while waiting:
+            own = [jobs[i] for i in waiting]
+            chunk = self._chunk(own, [hps[i] for i in waiting])
+            left = set(waiting)
+            for over, outcomes in self._ended(chunk, saver(own), stepped, keep):
+                places = [waiting[k] for k in over]
+                left -= set(places)
+                yield places, outcomes
+            waiting = sorted(left)
+
+    def _chunk(self, jobs: Sequence[Job], hps: Sequence[Any]) -> Chunk:
+        program = self._program(jobs[0].environment, hps[0][0], len(jobs))
         tasks = [self.tasks[job.environment] if job.task is None else job.task for job in jobs]
         horizons = [self.horizons[job.environment] for job in jobs]
         exams = [self.exams[job.environment] for job in jobs] if self.exams else tasks
-        chunk = Chunk(program, jobs, hps, tasks, horizons, self.check, exams, self.statistic, self.measure)
-        return chunk.train(saver, stepped, keep)
+        return Chunk(program, jobs, hps, tasks, horizons, self.check, exams, self.statistic, self.measure)
+
+    def _ended(self, chunk: Chunk, saver: Saver, stepped: Callable[[int], None], keep: Keep) -> Iterator[Ended]:
+        """Train a chunk; yield places and outcomes of its jobs as they end, well or not."""
+        rounds = chunk.train(saver, stepped, keep)
+        while True:
+            try:
+                over = next(rounds, None)
+            except AutoRLError:
+                raise
+            except Exception as error:  # whatever a user's environment or XLA may raise
+                yield self._failed(chunk, error)
+                return
+            if over is None:
+                return
+            yield over, [chunk.outcomes[k] for k in over]
+
+    def _failed(self, chunk: Chunk, error: Exception) -> Ended:
+        """Return what becomes of the jobs that a program had in its lanes when it failed: none, if they are tried again in fewer lanes."""
+        memory = "RESOURCE_EXHAUSTED" in str(error) or isinstance(error, MemoryError)
+        if memory and self._narrower(chunk.jobs[0].environment, chunk.hps[0][0], chunk.program.lanes):
+            return [], []
+        status = Status.OUT_OF_MEMORY if memory else Status.CRASHED
+        message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        over = list(chunk.seated) or list(range(len(chunk.jobs)))
+        return over, [Outcome(status, message=message) for _ in over]
 
 
 def _size_of_state(learner: Any, hp: Any, task: Tree) -> int:

@@ -109,7 +109,7 @@ def run_jobs(
         keep_agents=keep_agents,
         stepped=meter.stepped,
         done=ready,
-        saver=lambda population: InflightSaver(session.folder.checkpoints, phase, population),
+        saver=lambda waiting: InflightSaver(session.folder.checkpoints, phase, waiting),
     )
     session.note_programs()
     return [[own[i] for i in sorted(own)] for own in results]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autorl.engine.chunk import by_task
+from autorl.engine.endings import by_task
 from autorl.engine.inflight import outcome_from
 from autorl.engine.lanes import (
     Job,
@@ -68,6 +68,19 @@ def test_jobs_are_dealt_out_evenly(count, devices):
     assert len(set(where.tolist())) == count
     share = np.bincount(where // (lanes // devices), minlength=devices)
     assert share.max() - share.min() <= 1
+
+
+@given(st.integers(0, 64), st.sets(st.integers(0, 63)), st.sampled_from([1, 2, 4]))
+def test_free_lanes_are_dealt_out_evenly(count, taken, devices):
+    count = min(count, 64 - len(taken))
+    where = spread(count, 64, devices, sorted(taken)).tolist()
+    assert len(set(where)) == count
+    assert not taken & set(where)
+    load = np.bincount([x // (64 // devices) for x in {*where, *taken}], minlength=devices)
+    before = np.bincount([x // (64 // devices) for x in taken], minlength=devices)
+    assert all(load[d] == before[d] or load[d] <= load.min() + 1 for d in range(devices)), (
+        "no device gets more than it must"
+    )
 
 
 def test_static_groups_keep_the_order_of_first_appearance():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autorl.engine.chunk import Chunk
-from autorl.engine.lanes import Job, Outcome
+from autorl.engine.lanes import Job
 from autorl.engine.session import Session
 from autorl.inner.evaluation import TaskSet
 from autorl.inner.protocol import Evaluation
@@ -32,9 +32,9 @@ def outcome(statistic, exams=True, measure="return"):
     exam = [TaskSet({"length": np.zeros(TASKS)})] if exams else []
     chunk = Chunk(program, [job], [[{}]], [{}], [100], lambda: None, exam, statistic, measure)
     states = SimpleNamespace(progress=SimpleNamespace(diverged=np.zeros(2, bool), env_steps=np.array([100, 100])))
-    found = [Outcome()]
-    chunk.evaluate(states, 0, found)
-    return found[0]
+    chunk.seat()
+    chunk.evaluate(states)
+    return chunk.outcomes[0]
 
 
 @pytest.mark.parametrize("statistic", ["mean", "iqm", "cvar"])

@@ -1,5 +1,6 @@
 """The promises of the population: a lane's bits are its own, programs are reused, failures are results."""
 
+import dataclasses
 import time
 
 import jax
@@ -11,9 +12,11 @@ from autorl.engine import trainer as trainer_module
 from autorl.engine.devices import start
 from autorl.engine.lanes import Job, evaluation_points
 from autorl.engine.population import PopulationProgram
+from autorl.engine.saver import Saver
 from autorl.engine.trainer import Trainer
 from autorl.environments.registry import make_environment
 from autorl.environments.tasks import make_task
+from autorl.errors import StudyInterrupted
 from autorl.inner.dqn import DQN
 from autorl.inner.ppo import PPO
 from autorl.inner.sac import SAC
@@ -243,3 +246,85 @@ def test_vmapped_lanes_train_the_same_agents_to_rounding():
     assert [o.train_env_steps for o in mapped] == [o.train_env_steps for o in vmapped]
     assert [o.updates for o in mapped] == [o.updates for o in vmapped]
     assert all(o.status is Status.COMPLETED for o in vmapped)
+
+
+def seats_of(trainer, monkeypatch):
+    """Return a list that `trainer` fills with how many lanes trained, call by call."""
+    train, calls = PopulationProgram.train, []
+
+    def counted(self, states, hp, tasks, until, horizon):
+        before = np.asarray(states.progress.env_steps)
+        calls.append(int((until > before).sum()))
+        return train(self, states, hp, tasks, until, horizon)
+
+    monkeypatch.setattr(PopulationProgram, "train", counted)
+    return calls
+
+
+@pytest.mark.bits
+def test_a_lane_whose_job_diverged_is_given_to_the_next_one(monkeypatch):
+    monkeypatch.setattr(trainer_module, "LANES_ON_CPU", 4)
+    monkeypatch.setattr(chunk_module, "FIRST_SHARE", 1.0)
+    trainer = make_trainer(environment="probe:observation_action_reward")
+    good = [job(i, seed=i, points=4, learning_rate=0.001 * (1 + i)) for i in range(6)]
+    expected = trainer.run(good, keep_states=True)
+    wild = [job(7 + i, seed=3 + i, points=4, learning_rate=1e30, max_grad_norm=1e30) for i in range(2)]
+    calls, told = seats_of(trainer, monkeypatch), []
+    among = trainer.run([wild[0], *good[:2], wild[1], *good[2:]], keep_states=True, done=lambda i, o: told.append(i))
+    assert [o.status for o in among].count(Status.DIVERGED) == 2
+    assert told == [[0, 3], [1, 2], [4, 5], [6, 7]]
+    assert calls == [4, 4, 4, 4, 4, 2, 2, 2] + [0] * (len(calls) - 8)
+    for a, b in zip(expected, [*among[1:3], *among[4:]], strict=True):
+        assert numbers(a) == numbers(b)
+        assert same_state(a.state, b.state)
+    assert trainer.trace_counts() == [{"init": 1, "train": 1, "evaluate": 1, "replace": 1}]
+
+
+class Kept(Saver):
+    """Keeps trainings in flight in memory, by trial, each time it may."""
+
+    def __init__(self, jobs, held):
+        self.jobs, self.held = jobs, held
+
+    def load(self, like):
+        return {i: self.held[j.trial] for i, j in enumerate(self.jobs) if j.trial in self.held}
+
+    def save(self, held, *, force=False):
+        self.held.clear()
+        self.held.update({self.jobs[i].trial: copied(one) for i, one in held().items()})
+
+
+def copied(held):
+    return held._replace(outcome=dataclasses.replace(held.outcome))
+
+
+@pytest.mark.bits
+@pytest.mark.parametrize(("check", "segments"), [(2, 0), (5, 1)], ids=["amid-the-first-segment", "after-it"])
+def test_what_was_in_flight_in_more_lanes_goes_on_in_fewer(monkeypatch, check, segments):
+    monkeypatch.setattr(chunk_module, "FIRST_SHARE", 0.5)
+    monkeypatch.setattr(trainer_module, "LANES_ON_CPU", 4)
+    jobs = [job(i, seed=i, points=4, learning_rate=0.001 * (1 + i)) for i in range(10)]
+    four, two = make_trainer(devices=jax.devices()[:4]), make_trainer()
+    expected = two.run(jobs, keep_states=True)
+    calls, held, ended = {"left": check}, {}, {}
+
+    def stop():
+        calls["left"] -= 1
+        if not calls["left"]:
+            raise StudyInterrupted("stopped")
+
+    def done(indices, outcomes):
+        ended.update({jobs[i].trial: o for i, o in zip(indices, outcomes, strict=True)})
+
+    four.check = stop
+    with pytest.raises(StudyInterrupted):
+        four.run(jobs, keep_states=True, done=done, saver=lambda waiting: Kept(waiting, held))
+    assert (len(held), len(ended)) == (8, 0)
+    assert {one.segments for one in held.values()} == {segments}
+    assert any(int(one.state.progress.updates) for one in held.values())
+    found = two.run(jobs, keep_states=True, saver=lambda waiting: Kept(waiting, held))
+    assert [key[-1] for key in (*four.programs, *two.programs)] == [8, 4]
+    for a, b in zip(expected, found, strict=True):
+        assert numbers(a) == numbers(b)
+        assert a.evaluation_env_steps == b.evaluation_env_steps
+        assert same_state(a.state, b.state)
