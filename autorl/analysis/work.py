@@ -8,6 +8,7 @@ from typing import Any
 
 from autorl.analysis.scores import (
     PHASES,
+    all_environments,
     arm_name,
     count,
     environments,
@@ -63,6 +64,8 @@ def granted(trials: Sequence[Trial], specification: Mapping[str, Any]) -> int:
             total += trial.ledger.train_env_steps
             continue
         where = environments(specification, trial.phase) or [{}]
+        if trial.phase == "search":
+            where += [e for e in all_environments(specification) if e.get("role") == "validation"]
         steps = sum(int(e.get("env_steps") or trial.env_steps) for e in where)
         if policy_name(specification) is not None and trial.phase == "search" and trial.arm == "method":
             whole = int(specification["budget"]["env_steps"])  # it failed on the way, or goes on

@@ -65,7 +65,7 @@ def run_staged(
     fallen = [i for i in range(len(trials)) if i not in set(passed)]
     stopped = [_stopped(session, trials[i], first[i], scores[i], least) for i in fallen]
     for trial in stopped:
-        planned = session.steps(where) * len(trial.seeds)
+        planned = session.steps([*where, *session.validation]) * len(trial.seeds)
         meter.saved(planned - trial.ledger.train_env_steps)
         if trial.status is Status.PRUNED:
             meter.pruned()

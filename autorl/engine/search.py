@@ -104,7 +104,7 @@ def _refuse_crashes(trials: Sequence[Trial]) -> None:
 
 def _meter(session: Session, name: str, method: SearchMethod[Any], trials: Sequence[Trial]) -> Meter:
     budget, seeds = session.specification.budget, session.specification.seeds.search
-    work = budget.trainings * session.steps(session.acts_in("search")) * seeds
+    work = budget.trainings * session.steps([*session.acts_in("search"), *session.validation]) * seeds
     meter = Meter(name, method.trials, work, session.report)
     ended = [t for t in trials if t.status is not Status.RUNNING]
     if ended:

@@ -171,11 +171,11 @@ def _too_short(s: Sections, space: Space | None, learner: Any) -> Iterator[Findi
 
 def _searched(space: Space, key: int) -> dict[str, Any]:
     """Return the hyperparameters of a sample, without programs, which take seconds to draw, and teacher: those have no length."""
-    from autorl.spaces.plain_values import leaves, plain_values
+    from autorl.spaces.plain_values import OBJECTIVE, leaves, plain_values
 
     parts = [part for part in leaves(space) if "graph" not in part.features()]
     values = [plain_values(part, part.to_json(part.sample(key))) for part in parts]
-    return {name: value for own in values for name, value in own.items() if not of_teacher(name)}
+    return {name: value for own in values for name, value in own.items() if name != OBJECTIVE and not of_teacher(name)}
 
 
 def _objective(s: Sections, learner: Any) -> list[Finding]:
@@ -333,6 +333,8 @@ def _method_under(
     if method.continues and policy is not None:
         message = f"{method.name!r} decides itself who trains on; remove the policy, or choose another search method"
         yield Finding(("search", "policy"), message, at_key=True)
+    if method.continues:
+        yield from _validated_apart(s, method.name)
     if learner is not None and method.continues:
         yield from _continuing(method.name, space, learner)
         members = getattr(method, "population_size", s.budget.trainings)
@@ -342,6 +344,14 @@ def _method_under(
                 f"baseline trains budget.env_steps; got {members}. Leave it out, or change budget.trainings"
             )
             yield Finding(("search", "settings", "population_size"), message, members)
+
+
+def _validated_apart(s: Sections, name: str) -> Iterator[Finding]:
+    """Yield the validation environments of a search by a method that trains on what it has trained."""
+    for i, choice in enumerate(s.environments):
+        if choice.role == VALIDATION:
+            message = f"expected train or held_out: {name!r} trains on what it has trained, and validates no member"
+            yield Finding.refused(("environment", i, "role"), message, choice.role, "Change it, or search.method")
 
 
 def _unvalidated(s: Sections) -> Iterator[Finding]:

@@ -61,6 +61,13 @@ def test_each_phase_acts_where_it_should(plain):
     assert plain.result["environments"] == ["probe:constant_reward"]
 
 
+def test_the_work_granted_counts_the_validation(plain):
+    granted = {arm: 8 * 2 * (512 + 768 + 512) for arm in ("method", "random") if plain.trials(arm)}
+    rows = {row["arm"]: row for row in plain.result["ledger"] if row["phase"] == "search"}
+    assert {arm: row["granted_env_steps"] for arm, row in rows.items()} == granted
+    assert {arm: row["train_env_steps"] for arm, row in rows.items()} == granted
+
+
 def test_an_environment_may_have_a_length_of_its_own(plain):
     for trial in plain.trials():
         last = {c.environment: c.env_steps[-1] for c in trial.curves}

@@ -32,6 +32,7 @@ EXPECTED = {
     "ppo_hporlbench_extended", "dqn_hporlbench_extended", "sac_hporlbench_extended",
     "loss_value", "loss_td_given", "loss_td", "loss_policy_gradient", "loss_constants",
     "curriculum_schedule", "curriculum_generator", "curriculum_spdl", "curriculum_score_graph", "joint_curriculum_and_loss",
+    "joint_loss_and_hyperparameters",
 }  # fmt: skip
 
 
