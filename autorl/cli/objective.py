@@ -143,6 +143,7 @@ def evaluate(
 
     places = tuple(Place(name, env_steps, hyperparameters=given) for name in chosen)
     asked = Question(loaded, places, learner or _fitting(loaded[0]), episodes)
+    _refuse_unfit(objectives, asked)
     work = {
         "learner": asked.learner,
         "hyperparameters": given,
@@ -213,10 +214,13 @@ def _print(objective: LearnedObjective, name: str, evaluated: list[dict[str, Any
     if about.get("hyperparameters"):
         listed = ", ".join(f"{k} {v}" for k, v in about["hyperparameters"].items())
         typer.echo(f"Published with: {listed}")
+    tested = [*about.get("tested", []), *evaluated]
+    sources = dict.fromkeys(filter(None, map(_made_by, tested)))
+    marks = {made: f"({i})" if len(sources) > 1 else "" for i, made in enumerate(sources, 1)}
     rows = [
         [
             e["environment"],
-            e["learner"],
+            f"{e['learner']} {marks.get(_made_by(e), '')}".strip(),
             e.get("env_steps", "-"),
             e.get("seeds", "-"),
             number(e.get("score")),
@@ -224,18 +228,28 @@ def _print(objective: LearnedObjective, name: str, evaluated: list[dict[str, Any
             "scaled by [{:g}, {:g}]".format(*e["score_range"]) if "score_range" in e else "return",
             _measured_here(e) if "evaluation" in e else e.get("against", "-"),
         ]
-        for e in [*about.get("tested", []), *evaluated]
+        for e in tested
     ]
     header = ["environment", "learner", "env steps", "seeds", "IQM", "95 % interval", "measure", "others there"]
     typer.echo()
     if rows:
         print_table("Tested", header, rows)
-        commands = dict.fromkeys(e["command"] for e in about.get("tested", []))
-        if commands:
-            typer.echo(f"Measured by: {', '.join(commands)}")
+        for made, mark in marks.items():
+            typer.echo(f"{mark} {made}".strip())
     else:
         typer.echo(f"Not tested yet: autorl objective evaluate {name} --environments ENVIRONMENT")
     typer.echo(drawn)
+
+
+def _made_by(row: dict[str, Any]) -> str:
+    """Return what measured a row, and with which hyperparameters; nothing of what was measured here, which says so itself."""
+    if "command" not in row:
+        return ""
+    settings = row.get("hyperparameters", {}).items()
+    given = ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings
+    )
+    return f"Measured by: {row['command']}, with {given or 'the hyperparameters that the experiment says'}"
 
 
 def _measured_here(row: dict[str, Any]) -> str:
@@ -285,6 +299,25 @@ def _fitting(objective: LearnedObjective) -> str:
     if not fitting:
         raise UsageError(f"no learner runs objectives of the family {objective.graph.family!r}")
     return fitting[0]
+
+
+def _refuse_unfit(names: Sequence[str], asked: Question) -> None:
+    """Refuse objectives that the learner does not fill in the registers of, and those that an agent learns nothing by.
+
+    Raises:
+        UsageError: There is one.
+    """
+    from autorl.inner.algorithms import ALGORITHMS
+    from autorl.objectives.graphs.fingerprint import fingerprint
+    from autorl.studies.references import unfit_objective
+
+    known: Any = ALGORITHMS.load(asked.learner)
+    for name, objective in zip(names, asked.objectives, strict=True):
+        for finding in unfit_objective(("objectives",), name, asked.learner, known):
+            raise UsageError(f"objective {objective.name!r}: {finding.message}")
+        if fingerprint(objective.graph).kind == "zero":
+            message = "its loss has no slope in what the network puts out, so that an agent learns nothing by it"
+            raise UsageError(f"objective {objective.name!r}: {message}")
 
 
 def _settings(texts: list[str]) -> dict[str, Any]:

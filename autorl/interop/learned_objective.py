@@ -17,7 +17,7 @@ from autorl.objectives.graphs.formula import formula_text
 from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.loader import GRAPH, PROVENANCE
 from autorl.objectives.provenance import check_provenance
-from autorl.spaces.plain_values import OBJECTIVE
+from autorl.spaces.plain_values import OBJECTIVE, of_teacher
 from autorl.studies.files import storage_errors
 from autorl.studies.specification import Specification
 from autorl.studies.trial import OBJECTIVE_ARM, Trial
@@ -80,7 +80,7 @@ def write(
         "family": graph.family,
         "created": str(about["started"])[:10],
         "found_by": found,
-        "tested": _tested(specification, result, command),
+        "tested": _tested(specification, result, command, _trained_with(specification, best)),
     }
     check_provenance(provenance, name, name, graph.family)
     _store(folder, {GRAPH: _written(graph), PROVENANCE: json.dumps(provenance, indent=2, ensure_ascii=False) + "\n"})
@@ -131,7 +131,16 @@ def _command(specification: Specification, about: Mapping[str, Any]) -> str:
     return f"autorl run {specification.name}"
 
 
-def _tested(specification: Specification, result: Mapping[str, Any], command: str) -> list[dict[str, Any]]:
+def _trained_with(specification: Specification, best: Trial) -> dict[str, Any]:
+    """Return the hyperparameters that were searched together with the loss, and those that the experiment fixes."""
+    assert specification.learner is not None
+    given = {**specification.learner.hyperparameters, **winner_values(specification, best.candidate)}
+    return {name: value for name, value in given.items() if name != OBJECTIVE and not of_teacher(name)}
+
+
+def _tested(
+    specification: Specification, result: Mapping[str, Any], command: str, hyperparameters: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Return what the winner scored in each environment of the test, and what other losses did there."""
     own = result["arms"].get("method")
     if own is None or specification.learner is None:
@@ -145,6 +154,7 @@ def _tested(specification: Specification, result: Mapping[str, Any], command: st
             "learner": specification.learner.algorithm,
             "seeds": len(own["seeds"]),
             "env_steps": environment.env_steps or own["env_steps"],
+            **({"hyperparameters": dict(hyperparameters)} if hyperparameters else {}),
             "score": own["environment_scores"][i],
             "command": command,
         }

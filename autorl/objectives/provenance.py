@@ -3,7 +3,8 @@
 Keys: ``name``, ``title``, ``description`` (a sentence for lists), ``family``, ``created`` (a date) and one of ``source`` (a paper)
 and ``found_by`` (a search); optional ``formula`` (LaTeX, as in the paper), ``differs``, ``hyperparameters`` (of the paper),
 ``tested`` (a list of trainings that say how it does: ``score`` is an interquartile mean over ``seeds``, a return, or, with ``score_range``,
-scaled so that these two returns are 0 and 1; ``against`` what others scored there), ``fingerprint`` and ``notes``.
+scaled so that these two returns are 0 and 1; ``hyperparameters`` are those that were not the learner's own defaults; ``against`` is what
+others scored there), ``fingerprint`` and ``notes``.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ _TESTED: Final[Mapping[str, Check]] = {
     "learner": _text,
     "seeds": _whole,
     "env_steps": _whole,
+    "hyperparameters": _settings,
     "score": _number,
     "interval": _two,
     "score_range": _two,

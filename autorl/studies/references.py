@@ -186,19 +186,21 @@ def _objective(s: Sections, learner: Any) -> list[Finding]:
 
 
 def unfit_objective(path: Path, given: str | Mapping[str, Any], algorithm: str, learner: Any) -> list[Finding]:
-    """Return that the learned objective ``given`` at ``path`` does not exist, or that the learner does not fill in its registers."""
+    """Return why a learner cannot minimise the learned objective ``given`` at ``path``, if so: no such one, other registers, no slope."""
     from autorl.objectives.graphs.files import graph_from_json
+    from autorl.objectives.graphs.graph import differentiable
     from autorl.objectives.loader import load_objective
 
     try:
         graph = load_objective(given).graph if isinstance(given, str) else graph_from_json(given)
     except UsageError as error:
         return [Finding(path, str(error), given)]
-    families = _families(learner)
-    if graph.family in families:
-        return []
-    message = f"reads the registers {graph.family!r}, but {algorithm} fills in {', '.join(families) or 'none'}"
-    return [Finding(path, message, given)]
+    families, message = _families(learner), ""
+    if graph.family not in families:
+        message = f"reads the registers {graph.family!r}, but {algorithm} fills in {', '.join(families) or 'none'}"
+    elif not differentiable(graph):
+        message = "its loss reads nothing that the network puts out, so that an agent learns nothing by it"
+    return [Finding(path, message, given)] if message else []
 
 
 def _sentence(message: str, value: Any) -> str:

@@ -1,6 +1,7 @@
 """``autorl objective``: list, show, export, evaluate; wrong usage is one message."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -65,7 +66,10 @@ def test_show_says_where_it_was_tested_and_needs_no_picture(tmp_path):
     assert "No picture: cannot write" in done.out
     assert "scaled by [-200, -110]" in done.out
     assert "double_dqn 0.0158, dqnreg_paper 0" in done.out
-    assert "Measured by: autorl run discover_from_dqn" in done.out
+    assert re.search(r"^minigrid:Empty-Random-5x5 +dqn \(1\) .* 0\.1170 ", done.out, re.M)
+    assert re.search(r"^minigrid:Empty-Random-5x5 +dqn \(2\) .* 0 ", done.out, re.M)
+    assert "\n(1) Measured by: autorl run discover_from_dqn" in done.out
+    assert "\n(2) Measured by: autorl run dqnreg_generalises" in done.out
     assert call("objective", "show", "dqn", "--json").json["picture"] is None
     asked = call("objective", "show", "dqn", "--picture", "studies/objectives/dqn.png")
     assert (asked.code, "cannot write" in asked.err) == (3, True)
@@ -106,7 +110,11 @@ def test_export_writes_files_that_pass_their_own_test(tmp_path):
         ),
         (["evaluate", "dqn", "-e", "probe:one", "--range", "probe:one=-inf,0"], 2, "finite numbers, LOW below HIGH"),
         (["evaluate", "dqn", "-e", "gymnax:CartPole-v1", "--learner", "trpo"], 2, "trpo"),
-        (["evaluate", "dqn", "ppo_clip", "-e", "gymnax:CartPole-v1"], 2, "policy_gradient"),
+        (
+            ["evaluate", "dqn", "ppo_clip", "-e", "gymnax:CartPole-v1"],
+            2,
+            "objective 'ppo_clip': reads the registers 'policy_gradient', but dqn",
+        ),
         (["evaluate", "dqn", "-e", "gymnax:CartPole-v1", "--seeds", "0"], 2, "--seeds"),
     ],
 )
@@ -115,6 +123,23 @@ def test_wrong_usage_is_one_message(arguments, code, message):
     assert (done.code, done.out) == (code, "")
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"op": "max_a", "in": ["q_target_next"]}, "reads nothing that the network puts out"),
+        ({"op": "sub", "in": ["q_action", "q_action"]}, "no slope in what the network puts out"),
+    ],
+    ids=["no-path", "a-path-without-slope"],
+)
+def test_a_loss_that_teaches_nothing_is_not_trained(tmp_path, node, message):
+    graph = {"language": "autorl", "family": "value", "nodes": [node]}
+    (tmp_path / "flat.json").write_text(json.dumps(graph))
+    done = call("objective", "evaluate", "dqn", "flat.json", "-e", "gymnax:CartPole-v1")
+    assert (done.code, done.out) == (2, "")
+    assert "objective 'flat'" in done.err
+    assert message in done.err
 
 
 def test_where_every_training_fails_it_says_why_and_exits_with_1(tmp_path):

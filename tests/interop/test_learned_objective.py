@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,21 @@ def test_a_folder_of_the_catalogue_says_where_the_loss_comes_from(tmp_path: Path
     ]  # fmt: skip
     assert about["created"] == "2026-11-23"
     assert "Found by the search losses" in export_files(made, "numpy")["mine_numpy.py"]
+
+
+def test_hyperparameters_that_were_searched_with_it_are_said(tmp_path: Path) -> None:
+    space = load_space("joint_loss_and_hyperparameters")
+    together = STUDY.model_copy(
+        update={
+            "search": STUDY.search.model_copy(update={"space": space.name}),
+            "learner": STUDY.learner.model_copy(update={"hyperparameters": {"gamma": 0.5}}),
+        }
+    )
+    sample = space.to_json({**space.sample(0), "objective": SPACE.candidate(GRAPH)})
+    best = replace(SEARCHED, candidate=sample)
+    (row,) = load_objective(write(tmp_path / "mine", together, best, [best], RESULT, ABOUT)).provenance["tested"]
+    assert row["hyperparameters"] == {"gamma": 0.5, **sample["hyperparameters"]}
+    assert "learning_rate" in row["hyperparameters"]
 
 
 def test_an_objective_that_is_there_is_not_written_over(tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ def on_record(name: str, row: dict[str, Any]) -> dict[str, Any]:
     if "panels" in record:
         panel = record["panels"]["given"]["objectives"]
         scores = {other: arm["environments"][row["environment"]]["iqm"] for other, arm in panel.items()}
+        own_panel = panel[name]["environments"][row["environment"]]
         return {
             "score": scores,
-            "seeds": len(panel[name]["environments"][row["environment"]]["scores"]),
+            "seeds": len(own_panel["scores"]),
             "env_steps": steps,
+            "interval": own_panel["interval"],
         }
     place = record["environments"].index(row["environment"])
     arms = {arm.removeprefix("objective:"): arm for arm in record["arms"] if arm.startswith("objective:")} | FOUND
@@ -56,6 +58,9 @@ def test_figures_are_those_of_the_record(name: str, row: dict[str, Any]) -> None
     known, fields = on_record(name, row), ("seeds", "env_steps", "score_range")
     assert row["score"] == pytest.approx(known["score"][name], abs=1e-4)
     assert [row.get(field) for field in fields] == [known.get(field) for field in fields]
+    assert ("interval" in row) == (known.get("interval") is not None)
+    if "interval" in row:
+        assert row["interval"] == pytest.approx(known["interval"], rel=1e-3, abs=1e-4)
     for text in row["against"].split(", "):
         other, score = text.split()
         assert float(score) == pytest.approx(known["score"][other], rel=6e-3, abs=1e-4)
