@@ -35,7 +35,7 @@ from _workers import WORKER, Contender, Run, serve
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 LANES = max(16, 2 << (CORES.bit_length() - 1))
 STEPS, BATCH, CANDIDATES, ALONE = 500, 32, 1000, 4
-BUDGETS = (2_000, 10_000, 100_000)
+BUDGETS = (2_000, 10_000, 100_000, 1_000_000)
 REGISTERS = ("q", "q_action", "q_target_next", "action", "reward", "discount", "progress")
 NODES = (5, 12)
 TRAINING = {"train_freq": 1, "gradient_steps": 1, "buffer_batch_size": 32, "hidden_size": 64, "learning_starts": 0}

@@ -30,7 +30,7 @@ from autorl.objectives.graphs.compiled_coreyes import CompiledNetworkLoss, Fused
 from autorl.objectives.graphs.graph import Graph, GraphError
 from autorl.objectives.graphs.interpreter_coreyes import InterpretedNetworkLoss
 from autorl.objectives.graphs.program_coreyes import NetworkSignature, instructions, pack_network
-from autorl.objectives.graphs.programs_coreyes import Quirks, random_program
+from autorl.objectives.graphs.programs_coreyes import Quirks, mutate_program, random_program
 from autorl.objectives.graphs.starts_coreyes import REFERENCES, STARTS, graph_of
 from autorl.objectives.loader import load_objective, names
 from autorl.objectives.protocol import Objective
@@ -155,6 +155,19 @@ def test_3000_random_programs_are_finite_and_1000_agree_with_torch(interpreted) 
         if i % 60 == 0:
             shaky += _shaky(ours, loss_and_slopes(CompiledNetworkLoss.of(graph), given), graph, given)
     assert shaky <= 30
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_programs_are_finite(interpreted) -> None:
+    """A hundred random programs and a thousand mutations, one after another, of each: drawing all of them would take far longer."""
+    rng, seen = np.random.default_rng(11), set()
+    for i, graph in enumerate(_random(100, seed=11)):
+        given = batch(i, [1.0, 10.0, 1e5][i % 3])
+        for _ in range(1000):
+            graph = mutate_program(rng, graph, SCRATCH, Quirks(every_order=True))
+            assert all(np.isfinite(x).all() for x in jax.tree.leaves(interpreted(graph, given))), graph
+            seen.add(graph)
+    assert len(seen) > 95_000
 
 
 def _shaky(ours: tuple, theirs: tuple, graph: Graph, given: dict[str, np.ndarray]) -> bool:
