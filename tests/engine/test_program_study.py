@@ -45,3 +45,26 @@ def test_a_search_over_programs_compares_shorter_finalists_and_reaches_its_resul
     assert study.result["proposals"]["method"]["made"] >= 4
     assert "What became of candidates" in study.report().read_text()
     assert study.best in [trial.candidate for trial in finalists]
+
+
+def test_the_constants_of_a_loss_are_tuned_by_a_study(tmp_path):
+    search = {"space": "loss_constants", "method": "tpe", "settings": {"n_startup_trials": 2}}
+    study = autorl.run({**EXPERIMENT, "name": "constants", "search": search, "parsimony": 0}, root=tmp_path)
+    graphs = [trial.candidate["graph"] for trial in study.trials("method", "search")]
+    assert len(graphs) == 4
+    assert len({str([node.get("c") for node in graph["nodes"]]) for graph in graphs}) > 1
+    assert len({str([(node["op"], node["in"]) for node in graph["nodes"]]) for graph in graphs}) == 1, "one formula"
+    assert study.result["state"] == "complete"
+
+
+@pytest.mark.slow
+def test_a_loss_and_its_hyperparameters_are_evolved_together(tmp_path):
+    settings = {"population_size": 3, "tournament": 2, "batch": 4}
+    search = {"space": "joint_loss_and_hyperparameters", "method": "evolution", "settings": settings}
+    made = {**EXPERIMENT, "name": "together", "search": search, "parsimony": 0}
+    study = autorl.run({**made, "budget": {"trainings": 8, "env_steps": 128}}, root=tmp_path)
+    trials = study.trials("method", "search")
+    for part in ("objective", "hyperparameters"):
+        assert len({str(trial.candidate[part]) for trial in trials}) > 1
+    assert any(trial.ancestor is not None for trial in trials)
+    assert study.result["state"] == "complete"
