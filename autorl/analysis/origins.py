@@ -32,7 +32,7 @@ def origins_sentence(found: Mapping[str, int], winner: Mapping[str, Any] | None 
         return ""
     kept = (
         " The winner is one of those given: on fresh seeds it was not beaten."
-        if (winner or {}).get("origin") == "start"
+        if winner and winner.get("origin") == "start" and winner["chosen_by"]["tuning_iqm"] is not None
         else ""
     )
     parts = ", ".join(f"{number} {WORDS.get(origin, origin)}" for origin, number in found.items())

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from autorl.engine.methods import policy_of, starts_of
-from autorl.outer.auto import choose
 from autorl.outer.methods import draws
 from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
 from autorl.outer.priors import Prior
 from autorl.spaces import Space, load_space, resolve_space
-from autorl.studies.policy_references import DEFAULT, whole_because
+from autorl.studies.policy_references import DEFAULT, chosen
 from autorl.studies.prior_references import AUTO, NONE
 from autorl.studies.specification import Specification, from_mapping, to_mapping
 
@@ -45,21 +44,13 @@ def _chosen(specification: Specification, space: Space, prior: Prior | None) -> 
     """Return the fields of the search that ``auto`` decides, where ``prior`` is there to draw candidates."""
     search = specification.search
     assert search is not None
-    made = choose(
-        space,
-        specification.budget.trainings,
-        specification.evaluation.points,
-        whole=whole_because(specification),
-        policy=policy_of(specification),
-        given=search.settings,
-        candidates=bool(search.start) or search.prior not in (None, NONE),
-        prior=prior is not None,
-    )
+    made = chosen(specification, space, policy_of(specification), prior=prior is not None)
     found: dict[str, Any] = {"method": made.method, "settings": made.settings, "chosen": made.why}
     if made.policy is not None and search.policy is None:
         found["policy"] = {"name": made.policy, "settings": made.policy_settings}
     if made.starts and specification.learner is not None and not search.start:
         found["start"] = [DEFAULT]
+        found["chosen"] += " It begins with the learner's default configuration."
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from autorl.engine.methods import policy_of
 from autorl.engine.winner import best_of
-from autorl.outer.budget.protocol import Run
+from autorl.outer.budget.protocol import Run, scores_at
 from autorl.outer.protocol import Status
 from autorl.spaces import Space
 from autorl.studies.runs import runs_of as trainings_of
@@ -37,6 +37,23 @@ def by_merit(specification: Specification, trials: Sequence[Trial]) -> list[Tria
     )
     able = [t for t in trials if t.number in merits and t.status in (Status.COMPLETED, Status.PRUNED, Status.RUNNING)]
     return [replace(t, status=Status.COMPLETED, score=merits[t.number]) for t in able]
+
+
+def runners_up(specification: Specification, trials: Sequence[Trial]) -> Iterator[list[Trial]]:
+    """Yield the trials that got to each rung below the highest that any reached, and no further, from the highest of these down.
+
+    Each has its score there, by ``evaluation.averaged``.
+    """
+    policy = policy_of(specification)
+    assert policy is not None
+    runs = [run for t in trials for run in runs_of(specification, t)]
+    last, seen = specification.evaluation.averaged, {t.number for t in by_merit(specification, trials)}
+    able = {t.number: t for t in trials if t.status in (Status.COMPLETED, Status.PRUNED, Status.RUNNING)}
+    for rung in reversed(policy.rungs):
+        scores = {n: score for n, score in scores_at(runs, rung, last).items() if n in able and n not in seen}
+        seen |= scores.keys()
+        if scores:
+            yield [replace(able[n], status=Status.COMPLETED, score=score) for n, score in scores.items()]
 
 
 def best_trial(specification: Specification, space: Space | None, trials: Sequence[Trial]) -> Trial | None:

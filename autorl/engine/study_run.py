@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-from autorl.engine.merit import by_merit
+from autorl.engine.merit import by_merit, runners_up
 from autorl.engine.methods import is_random_search, policy_of
 from autorl.engine.progress import Meter
 from autorl.engine.search import run_search
@@ -59,21 +60,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     parsimony = session.specification.parsimony
     for arm in arms(session):
         name = "search" if arm == "method" else "random baseline"
-        searched = run_search(session, arm, name)
-        cut = arm == "method" and policy_of(session.specification) is not None
-        finalists[arm] = choose_finalists(
-            by_merit(session.specification, searched) if cut else searched,
-            session.specification.finalists,
-            continues=session.method(arm).continues,
-            horizon=session.specification.budget.env_steps,
-            identity=behaviour(session.space),
-            kin=kin(session.space),
-            simplest=plainest(session.space),
-            size=sizes(session.space),
-            parsimony=parsimony,
-        )
-        if cut:
-            finalists[arm] = with_given(finalists[arm], searched, session.specification.finalists)
+        finalists[arm] = _finalists(session, arm, run_search(session, arm, name))
     seeds = session.seeds("tuning")
     contested = {arm: chosen for arm, chosen in finalists.items() if seeds and len(chosen) > 1}
     trials = [
@@ -90,6 +77,31 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
         elif chosen:
             winners[arm] = chosen[0]
     return winners
+
+
+def _finalists(session: Session, arm: Arm, searched: Sequence[Trial]) -> list[Finalist]:
+    """Return the finalists of an arm's search, best first.
+
+    Where a budget policy let a single trial come furthest, those that came next are finalists too: the winner is chosen on fresh seeds.
+    """
+    specification, count = session.specification, session.specification.finalists
+    choose = partial(
+        choose_finalists,
+        continues=session.method(arm).continues,
+        horizon=specification.budget.env_steps,
+        identity=behaviour(session.space),
+        kin=kin(session.space),
+        simplest=plainest(session.space),
+        size=sizes(session.space),
+        parsimony=specification.parsimony,
+    )
+    if arm != "method" or policy_of(specification) is None:
+        return choose(searched, count)
+    found = choose(by_merit(specification, searched), count)
+    if len(found) < 2:
+        for others in runners_up(specification, searched):
+            found += [f for f in choose(others, count) if f.candidate not in [g.candidate for g in found]]
+    return with_given(found[: max(count, 1)], searched, count)
 
 
 def _given(session: Session) -> Finalist:

@@ -248,7 +248,8 @@ def _refuse_methods(new: Specification, earlier: Earlier) -> None:
             f"{FIELD}: the method of study {earlier.name!r}, {before.method}, changed candidates while their agents learned, so no score "
             "is one candidate's. Remedy: another study."
         )
-    if is_random_search(new) and not is_random_search(earlier.specification):
+    unlike = search.method == "random" and before.method not in ("random", "sobol")
+    if unlike or (is_random_search(new) and not is_random_search(earlier.specification)):
         raise UsageError(
             f"{FIELD}: random search learns nothing from the trials of {before.method} in study {earlier.name!r}, and would count "
             "them as its own. Remedy: another search.method, such as tpe."

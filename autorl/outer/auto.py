@@ -54,7 +54,7 @@ class Choice:
         settings: What it is to differ in from its defaults: what was given, and where nothing was, what was chosen.
         policy: Name of a budget policy; None where trainings are whole.
         policy_settings: What it is to differ in from its defaults.
-        starts: Whether it begins with the learner's default configuration.
+        starts: Whether it can begin with given configurations, such as the learner's default.
         why: Sentences for people.
     """
 
@@ -113,8 +113,10 @@ def choose(
         beyond = "are drawn, not proposed by its model, which would know cut trainings alone"
         sentences.append(f"At most {trials} trials start; the first {first} of them {beyond}.")
     sentences.append(f"Trainings are whole: {reason}." if policy is None else _describe(policy, checkpoints))
-    if starts:
-        sentences.append("It begins with the learner's default configuration.")
+    if not starts and prior:
+        sentences.append(
+            f"{method} begins with a distribution of its own: neither with given configurations nor with a prior's."
+        )
     settings: dict[str, Any] = {"batch": BATCH} if starts and policy is not None else {}
     settings |= {"n_startup_trials": DRAWN} if drawn and not only else {}
     modelled = method not in ("random", "sobol")  # of those two no trial is the first of a model
@@ -168,4 +170,8 @@ def _describe(policy: BudgetPolicy, checkpoints: int) -> str:
     text = f"Budget policy {policy.name}: {begun}trials are cut at {cuts} of the steps"
     if isinstance(policy, CutsAndRace) and policy.pilots:
         text = f"{text}, from the first of these on that tells the first {policy.pilots} apart (where it is a later one, fewer start)"
-    return f"{text}; the rest of the work races seeds." if policy.name == "race" else f"{text}."
+    if not isinstance(policy, CutsAndRace):
+        return f"{text}."
+    if policy.finishers < 2:
+        return f"{text}; one is left then and has nobody to race, so that the rest of the work is not spent."
+    return f"{text}; the rest of the work races seeds."

@@ -10,6 +10,7 @@ from autorl.studies.consistency import Finding, Sections
 from autorl.studies.problems import Path, shown
 
 if TYPE_CHECKING:
+    from autorl.outer.auto import Choice
     from autorl.outer.budget.protocol import BudgetPolicy
     from autorl.spaces import Candidate, Space
     from autorl.studies.specification import Specification
@@ -64,6 +65,35 @@ def whole_because(s: Sections | Specification) -> str:
     if any(choice.role == "validation" for choice in s.environments):
         return "every one of them is validated"
     return ""
+
+
+def chosen(s: Sections | Specification, space: Space, policy: BudgetPolicy | None, *, prior: bool) -> Choice:
+    """Return what ``auto`` stands for in an experiment.
+
+    Args:
+        s: The experiment.
+        space: What it searches.
+        policy: The budget policy that it names, if any.
+        prior: Whether a prior is there to draw candidates.
+
+    Raises:
+        UsageError: Its budget is none that can be cut.
+    """
+    from autorl.outer.auto import choose
+    from autorl.studies.prior_references import NONE
+
+    search = s.search
+    assert search is not None
+    return choose(
+        space,
+        s.budget.trainings,
+        s.evaluation.points,
+        whole=whole_because(s),
+        policy=policy,
+        given=search.settings,
+        candidates=bool(search.start) or search.prior not in (None, NONE) or search.warm_start is not None,
+        prior=prior,
+    )
 
 
 def _misplaced(s: Sections) -> Iterator[Finding]:

@@ -13,12 +13,12 @@ from autorl.spaces.plain_values import of_teacher
 from autorl.studies.consistency import Finding, Sections
 from autorl.studies.explain import remedy
 from autorl.studies.guide_references import imitated
-from autorl.studies.policy_references import policy_at, starts_at
+from autorl.studies.policy_references import chosen, policy_at, starts_at
 from autorl.studies.prior_references import prior_at
 from autorl.studies.problems import Path, shown
+from autorl.studies.role_references import unvalidated, validated_apart
 from autorl.studies.space_references import space_at, unfit_dimensions
 from autorl.studies.teacher_references import shaping, teacher_problems
-from autorl.studies.trial import VALIDATION
 
 if TYPE_CHECKING:
     from autorl.outer.budget.protocol import BudgetPolicy
@@ -303,6 +303,7 @@ def _method_under(
 ) -> Iterator[Finding]:
     """Yield the problems of the search method: its name, its settings, and what it can search."""
     from autorl.outer.budget.joined import most_trials
+    from autorl.outer.budget.policies import make_policy
     from autorl.outer.methods import METHODS, make_method, method_settings
     from autorl.outer.protocol import Budget
 
@@ -322,13 +323,19 @@ def _method_under(
             return
     if space is None or not s.intact("budget"):
         return
-    trials = s.budget.trainings if policy is None else most_trials(policy, s.budget.trainings, s.evaluation.points)
     try:
+        if name == "auto":
+            made = chosen(s, space, policy, prior=prior is not None)
+            name, settings = made.method, made.settings
+            if made.policy is not None and policy is None:
+                granted = Budget(s.budget.trainings, s.evaluation.points)
+                policy = make_policy(made.policy, granted, 1, made.policy_settings)
+        trials = s.budget.trainings if policy is None else most_trials(policy, s.budget.trainings, s.evaluation.points)
         method = make_method(name, space, Budget(trials, s.budget.env_steps), s.seed, settings, starts, prior)
     except UsageError as error:
         yield _refused(error, name, settings)
         return
-    yield from _unvalidated(s)
+    yield from unvalidated(s)
     if method.continues and s.hurdle is not None:
         message = f"{method.name!r} stops no trial on its way; remove the hurdle, or choose another search method"
         yield Finding(("hurdle",), message, at_key=True)
@@ -336,7 +343,7 @@ def _method_under(
         message = f"{method.name!r} decides itself who trains on; remove the policy, or choose another search method"
         yield Finding(("search", "policy"), message, at_key=True)
     if method.continues:
-        yield from _validated_apart(s, method.name)
+        yield from validated_apart(s, method.name)
     if learner is not None and method.continues:
         yield from _continuing(method.name, space, learner)
         members = getattr(method, "population_size", s.budget.trainings)
@@ -346,23 +353,6 @@ def _method_under(
                 f"baseline trains budget.env_steps; got {members}. Leave it out, or change budget.trainings"
             )
             yield Finding(("search", "settings", "population_size"), message, members)
-
-
-def _validated_apart(s: Sections, name: str) -> Iterator[Finding]:
-    """Yield the validation environments of a search by a method that trains on what it has trained."""
-    for i, choice in enumerate(s.environments):
-        if choice.role == VALIDATION:
-            message = f"expected train or held_out: {name!r} trains on what it has trained, and validates no member"
-            yield Finding.refused(("environment", i, "role"), message, choice.role, "Change it, or search.method")
-
-
-def _unvalidated(s: Sections) -> Iterator[Finding]:
-    """Yield that the score in validation environments is to be optimised where there are none."""
-    objectives = s.search.settings.get("objectives") if s.search is not None else None
-    validated = any(choice.role == VALIDATION for choice in s.environments)
-    if isinstance(objectives, list | tuple) and VALIDATION in objectives and not validated and s.intact("environment"):
-        message = "no environment has the role 'validation', so no trial has such a score. Give one that role, or leave it out"
-        yield Finding(("search", "settings", "objectives"), message, objectives)
 
 
 def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:

@@ -18,7 +18,9 @@ def test_each_origin_is_counted_and_said():
     assert origins([*made, *others]) == {"start": 1, "prior": 2, "model": 1}
     said = "Of 4 candidates of the search: 1 given to begin with, 2 drawn by the prior, 1 proposed by the model."
     assert origins_sentence(origins(made)) == origins_sentence(origins(made), {"origin": "prior"}) == said
-    assert origins_sentence(origins(made), {"origin": "start"}).startswith(f"{said} The winner is one of those given")
+    kept, alone = ({"origin": "start", "chosen_by": {"tuning_iqm": score}} for score in (0.5, None))
+    assert origins_sentence(origins(made), kept).startswith(f"{said} The winner is one of those given")
+    assert origins_sentence(origins(made), alone) == said, "nothing was trained on fresh seeds"
     assert summarise(made, {})["origins"] == origins(made)
     assert origins_sentence(origins(trials("sample", "sample"))) == origins_sentence({}) == ""
 

@@ -31,3 +31,37 @@ def test_a_method_can_be_asked_for_a_whole_batch(search, asked):
     )
     method = method_of(kept, "method")
     assert method.available(method.init()) == asked
+
+
+NUMBERS = {"dimensions": {f"x{i}": {"type": "float", "low": 0.0, "high": 1.0} for i in range(40)}}
+DEFAULTS = "It begins with the learner's default configuration."
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({}, True), ({"start": [{"gamma": 0.9}]}, False), ({"policy": "whole"}, True)],
+    ids=["cut", "own-start", "whole"],
+)
+def test_auto_says_that_it_begins_with_the_defaults_where_it_does(changes, said):
+    space = {"dimensions": {"gamma": {"type": "float", "low": 0.5, "high": 1.0}}}
+    kept = self_contained(
+        from_mapping(
+            {
+                "environment": "gymnax:CartPole-v1",
+                "learner": "ppo",
+                "search": {"space": space, "method": "auto", **changes},
+                "budget": {"trainings": 20, "env_steps": 50_000},
+            }
+        )
+    )
+    assert (DEFAULTS in kept.search.chosen) is said
+    assert kept.search.start[0]["gamma"] == (0.99 if said else 0.9)
+
+
+@pytest.mark.parametrize("start", [[], [{f"x{i}": 0.5 for i in range(40)}]], ids=["nothing-given", "a-start"])
+def test_what_auto_chooses_is_what_is_checked(start):
+    asked = {"search": {"space": NUMBERS, "method": "auto", "start": start}, "budget": {"trainings": 300}}
+    kept = self_contained(from_mapping(asked))
+    assert kept.search.method == ("tpe" if start else "es")
+    assert DEFAULTS not in kept.search.chosen
+    assert method_of(kept, "method").name == kept.search.method

@@ -335,3 +335,20 @@ def test_auto_is_written_out_when_a_study_is_made(tmp_path):
     assert (kept.method, kept.policy, kept.start, kept.chosen) == ("tpe", None, (), None)
     begun = autorl.create({**BASE, "search": {**search, "method": "tpe", "start": ["default"]}}, root=tmp_path)
     assert begun.specification.search.start == found.start
+
+
+@pytest.mark.parametrize("policy", ["race", "asha"])
+def test_a_single_one_that_came_furthest_has_others_beside_it_on_fresh_seeds(tmp_path, policy):
+    changes = {"budget": {"trainings": 8, "env_steps": 640}, "finalists": 3, "seeds": {**BASE["seeds"], "search": 1}}
+    study = autorl.run({**BASE, **changes, "search": {**BASE["search"], "policy": policy}}, root=tmp_path)
+    searched, finalists = study.trials(), study.trials("method", "finalists")
+    furthest = [t.number for t in searched if t.env_steps == 640]
+    if policy == "race":
+        assert len(furthest) == 1
+    assert len(finalists) >= 2
+    assert {t.source for t in finalists} >= set(furthest[:1])
+    assert len({str(t.candidate) for t in finalists}) == len(finalists)
+    assert study.result["winner"]["chosen_by"]["tuning_iqm"] is not None
+    if len(furthest) == 1:
+        reached = sorted((t.env_steps for t in searched), reverse=True)
+        assert sorted((searched[t.source].env_steps for t in finalists), reverse=True) == reached[:3]

@@ -93,7 +93,10 @@ def test_it_says_why():
     assert "race: 227 trials start, and trials are cut at 20%, 40%, 60%, 80% of the steps" in why
     assert "from the first of these on that tells the first 16 apart" in why
     assert "tells the first" not in choose(NUMBERS, 16, 5).why, "too few trials to ask some of them first"
-    assert "the learner's default configuration" in why
+    assert why.endswith("the rest of the work races seeds.")
+    assert choose(NUMBERS, 16, 5).why.endswith("the rest of the work races seeds.")
+    assert "has nobody to race" in choose(NUMBERS, 15, 5).why
+    assert "the learner's default configuration" not in why, "only a study knows what it begins with"
     assert "some dimensions are choices or conditional" in choose(CHOICES, 110, 5).why
     assert "Trainings are whole: evaluation.points is 1" in choose(NUMBERS, 32, 1).why
     assert "Trainings are whole: so I said." in choose(NUMBERS, 32, 5, whole="so I said").why

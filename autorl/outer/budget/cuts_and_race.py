@@ -100,6 +100,11 @@ class CutsAndRace(BudgetPolicy):
         return self.halving.starts
 
     @property
+    def finishers(self) -> int:
+        """Trials that train to the end, if none ends early and the halving begins at the first rung: those that race."""
+        return self.halving.sizes[-1]
+
+    @property
     def pilots(self) -> int:
         """Trials that say where the first cut is; 0 where nobody is asked."""
         return PILOT if len(self.halvings) > 1 else 0

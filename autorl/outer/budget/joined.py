@@ -61,6 +61,9 @@ class Joined:
             if cost > left:
                 break
             if order.seed == 0 and (order.trial, 0) not in known:
+                # where only the end says what a trial is worth, none is begun that would keep others from it
+                if self.policy.comparable_at is None and left < self._promised(runs, orders) + self.policy.rungs[-1]:
+                    break
                 waiting = [*pending, *fresh]
                 if self.method.available(state, waiting) < 1:
                     break
@@ -68,6 +71,12 @@ class Joined:
             left -= cost
             orders.append(order)
         return Due(tuple(orders), tuple(fresh))
+
+    def _promised(self, runs: Sequence[Run], orders: Sequence[Order]) -> int:
+        """Return what it takes, beyond ``orders``, to train all that is under way to the end."""
+        reached = {run.trial: run.env_steps for run in runs if run.seed == 0 and not run.ended}
+        reached |= {order.trial: order.env_steps for order in orders if order.seed == 0}
+        return sum(self.policy.rungs[-1] - steps for steps in reached.values())
 
     def told(self, run: Run, rung: int, failed: Status | None = None) -> tuple[Status, float | None] | None:
         """Return status and score that the method is told of a trial, from its first run; None: nothing yet.

@@ -13,7 +13,8 @@ from autorl.outer.protocol import Budget
 class MedianPruning(BudgetPolicy):
     """A trial is stopped at a rung if its best score so far is below the median of the finished trials' mean scores up to there.
 
-    It is never done: whoever runs it stops when the budget is spent.
+    The first ``startup`` trials train to the end before others start: without them nothing could be stopped. It is never done: whoever
+    runs it stops when the budget is spent, and starts a trial only where what is under way can be paid to its end (`Joined.due`).
     """
 
     name: ClassVar[str] = "median"
@@ -59,7 +60,10 @@ class MedianPruning(BudgetPolicy):
         return max(score for _, score in run.scores) < median(means)
 
     def orders(self, runs: Sequence[Run], count: int) -> tuple[Order, ...]:
-        """Return ``count`` orders: to the next rung for all that were not stopped, then new trials."""
+        """Return at most ``count`` orders: to the next rung for all that were not stopped, then new trials."""
+        finished = sum(bool(run.scores) and run.scores[-1][0] >= self.rungs[-1] for run in runs)
+        if finished < self.startup:
+            count = min(count, self.startup - finished)
         idle = (run for run in runs if not run.waiting and not run.ended and run.env_steps < self.rungs[-1])
         made = [Order(run.trial, next(r for r in self.rungs if r > run.env_steps)) for run in idle]
         start = max((run.trial for run in runs), default=-1) + 1

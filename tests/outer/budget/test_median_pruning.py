@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from policy_driver import drive, run_at
 
 from autorl.errors import UsageError
+from autorl.outer.budget.joined import Joined
 from autorl.outer.budget.median_pruning import MedianPruning
 from autorl.outer.budget.protocol import Order, Run
 from autorl.outer.protocol import Budget
+from autorl.outer.random_search import RandomSearch
+from autorl.spaces import Float, HyperparameterSpace
 
+SPACE = HyperparameterSpace("one", {"x": Float(0, 1)})
 POLICY = MedianPruning((1, 2, 3), startup=3)
 FINISHED = [run_at(0, 1.0, 2.0, 3.0), run_at(1, 2.0, 4.0, 0.0), run_at(2, 4.0, 4.0, 4.0)]
 """Mean scores up to step 1: 1, 2, 4 (median 2); up to step 2: 1.5, 3, 4 (median 3)."""
@@ -60,3 +66,41 @@ def test_its_rungs_are_all_checkpoints() -> None:
             MedianPruning.for_budget(Budget(4, 1000), wrong)
     with pytest.raises(UsageError, match="startup"):
         MedianPruning((1, 2), startup=0)
+
+
+def test_the_first_trials_train_to_the_end_before_others_start() -> None:
+    assert POLICY.orders([], 32) == tuple(Order(i, 1) for i in range(3))
+    assert POLICY.orders([run_at(0, 1.0), run_at(1, 1.0), run_at(2, 1.0, ended=True)], 32) == (
+        Order(0, 2),
+        Order(1, 2),
+        Order(3, 1),
+    )
+    assert len(POLICY.orders(FINISHED, 32)) == 32
+
+
+@pytest.mark.parametrize("trainings", [8, 10, 24])
+def test_what_is_begun_is_stopped_or_trained_to_the_end(trainings: int) -> None:
+    joined = Joined(
+        RandomSearch(SPACE, Budget(80, 4), 0), MedianPruning.for_budget(Budget(trainings, 4), 1), trainings * 4
+    )
+    state, runs = joined.method.init(), []
+    while True:
+        stopped = set(joined.policy.stops(runs))
+        runs = [replace(run, ended=run.ended or run.trial in stopped) for run in runs]
+        due = joined.due(state, runs, [], 32)
+        if not due.orders:
+            break
+        known = {run.trial: run for run in runs}
+        for order in due.orders:
+            before = known.get(order.trial, Run(order.trial, 0))
+            worth = (order.trial * 7) % 10 + order.env_steps / 10
+            known[order.trial] = replace(
+                before, env_steps=order.env_steps, scores=(*before.scores, (order.env_steps, worth))
+            )
+        runs = [known[n] for n in sorted(known)]
+    ends = [run for run in runs if run.env_steps == 4]
+    assert all(run.ended or run.env_steps == 4 for run in runs)
+    assert len(ends) >= 4
+    assert any(run.ended for run in runs)
+    assert len(runs) >= trainings, "those that were stopped made room for others"
+    assert sum(run.env_steps for run in runs) <= trainings * 4
