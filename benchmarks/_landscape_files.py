@@ -48,7 +48,10 @@ def load_landscapes(folder: Path, tasks: Sequence[str] = ()) -> list[Landscape]:
     """
     if not folder.is_dir():
         raise UsageError(f"--data {folder}: no such folder. {REMEDY}.")
-    found = {path.name.removesuffix(SUFFIX): path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    inside = sorted(folder.glob(f"*{SUFFIX}")) or sorted(
+        folder.glob(f"*/*{SUFFIX}")
+    )  # a folder of data has them in one of its own
+    found = {path.name.removesuffix(SUFFIX): path for path in inside}
     names = list(tasks) or [name for name in found if name not in EXCLUDED]
     if not names:
         raise UsageError(f"--data {folder}: no landscape in it. {REMEDY}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from autorl.cli.names import complete_studies
 from autorl.errors import UsageError
 
 if TYPE_CHECKING:
+    from autorl.outer.prior_fit import Tried
     from autorl.spaces import HyperparameterSpace
 
 group = typer.Typer(help="What finished studies teach the next search.", no_args_is_help=True, rich_markup_mode=None)
@@ -40,7 +42,7 @@ def fit(
     from autorl.engine.prior_trials import tried_in
     from autorl.engine.told_trials import is_file, tried_in_file
     from autorl.outer.prior_files import prior_file
-    from autorl.outer.prior_fit import Tried, fit_prior
+    from autorl.outer.prior_fit import fit_prior
     from autorl.studies.folder import write_text_atomic
 
     if output.suffix != ".yaml":
@@ -67,6 +69,19 @@ def fit(
     prior = fit_prior(output.stem, None if known == "none" else known, source, found)
     write_text_atomic(output, prior_file(prior))
     typer.echo(output)
+    for environments, names in _together(found).items():
+        alike = f"{', '.join(names)} are all of {', '.join(environments)}"
+        typer.echo(
+            f"Note: {alike}, so that they are more alike than tasks are, and the prior's noise is too low.", err=True
+        )
+
+
+def _together(tasks: Sequence[Tried]) -> dict[tuple[str, ...], list[str]]:
+    """Return the names of tasks that are of the same environments, where there are several."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for task in tasks:
+        found.setdefault(tuple(sorted(task.environments)), []).append(task.name)
+    return {environments: names for environments, names in found.items() if environments and len(names) > 1}
 
 
 def _space(name: str | None, file: str) -> HyperparameterSpace:

@@ -41,7 +41,17 @@ def policy_at(s: Sections) -> tuple[BudgetPolicy | None, list[Finding]]:
     if found or not s.intact("budget", "evaluation"):
         return None, found
     try:
-        return make_policy(choice.name, Budget(s.budget.trainings, s.evaluation.points), 1, choice.settings), []
+        made = make_policy(choice.name, Budget(s.budget.trainings, s.evaluation.points), 1, choice.settings)
+        if len(made.rungs) > 1 or made.name == "wilcoxon":  # which stops seeds, not trainings
+            return made, []
+        message = (
+            f"budget policy {choice.name!r} has nowhere to cut: there is no evaluation before the end where it could"
+        )
+        return None, [
+            Finding.refused(
+                ("evaluation", "points"), message, s.evaluation.points, "Make it larger, or the policy whole"
+            )
+        ]
     except UsageError as error:
         named = [key for key in choice.settings if f"{key}:" in str(error)]
         if named:

@@ -1,10 +1,14 @@
 """`autorl prior fit`: from studies to a file that the next study draws by."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from command_line import call
 
 import autorl
+from autorl.cli.prior import _together
+from autorl.outer.prior_fit import Tried
 
 SPACE = {"dimensions": {"x": {"type": "float", "low": 0, "high": 1}}}
 
@@ -41,6 +45,13 @@ def test_two_studies_make_a_prior(told):
         root=told,
     ) as study:
         assert [study.ask().origin for _ in range(3)] == ["prior"] * 3
+
+
+def test_studies_of_one_environment_are_said_to_be_more_alike_than_tasks(tmp_path):
+    task = Tried("one", ("gymnax:CartPole-v1",), SPACE, [], [])
+    alone = replace(task, name="three", environments=("gymnax:Acrobot-v1",))
+    assert _together([task, replace(task, name="two"), alone]) == {("gymnax:CartPole-v1",): ["one", "two"]}
+    assert _together([replace(task, environments=()), replace(alone, environments=())]) == {}, "nobody knows"
 
 
 @pytest.mark.parametrize(

@@ -140,5 +140,5 @@ def test_trials_are_logged_where_a_flag_says_so(tmp_path):
 def test_an_unknown_logger_starts_no_study(tmp_path):
     path = write(tmp_path, "logged", experiment())
     done = call("run", path, "--root", tmp_path / "studies", "--log", "tensorbord")
-    assert (done.code, done.err) == (2, "error: unknown logger 'tensorbord'. Did you mean 'tensorboard'?\n")
+    assert (done.code, done.err) == (2, "error: log: unknown logger 'tensorbord'. Did you mean 'tensorboard'?\n")
     assert not (tmp_path / "studies").exists()

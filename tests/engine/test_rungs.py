@@ -276,6 +276,7 @@ def test_what_was_done_of_a_batch_is_not_trained_again(tmp_path, monkeypatch, ra
         ({"search": {"start": ["best"]}}, "search.start.0", "expected default"),
         ({"search": {"start": [{"gamma": 2}]}}, "search.start.0", "gamma"),
         ({"evaluation": {"points": 4}}, "evaluation.points", "a multiple of ten"),
+        ({"search": {"policy": "halving"}, "evaluation": {"points": 1}}, "evaluation.points", "nowhere to cut"),
         ({"hurdle": {"env_steps": 64, "score": 0}}, "hurdle", "Remove the hurdle"),
         ({"learner": None, "environment": None}, "search.policy", "trains nothing"),
         ({"search": {"method": "pbt", "settings": {}}}, "search.policy", "remove the policy"),

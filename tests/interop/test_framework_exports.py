@@ -246,6 +246,11 @@ def test_what_has_no_counterpart_is_said():
     said = "\n".join(remarks(exported("sb3", "dqn", DQN)))
     assert "no prioritised replay" in said
     assert "Huber" in said
+    soft_actor = {"learning_rate": 1e-3, "learning_starts": 50}
+    for to in ("sb3", "rl-zoo", "cleanrl"):
+        said = "\n".join(remarks(exported(to, "sac", soft_actor, PENDULUM)))
+        assert "until then actions are uniform there, the policy's here" in said
+        assert "epsilon" not in said
     objective = "\n".join(remarks(exported("rl-zoo", "dqn", {}, objective="dqnreg")))
     assert "NOT the same training" in objective
     task = "\n".join(remarks(exported("sb3", "ppo", {}, {"id": CARTPOLE, "task": {"gravity": 5.0}})))

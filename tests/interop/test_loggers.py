@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 import autorl
-from autorl.errors import MissingDependencyError, UnknownNameError
+from autorl.errors import MissingDependencyError, UsageError
 from autorl.interop.loggers import registry
 from autorl.interop.loggers.protocol import Run, entry_of
 from autorl.outer.protocol import Status
@@ -172,7 +172,7 @@ def test_the_record_tells_what_it_has_stored(tmp_path):
 
 
 def test_wrong_loggers_are_refused_before_there_is_a_folder(tmp_path, monkeypatch):
-    with pytest.raises(UnknownNameError, match=r"unknown logger 'tensorbord'\. Did you mean 'tensorboard'"):
+    with pytest.raises(UsageError, match=r"log: unknown logger 'tensorbord'\. Did you mean 'tensorboard'"):
         autorl.create({**SPEC, "log": ["tensorbord"]}, root=tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(

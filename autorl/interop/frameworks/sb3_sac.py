@@ -10,10 +10,10 @@ from autorl.interop.frameworks.sb3_tables import (
     AROUND,
     LIBRARY,
     NETWORK_ROWS,
-    REPLAY_ROWS,
     layers,
     normalised_remark,
     priority_remark,
+    replay_rows,
 )
 
 LEAST_ALPHA: Final = 1e-6
@@ -80,7 +80,7 @@ SAC: Final = Algorithm(
     "SAC",
     (
         Row(("learning_rate",), "learning_rate", remark=_epsilon_remark),
-        *REPLAY_ROWS,
+        *replay_rows(start_remark),
         Row(("alpha", "alpha_auto"), "ent_coef", temperature),
         Row(("target_update_interval",), "target_update_interval", _interval, _interval_remark),
         Row(("target_entropy",), "target_entropy", target_entropy),

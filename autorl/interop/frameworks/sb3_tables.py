@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -193,22 +194,24 @@ def priority_remark(c: Configuration) -> str:
     return f"buffer_prio_sampling true ({names}): there is no prioritised replay there"
 
 
-REPLAY_ROWS: Final = (
-    Row(("buffer_size",), "buffer_size"),
-    Row(("learning_starts",), "learning_starts", remark=start_remark),
-    Row(("buffer_batch_size",), "batch_size"),
-    Row(("tau", "use_target_network"), "tau", lambda c: c.values["tau"] if c.values["use_target_network"] else 1.0),
-    Row(("gamma",), "gamma"),
-    Row(("train_freq",), "train_freq"),  # steps of all environments, in both
-    Row(("gradient_steps",), "gradient_steps"),
-)
-"""Of all that learn from a replay."""
+def replay_rows(start: Callable[[Configuration], str]) -> tuple[Row, ...]:
+    """Return the rows of all that learn from a replay; ``start`` says how agents act before learning starts."""
+    return (
+        Row(("buffer_size",), "buffer_size"),
+        Row(("learning_starts",), "learning_starts", remark=start),
+        Row(("buffer_batch_size",), "batch_size"),
+        Row(("tau", "use_target_network"), "tau", lambda c: c.values["tau"] if c.values["use_target_network"] else 1.0),
+        Row(("gamma",), "gamma"),
+        Row(("train_freq",), "train_freq"),  # steps of all environments, in both
+        Row(("gradient_steps",), "gradient_steps"),
+    )
+
 
 DQN: Final = Algorithm(
     "DQN",
     (
         Row(("learning_rate",), "learning_rate"),
-        *REPLAY_ROWS,
+        *replay_rows(start_remark),
         Row(("target_update_interval",), "target_update_interval", _target_interval, _target_remark),
         Row(("exploration_fraction",), "exploration_fraction", _fraction),
         Row(("initial_epsilon",), "exploration_initial_eps", _first_epsilon),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from autorl.errors import MissingDependencyError
+from autorl.errors import MissingDependencyError, UnknownNameError, UsageError
 from autorl.interop.loggers.protocol import Logger, Run, entry_of
 from autorl.registry import Registry
 from autorl.studies.folder import StudyFolder
@@ -33,10 +33,12 @@ def check(names: Sequence[str]) -> None:
     """Check that all loggers of ``names`` are known and their packages installed, without importing these.
 
     Raises:
-        UnknownNameError: No such logger; the message suggests one.
+        UsageError: No such logger; the message suggests one.
         MissingDependencyError: Its package is not installed; the message says which extra brings it.
     """
     for name in names:
+        if name not in LOGGERS:
+            raise UsageError(f"log: {UnknownNameError('logger', name, LOGGERS)}")
         logger = LOGGERS.load(name)
         if importlib.util.find_spec(logger.package) is None:
             raise MissingDependencyError(
