@@ -80,8 +80,22 @@ def equal_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Jso
     ``equal`` is None when there is no random search to compare with. What a prior of the catalogue was learned from is said beside it.
     """
     found = _compared_work(trials, specification)
-    published = "" if found["equal"] is None else published_work(specification)
-    return {**found, "sentence": f"{found['sentence']} {published}".strip()}
+    if found["equal"] is None:
+        return found
+    more = (found["sentence"], _of_finalists(trials, specification), published_work(specification))
+    return {**found, "sentence": " ".join(filter(None, more))}
+
+
+def _of_finalists(trials: Sequence[Trial], specification: Mapping[str, Any]) -> str:
+    """Return what the arms' finalists took on fresh seeds, where they differ: a method may end with fewer of them."""
+    ours, others = (
+        granted([t for t in trials if (t.arm, t.phase) == (arm, "finalists")], specification)
+        for arm in ("method", "random")
+    )
+    if abs(ours - others) <= _TOLERANCE * max(ours, others):
+        return ""
+    method = method_name(specification)
+    return f"On their finalists' fresh seeds {method} was granted {count(ours)}, random search {count(others)}."
 
 
 def _compared_work(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Json:

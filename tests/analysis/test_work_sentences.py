@@ -109,3 +109,15 @@ def test_a_prior_of_ones_own_studies_is_work_that_nobody_counts():
 def test_without_a_prior_nothing_is_said_of_one(prior):
     assert uncounted_work({"search": {"prior": prior}}) == published_work({"search": {"prior": prior}}) == ""
     assert uncounted_work({"search": None}) == published_work({}) == ""
+
+
+def test_finalists_that_took_unlike_work_are_said():
+    searched = {arm: sy.search(arm=arm, count=4) for arm in ("method", "random")}
+    arms = {arm: [*own, *sy.conclude(own, arm)] for arm, own in searched.items()}
+    both = equal_work([*arms["method"], *arms["random"]], sy.specification())["sentence"]
+    assert both.startswith("Equal work")
+    assert "finalists" not in both
+    fewer = [t for t in arms["method"] if t.phase != "finalists" or t.number < 2]
+    found = equal_work([*fewer, *arms["random"]], sy.specification())
+    assert found["equal"] is True, "the search's work is compared"
+    assert "On their finalists' fresh seeds tpe was granted 1 M, random search 1.5 M." in found["sentence"]
