@@ -163,6 +163,8 @@ def _programs(compiled: Sequence[Json], specification: Mapping[str, Any]) -> str
 
 def _header(result: Json, specification: Mapping[str, Any]) -> str:
     state = {"complete": "finished study", "empty": "study not started"}.get(result["state"], "unfinished study")
+    if result.get("own_objective"):  # which has no test, and so no end
+        state = "study of scores that were told"
     lines = [
         "<header>",
         page.paragraph(f"AutoRL report · {state}", "kind"),

@@ -222,6 +222,8 @@ def test_own_objective():
     space = HyperparameterSpace("x", {"x": Float(0, 1)})
     _, page = rendered(trials, sy.specification(learner=None, environment=[]), space=space)
     assert "Best score told: 9.00 (trial 9" in page.text
+    assert "study of scores that were told" in page.text
+    assert "unfinished" not in page.text
     assert "x: 1.0" in page.text
 
 
