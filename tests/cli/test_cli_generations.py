@@ -180,6 +180,7 @@ def test_what_cannot_have_generations_is_refused_before_a_study(changes, count, 
         {
             "search": {"space": SPACE, "method": "random", "policy": "halving"},
             "budget": {"trainings": 8, "env_steps": 1024},
+            "evaluation": {**SMALL["evaluation"], "points": 4},
         },
         {
             **dict.fromkeys(("search", "teacher")),
