@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from autorl.inner.registers import Values, mean_loss, value_registers
 from autorl.inner.replay import Sample, Transitions
-from autorl.objectives.protocol import Objective
+from autorl.objectives.protocol import Objective, Reading
 
 Network = Callable[[Any], Values]
 """From a network's parameters (a tree) to its action values."""
@@ -89,9 +89,12 @@ def objective_slope(
     """
     batch = drawn.transitions
     needs = tuple(dict.fromkeys((*objective.needs, "q_action")))
+    reads = objective.reads() if isinstance(objective, Reading) else {}
+    if "q_target_next" in reads:
+        reads |= {"q_target_next": reads["q_target_next"] | prioritised}
 
     def loss_of(tree: Any) -> tuple[Array, dict[str, Array]]:
-        registers = value_registers(needs, batch, network(tree), bootstrap, actions, gamma, progress)
+        registers = value_registers(needs, batch, network(tree), bootstrap, actions, gamma, progress, reads)
         return mean_loss(objective, registers, drawn.weights), registers
 
     (loss, registers), gradient = jax.value_and_grad(loss_of, has_aux=True)(tree)

@@ -7,11 +7,12 @@ each register means. Which are computed is static: it depends on the structure o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from autorl.inner.replay import Transitions
 from autorl.objectives.graphs.language import LIMIT
@@ -25,6 +26,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "network": tuple(register.name for register in NETWORK),
 }
 """Names of the registers that learners of this package fill in, by family."""
+
+_PASSES = ("q_next", "q_target", "q_target_next")
+"""Registers of the family ``value`` that take a pass through a network of their own."""
 
 Thunk = Callable[[], Array]
 
@@ -41,6 +45,7 @@ def value_registers(
     actions: int,
     gamma: Array,
     progress: Array,
+    reads: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """Return the registers ``needs`` of the family ``value`` for N transitions; no network runs that they do not need.
 
@@ -52,7 +57,10 @@ def value_registers(
         actions: A.
         gamma: Discount, float32 scalar.
         progress: Part of the training done, float32 scalar.
+        reads: Whether this candidate reads a register that others of its program do, bool scalars: on a CPU, where a branch is a real
+            one, a network that it does not read is not run, and the register is 0. By default it reads all.
     """
+    read = {name: reads[name] for name in _PASSES if reads and name in reads and jax.default_backend() == "cpu"}
     found = {
         "action": jax.nn.one_hot(batch.action, actions, dtype=jnp.float32, axis=0),
         "reward": batch.reward,
@@ -60,22 +68,42 @@ def value_registers(
         "progress": jnp.broadcast_to(progress, batch.reward.shape),
     }
     asked = tuple(dict.fromkeys("q" if name == "q_action" else name for name in needs))
-    found |= _action_values(asked, {"q": batch.observation, "q_next": batch.next_observation}, online)
-    found |= _action_values(asked, {"q_target": batch.observation, "q_target_next": batch.next_observation}, target)
+    found |= _action_values(asked, {"q": batch.observation, "q_next": batch.next_observation}, online, actions, read)
+    later = {"q_target": batch.observation, "q_target_next": batch.next_observation}
+    found |= _action_values(asked, later, target, actions, read)
     if "q_action" in needs:
         found["q_action"] = jnp.sum(found["q"] * found["action"], axis=0)
     return {name: found[name] for name in needs}
 
 
-def _action_values(asked: tuple[str, ...], states: Mapping[str, Array], values: Values) -> dict[str, Array]:
-    """Return action values [A, N] by name for those of ``states`` [N, D] that are ``asked`` for.
+def _action_values(
+    asked: tuple[str, ...], states: Mapping[str, Array], values: Values, actions: int, read: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return action values [A, N] by name for those of ``states`` [N, D] that are ``asked`` for, 0 for those that are not ``read``.
 
     They share one pass of the network: on a CPU, and with batches as small as DQN's, that is much cheaper than two.
     """
     chosen = {name: state for name, state in states.items() if name in asked}
+    doubtful = [name for name in chosen if name in read]
+
+    def run(names: tuple[str, ...]) -> tuple[Array, ...]:
+        one = jnp.zeros((actions, len(next(iter(chosen.values())))), jnp.float32)
+        if not names:
+            return (one,) * len(chosen)
+        found = jnp.split(values(jnp.concatenate([chosen[name] for name in names])).T, len(names), axis=1)
+        held = dict(zip(names, found, strict=True))
+        return tuple(held.get(name, one) for name in chosen)
+
     if not chosen:
         return {}
-    found = jnp.split(values(jnp.concatenate(list(chosen.values()))).T, len(chosen), axis=1)
+    if not doubtful:
+        return dict(zip(chosen, run(tuple(chosen)), strict=True))
+    subsets = [
+        tuple(n for n in chosen if n not in doubtful or number >> doubtful.index(n) & 1)
+        for number in range(1 << len(doubtful))
+    ]
+    which = sum(read[name].astype(jnp.int32) << i for i, name in enumerate(doubtful))
+    found = lax.switch(which, [partial(run, names) for names in subsets])
     return dict(zip(chosen, found, strict=True))
 
 

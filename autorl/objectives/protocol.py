@@ -32,3 +32,11 @@ class Objective(Protocol):
 
     def per_sample(self, registers: Registers) -> Array:
         """Return the loss of each sample, float32 [N], differentiable in the registers that are."""
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """An objective that shares its program with others which need other registers."""
+
+    def reads(self) -> dict[str, Array]:
+        """Return for each of `needs` whether this very one reads it, bool scalars: the learner may leave out the others."""

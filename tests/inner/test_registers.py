@@ -1,6 +1,6 @@
 """What an objective is told, the loss of one batch against numpy, and which objectives a learner takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from autorl.inner.ppo import PPO
 from autorl.inner.protocol import make_hyperparameters, problems
 from autorl.inner.registers import FAMILIES, mean_loss, part_done, policy_registers, value_registers
 from autorl.inner.replay import Sample, Transitions
-from autorl.objectives.graphs.compiled import CompiledLoss
+from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss
 from autorl.objectives.graphs.interpreter import InterpretedLoss
 from autorl.objectives.graphs.program import Signature
 from autorl.objectives.handwritten import HandWrittenLoss
@@ -201,6 +201,58 @@ def test_the_td_loss_as_an_objective_is_the_learners_own(drawn, make):
 
 def graph_of(name, make):
     return make(load_objective(name).graph)
+
+
+EVERYTHING = ("q", "q_action", "q_next", "q_target", "q_target_next", "action", "reward", "discount", "progress")
+GRAPHS = ("dqn", "double_dqn", "cql", "munchausen", "dqnreg_paper", "dqn_clipped")
+
+
+@pytest.mark.parametrize("prioritised", [False, True])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_network_that_a_graph_does_not_read_is_not_run_for_it(drawn, name, prioritised):
+    graphs = [load_objective(other).graph for other in GRAPHS]
+    graph, covering = load_objective(name).graph, Signature.covering(graphs)
+    room = replace(covering, registers=EVERYTHING)
+    expected = slope(CompiledLoss.of(graph), drawn, prioritised)
+    for other in (InterpretedLoss.of(graph, room), FusedLoss.batch(graphs)[GRAPHS.index(name)]):
+        found = slope(other, drawn, prioritised)
+        for one, two in zip(expected[::2], found[::2], strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(expected.gradient, found.gradient, rtol=1e-5, atol=1e-6)
+        if prioritised:
+            np.testing.assert_allclose(expected.error, found.error, rtol=1e-5, atol=1e-6)
+        passes = {n for n, read in other.reads().items() if read} & {"q_next", "q_target", "q_target_next"}
+        assert passes == set(graph.needs) & {"q_next", "q_target", "q_target_next"}
+
+
+def test_what_is_not_read_costs_no_pass_and_is_zero(drawn):
+    sample, online, target = drawn
+    passes = []
+
+    def counted(tree):
+        def values(observation):
+            jax.debug.callback(lambda n: passes.append(int(n)), observation.shape[0])
+            return observation @ tree
+
+        return values
+
+    def registers(**reads):
+        passes.clear()
+        given = {n: jnp.asarray(reads.get(n, False)) for n in EVERYTHING}
+        held = value_registers(
+            EVERYTHING, sample.transitions, counted(online), counted(target), A, GAMMA, PROGRESS, given
+        )
+        jax.effects_barrier()
+        return {n: np.asarray(x) for n, x in held.items()}, sorted(passes)
+
+    whole, rows = registers(**dict.fromkeys(EVERYTHING, True))
+    assert rows == [2 * N, 2 * N], "one pass of each network, over both states"
+    for names, expected in (((), [N]), (("q_target_next",), [N, N]), (("q_next",), [2 * N]), (("q_target",), [N, N])):
+        found, rows = registers(**dict.fromkeys(names, True))
+        assert rows == expected
+        for n in ("q_next", "q_target", "q_target_next"):
+            np.testing.assert_allclose(found[n], whole[n] if n in names else 0.0, rtol=1e-6)
+        np.testing.assert_allclose(found["q"], whole["q"], rtol=1e-6)
 
 
 # --- which objectives a learner takes ----------------------------------------------------------------------------------

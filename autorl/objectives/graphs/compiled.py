@@ -137,6 +137,11 @@ class FusedLoss:
         read = {name for graph in self.graphs for name in graph.needs}
         return tuple(register.name for register in self.graphs[0].registers if register.name in read)
 
+    def reads(self) -> dict[str, Array]:
+        """Return for each of `needs` whether this graph reads it, bool scalars."""
+        table = {name: np.array([name in graph.needs for graph in self.graphs]) for name in self.needs}
+        return {name: jnp.asarray(own)[self.index] for name, own in table.items()}
+
     def per_sample(self, registers: Mapping[str, Any]) -> Array:
         """Return the loss of each sample, float32 [N]."""
         needed = {name: jnp.asarray(registers[name], jnp.float32) for name in self.needs}

@@ -66,6 +66,14 @@ class InterpretedLoss:
         """Registers of the signature, whichever of them this graph reads."""
         return self.program.signature.registers
 
+    def reads(self) -> dict[str, Array]:
+        """Return for each of `needs` whether this graph reads it, bool scalars."""
+        live = jnp.arange(self.program.signature.nodes) < self.program.length
+        return {
+            name: jnp.any((self.program.inputs == i) & live[:, None])
+            for i, name in enumerate(self.program.signature.registers)
+        }
+
     def per_sample(self, registers: Mapping[str, Any]) -> Array:
         """Return the loss of each sample, float32 [N]."""
         needed = {name: jnp.asarray(registers[name], jnp.float32) for name in self.needs}
