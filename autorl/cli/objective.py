@@ -143,7 +143,7 @@ def evaluate(
 
     places = tuple(Place(name, env_steps, hyperparameters=given) for name in chosen)
     asked = Question(loaded, places, learner or _fitting(loaded[0]), episodes)
-    _refuse_unfit(objectives, asked)
+    _refuse_unfit(asked)
     work = {
         "learner": asked.learner,
         "hyperparameters": given,
@@ -301,19 +301,20 @@ def _fitting(objective: LearnedObjective) -> str:
     return fitting[0]
 
 
-def _refuse_unfit(names: Sequence[str], asked: Question) -> None:
+def _refuse_unfit(asked: Question) -> None:
     """Refuse objectives that the learner does not fill in the registers of, and those that an agent learns nothing by.
 
     Raises:
         UsageError: There is one.
     """
     from autorl.inner.algorithms import ALGORITHMS
+    from autorl.objectives.graphs.files import graph_to_json
     from autorl.objectives.graphs.fingerprint import fingerprint
     from autorl.studies.references import unfit_objective
 
     known: Any = ALGORITHMS.load(asked.learner)
-    for name, objective in zip(names, asked.objectives, strict=True):
-        for finding in unfit_objective(("objectives",), name, asked.learner, known):
+    for objective in asked.objectives:
+        for finding in unfit_objective(("objectives",), graph_to_json(objective.graph), asked.learner, known):
             raise UsageError(f"objective {objective.name!r}: {finding.message}")
         if fingerprint(objective.graph).kind == "zero":
             message = "its loss has no slope in what the network puts out, so that an agent learns nothing by it"

@@ -115,7 +115,8 @@ class Chunk:
 
     def _with_next(self, states: Tree, over: Sequence[int], stepped: Callable[[int], None]) -> Tree:
         """Return the states once the jobs ``over`` have left their lanes to the next, if others train on."""
-        stay = [k for k, job in enumerate(self.seated) if job not in set(over)]
+        gone = set(over)
+        stay = [k for k, job in enumerate(self.seated) if job not in gone]
         self.seated, self.where = [self.seated[k] for k in stay], self.where[stay]
         if not self.seated:
             return states

@@ -30,9 +30,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 _PASSES = ("q_next", "q_target", "q_target_next")
 """Registers of the family ``value`` that take a pass through a network of their own."""
 
-Thunk = Callable[[], Array]
-
-
 Values = Callable[[Array], Array]
 """Action values [N, A] of flat observations [N, D]."""
 
