@@ -2,7 +2,8 @@
 
     python benchmarks/loss_graphs.py [--json] [--repeats 5]
 
-DQN on CartPole, two hidden layers of 64, an update of batch 32 on every env step. The graphs are random ones of 5 to 12 live nodes.
+DQN on CartPole, two hidden layers of 64, an update of batch 32 on every env step. The graphs are random ones of 5 to 12 live nodes that
+teach something: a search trains no others, and of a loss without slopes a compiler would leave out most of the training.
 
 * ``hand``: the TD loss written by hand, 16 lanes (two for each core, if that is more) on all cores. What an update costs at best.
 * ``interpreter``: as many lanes of different graphs, run as data. Compiled once for a search. Its graphs may read `REGISTERS`: neither the
@@ -10,7 +11,8 @@ DQN on CartPole, two hidden layers of 64, an update of batch 32 on every env ste
 * ``all_registers``: the same graphs, interpreted for a search in which they may read every register.
 * ``coreyes2021``: the same with random programs of Co-Reyes et al.'s language and 20 nodes, which apply the networks themselves.
 * ``fused``: lanes of different graphs in one program, which is compiled for each batch.
-* ``alone``: one compilation for each graph, in as many pinned processes as cores, `ALONE` graphs in each; initialisation is not counted.
+* ``alone``: one compilation for each of the graphs that ``fused`` has, dealt out to as many pinned processes as cores, none of which waits
+  for another; initialisation is not counted.
 
 Speeds are measured, each contender in processes of its own that take turns; candidates a minute follow from them and from the compile
 seconds: `CANDIDATES` share the interpreter's compilation, `BATCH` graphs a fused program. ``memory`` trains 5,000 different graphs in
@@ -34,8 +36,8 @@ from _workers import WORKER, Contender, Run, serve
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 LANES = max(16, 2 << (CORES.bit_length() - 1))
-STEPS, BATCH, CANDIDATES, ALONE = 500, 32, 1000, 4
-BUDGETS = (2_000, 10_000, 100_000, 1_000_000)
+STEPS, BATCH, CANDIDATES = 2000, 32, 1000
+BUDGETS = (2_000, 10_000, 100_000, 1_000_000, 10_000_000)
 REGISTERS = ("q", "q_action", "q_target_next", "action", "reward", "discount", "progress")
 NODES = (5, 12)
 TRAINING = {"train_freq": 1, "gradient_steps": 1, "buffer_batch_size": 32, "hidden_size": 64, "learning_starts": 0}
@@ -44,17 +46,18 @@ HORIZON = 20_000
 
 
 def graphs(count: int, first: int = 0) -> list[Any]:
-    """Return distinct random graphs of `NODES` live nodes."""
+    """Return distinct random graphs of `NODES` live nodes that have slopes."""
+    from autorl.objectives.graphs.fingerprint import fingerprints
     from autorl.objectives.graphs.sampling import Grammar, random_graph
 
     grammar = Grammar(registers=REGISTERS, nodes=NODES[1], reads=("reward",))
     found: dict[Any, None] = {}
     while len(found) < count:
-        graph = random_graph(first, grammar)
-        first += 1
-        if len(graph.live) >= NODES[0]:
-            found[graph] = None
-    return list(found)
+        drawn = [random_graph(seed, grammar) for seed in range(first, first + 64)]
+        large = [graph for graph in drawn if len(graph.live) >= NODES[0]]
+        found |= {graph: None for graph, what in zip(large, fingerprints(large), strict=True) if what.kind == "slope"}
+        first += 64
+    return list(found)[:count]
 
 
 def signature(registers: tuple[str, ...] = REGISTERS) -> Any:
@@ -74,6 +77,10 @@ def all_registers() -> tuple[str, ...]:
 
 def objectives(name: str, count: int, first: int = 0) -> list[Any]:
     """Return what the lanes of a contender minimise."""
+    from autorl.engine.devices import start
+
+    start(CORES)  # before anything starts jax with a single device
+
     from autorl.objectives.graphs.compiled import FusedLoss
     from autorl.objectives.graphs.interpreter import InterpretedLoss
     from autorl.objectives.handwritten import HandWrittenLoss
@@ -171,9 +178,8 @@ def setup_population(name: str) -> tuple[Run, dict[str, Any]]:
 
 
 def own_graphs(worker: int) -> list[Any]:
-    """Return the graphs of a process of ``alone``: some of those that the lanes of other contenders train, the same every time."""
-    drawn = graphs(LANES)
-    return [drawn[(worker * ALONE + i) % LANES] for i in range(ALONE)]
+    """Return the graphs of a process of ``alone``: its share of those that the lanes of other contenders train."""
+    return graphs(LANES)[worker::CORES]
 
 
 def setup_alone() -> tuple[Run, dict[str, Any]]:
@@ -252,7 +258,7 @@ def start_contender(name: str) -> Contender:
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false", "JAX_PLATFORMS": "cpu"}
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     alone = name == "alone"
-    return Contender([__file__, "--worker", name], CORES if alone else 1, environment, pinned=alone)
+    return Contender([__file__, "--worker", name], CORES if alone else 1, environment, pinned=alone, waiting=not alone)
 
 
 def measure(repeats: int) -> dict[str, Any]:
@@ -275,6 +281,7 @@ def measure(repeats: int) -> dict[str, Any]:
         "all_registers_cost_over_hand": statistics.median(r["hand"] / r["all_registers"] for r in rounds),
         "coreyes2021_cost_over_hand": statistics.median(r["hand"] / r["coreyes2021"] for r in rounds),
         "fused_cost_over_hand": statistics.median(r["hand"] / r["fused"] for r in rounds),
+        "fused_speed_over_alone": sorted(r["fused"] / r["alone"] for r in rounds),
         "env_steps_per_second": speed,
         "compile_seconds": {**compile_seconds, f"fused_{BATCH}": sizes["compile_seconds"]},
         "back_end": back_end,
@@ -319,11 +326,13 @@ def print_table(result: dict[str, Any]) -> None:
     print(f"\n  interpreted update / by hand {result['interpreter_cost_over_hand']:.2f}")
     print(f"  with all registers / by hand {result['all_registers_cost_over_hand']:.2f}")
     print(f"  of coreyes2021 / by hand     {result['coreyes2021_cost_over_hand']:.2f}")
-    print(f"  fused update / by hand       {result['fused_cost_over_hand']:.2f}\n")
+    print(f"  fused update / by hand       {result['fused_cost_over_hand']:.2f}")
+    ratios = result["fused_speed_over_alone"]
+    print(f"  speed, fused / alone         {statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]\n")
     print("  candidates a minute   interpreter     fused     alone   chosen is faster by")
     for row in result["budgets"]:
         rates = "".join(f"{row['candidates_per_minute'][name]:>10,.1f}" for name in ("interpreter", "fused", "alone"))
-        print(f"  {row['env_steps']:>9,} env steps   {rates}   {row['chosen_ratio']:.1f} ({row['chosen']})")
+        print(f"  {row['env_steps']:>10,} env steps   {rates}   {row['chosen_ratio']:.1f} ({row['chosen']})")
     print("\n  back end: " + ", ".join(f"{name} {value:.2g}" for name, value in result["back_end"].items()))
     print("  memory: " + ", ".join(f"{name} {value:.0f}" for name, value in result["memory"].items()))
 

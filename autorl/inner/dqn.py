@@ -26,7 +26,7 @@ from autorl.errors import IncompatibleError
 from autorl.inner import replay as buffer
 from autorl.inner.acting import Act, Acting
 from autorl.inner.dqn_hyperparameters import DQNHyperparameters, exploration
-from autorl.inner.dqn_loss import objective_slope, td_slope
+from autorl.inner.dqn_loss import Slope, objective_slope, td_slope
 from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.network_registers import network_slope
 from autorl.inner.networks import QNetwork, flatten_observations
@@ -43,12 +43,14 @@ from autorl.inner.off_policy import (
     updates_until,
 )
 from autorl.inner.optimiser import Adam, Layout, adam_step, initial_adam
+from autorl.inner.own_code import with_own_code
 from autorl.inner.protocol import Evaluation, Progress
 from autorl.inner.random_words import below, random_words, uniform
 from autorl.inner.registers import Values, part_done
 from autorl.inner.replay import Replay, Transitions
 from autorl.inner.rollout import Actors, start_actors, stepped
 from autorl.inner.taught_replay import TELLS, store_learned, stored_since, take_in_learned, told_of_step
+from autorl.objectives.protocol import Objective
 
 _WORDS_PER_STEP = 4
 """For each environment: explore or not, which action, and the two words of the environment's key."""
@@ -289,14 +291,22 @@ class DQN:
             # two words more than the batch took: for the random constants of the loss
             more = random_words(state.key, LEARN, progress.updates, hp.buffer_batch_size + 2)[-2:]
             apply, enabled = self.network(hp).apply, priority.enabled
-            found = network_slope(
-                hp.objective, apply, normalise, tree, target, drawn, self._actions, hp.gamma, more, enabled
-            )
+
+            def slope(objective: Objective) -> Slope:
+                return network_slope(
+                    objective, apply, normalise, tree, target, drawn, self._actions, hp.gamma, more, enabled
+                )
+
+            found = with_own_code(hp.objective, slope)
         else:
             done = part_done(progress.env_steps, horizon)
-            found = objective_slope(
-                hp.objective, network, tree, bootstrap, drawn, self._actions, hp.gamma, done, priority.enabled
-            )
+
+            def slope(objective: Objective) -> Slope:
+                return objective_slope(
+                    objective, network, tree, bootstrap, drawn, self._actions, hp.gamma, done, priority.enabled
+                )
+
+            found = with_own_code(hp.objective, slope)
         loss = found.loss
         gradient = layout.pack(found.gradient)
         norm = jnp.sqrt(jnp.vdot(gradient, gradient))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -30,6 +31,7 @@ from autorl.inner.gae import advantages, next_values
 from autorl.inner.networks import ActorCritic, action_outputs, flatten_observations
 from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
 from autorl.inner.optimiser import Adam, Layout, adam_step, clip_factor, initial_adam
+from autorl.inner.own_code import with_own_code
 from autorl.inner.policies import Gaussian, Policy, make_policy
 from autorl.inner.ppo_hyperparameters import PPOHyperparameters
 from autorl.inner.ppo_loss import Samples, mean, objective_loss, ppo_loss
@@ -39,6 +41,7 @@ from autorl.inner.rollout import Actors, Trajectory, average_return, collect, st
 from autorl.inner.shuffle import permutation
 from autorl.inner.teaching import Slots, told
 from autorl.inner.threefry import unrolled
+from autorl.objectives.protocol import Objective
 
 _GUIDE = 2**31 - 1
 
@@ -305,17 +308,17 @@ class PPO:
         first = layers + width * len(columns)
         imitation = coefficient(hp.distill_coef, hp.distill_share, done)
 
-        def loss(tree: Any, rows: Array) -> tuple[Array, tuple[Array, ...]]:
+        def loss(tree: Any, rows: Array, objective: Objective | None) -> tuple[Array, tuple[Array, ...]]:
             observation, action = rows[:, :layers], rows[:, layers : layers + width]
             samples = Samples(*(rows[:, first + i] for i in range(len(given))))
             outputs, value = network.apply({"params": tree}, observation)
             log_std = tree.get("log_std", jnp.zeros(0))
             log_prob = policy.log_prob(outputs, log_std, action)
             entropy = policy.entropy(outputs, log_std)
-            if hp.objective is None:
+            if objective is None:
                 total, parts = ppo_loss(log_prob, value, entropy, samples, hp)
             else:
-                total, parts = objective_loss(hp.objective, log_prob, value, entropy, samples, hp, done)
+                total, parts = objective_loss(objective, log_prob, value, entropy, samples, hp, done)
             if batch.guided is None:
                 return total, parts
             likely = policy.log_prob(outputs, log_std, rows[:, layers + width : first])
@@ -324,7 +327,8 @@ class PPO:
 
         def minibatch(carry: tuple[Adam, Array], rows: Array) -> tuple[tuple[Adam, Array], None]:
             adam, sums = carry
-            gradient_tree, parts = jax.grad(loss, has_aux=True)(layout.unpack(adam.parameters), packed[rows])
+            slopes = partial(jax.grad(loss, has_aux=True), layout.unpack(adam.parameters), packed[rows])
+            gradient_tree, parts = slopes(None) if hp.objective is None else with_own_code(hp.objective, slopes)
             gradient = layout.pack(gradient_tree)
             factor = clip_factor(gradient, hp.max_grad_norm)
             stepped = adam_step(adam, gradient * factor, learning_rate, hp.adam_eps)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -35,6 +36,7 @@ from autorl.environments.tabular import (
 )
 from autorl.errors import IncompatibleError, UsageError
 from autorl.inner.optimiser import Adam, adam_step, initial_adam
+from autorl.inner.own_code import with_own_code
 from autorl.inner.protocol import (
     Evaluation,
     Progress,
@@ -293,13 +295,13 @@ class TabularQ:
         where = {"q": places.here, "q_next": places.there}
         rows = {name: table[:, where[name]] for name, needed in wanted.items() if needed}
 
-        def loss_of(rows: dict[str, Array]) -> Array:
+        def loss_of(rows: dict[str, Array], objective: Objective) -> Array:
             registers = {**fixed, **rows}
             if "q_action" in objective.needs:
                 registers["q_action"] = jnp.sum(rows["q"] * fixed["action"], axis=0)
             return mean_loss(objective, {name: registers[name] for name in objective.needs})
 
-        loss, slopes = jax.value_and_grad(loss_of)(rows)
+        loss, slopes = with_own_code(objective, partial(jax.value_and_grad(loss_of), rows))
         shares = [sum_by_place(slopes[name], where[name], hp.mdps, states) for name in rows]
         gradient = sum(shares, jnp.zeros((actions, hp.mdps, states))).reshape(-1)
         finite = jnp.isfinite(loss) & jnp.isfinite(jnp.vdot(gradient, gradient))

@@ -40,3 +40,11 @@ class Reading(Protocol):
 
     def reads(self) -> dict[str, Array]:
         """Return for each of `needs` whether this very one reads it, bool scalars: the learner may leave out the others."""
+
+
+@runtime_checkable
+class Fused(Protocol):
+    """An objective that shares its program with others, each of which has code of its own there."""
+
+    def members(self) -> tuple[Array, tuple[Objective, ...]]:
+        """Return which of the program's losses this is (int32 scalar), and all of them, with the constants of this one."""

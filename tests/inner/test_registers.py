@@ -15,6 +15,7 @@ from autorl.inner.dqn import DQN
 from autorl.inner.dqn_hyperparameters import DQNHyperparameters
 from autorl.inner.dqn_loss import objective_slope, td_slope
 from autorl.inner.objective_choice import learners_of
+from autorl.inner.own_code import with_own_code
 from autorl.inner.ppo import PPO
 from autorl.inner.protocol import make_hyperparameters, problems
 from autorl.inner.registers import FAMILIES, mean_loss, part_done, policy_registers, value_registers
@@ -214,15 +215,16 @@ def test_a_network_that_a_graph_does_not_read_is_not_run_for_it(drawn, name, pri
     graph, covering = load_objective(name).graph, Signature.covering(graphs)
     room = replace(covering, registers=EVERYTHING)
     expected = slope(CompiledLoss.of(graph), drawn, prioritised)
-    for other in (InterpretedLoss.of(graph, room), FusedLoss.batch(graphs)[GRAPHS.index(name)]):
-        found = slope(other, drawn, prioritised)
+    other, fused = InterpretedLoss.of(graph, room), FusedLoss.batch(graphs)[GRAPHS.index(name)]
+    own_code = with_own_code(fused, lambda loss: slope(loss, drawn, prioritised=True))
+    for found in (slope(other, drawn, prioritised), slope(fused, drawn, prioritised), own_code):
         for one, two in zip(expected[::2], found[::2], strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(expected.gradient, found.gradient, rtol=1e-5, atol=1e-6)
         if prioritised:
             np.testing.assert_allclose(expected.error, found.error, rtol=1e-5, atol=1e-6)
-        passes = {n for n, read in other.reads().items() if read} & {"q_next", "q_target", "q_target_next"}
-        assert passes == set(graph.needs) & {"q_next", "q_target", "q_target_next"}
+    passes = {n for n, read in other.reads().items() if read} & {"q_next", "q_target", "q_target_next"}
+    assert passes == set(graph.needs) & {"q_next", "q_target", "q_target_next"}
 
 
 def test_what_is_not_read_costs_no_pass_and_is_zero(drawn):

@@ -12,11 +12,11 @@ from typing import Literal
 BackEnd = Literal["interpreter", "fused"]
 
 # All measured on two cores: python benchmarks/loss_graphs.py (DQN on CartPole, an update of batch 32 on every env step, hidden 64)
-GRAPH_COMPILE_SECONDS = 0.11
-"""To compile loss and slopes of one more graph into a fused program."""
-LOOP_COMPILE_SECONDS = 4.1
+GRAPH_COMPILE_SECONDS = 0.27
+"""To compile one more graph's registers, loss and slopes into a fused program."""
+LOOP_COMPILE_SECONDS = 6.5
 """To compile the training loop around them, once for each batch of graphs."""
-INTERPRETER_SECONDS_PER_STEP = 1.5e-6
+INTERPRETER_SECONDS_PER_STEP = 2.5e-6
 """What an env step with its update costs the machine more when its loss is interpreted."""
 
 

@@ -137,10 +137,9 @@ class FusedLoss:
         read = {name for graph in self.graphs for name in graph.needs}
         return tuple(register.name for register in self.graphs[0].registers if register.name in read)
 
-    def reads(self) -> dict[str, Array]:
-        """Return for each of `needs` whether this graph reads it, bool scalars."""
-        table = {name: np.array([name in graph.needs for graph in self.graphs]) for name in self.needs}
-        return {name: jnp.asarray(own)[self.index] for name, own in table.items()}
+    def members(self) -> tuple[Any, tuple[CompiledLoss, ...]]:
+        """Return which of the graphs this is (int32 scalar), and the loss of each, with the constants of this one."""
+        return self.index, tuple(CompiledLoss(self.constants[: len(graph.live)], graph) for graph in self.graphs)
 
     def per_sample(self, registers: Mapping[str, Any]) -> Array:
         """Return the loss of each sample, float32 [N]."""

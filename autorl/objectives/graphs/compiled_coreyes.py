@@ -155,6 +155,10 @@ class FusedNetworkLoss:
         """Registers that any of the graphs reads."""
         return needs_of(self.graphs)
 
+    def members(self) -> tuple[Any, tuple[CompiledNetworkLoss, ...]]:
+        """Return which of the graphs this is (int32 scalar), and the loss of each, with the constants of this one."""
+        return self.index, tuple(CompiledNetworkLoss(self.constants[: len(graph.live)], graph) for graph in self.graphs)
+
     def per_sample(self, registers: Mapping[str, Any]) -> Array:
         """Return the loss of each sample, float32 [N]."""
         held = {name: registers[name] for name in self.needs}
