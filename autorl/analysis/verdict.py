@@ -103,9 +103,12 @@ def _reservations(result: Json) -> list[str]:
 
 
 def _unfinished(result: Json) -> str:
-    told = sum(row["trials"] - row["running"] for row in result["ledger"] if row["phase"] == "search")
+    searched = [row for row in result["ledger"] if row["phase"] == "search"]
+    told = sum(row["trials"] - row["running"] for row in searched)
     if result["state"] == "empty":
         return "No result yet: no trial has run."
+    if result["state"] == "search" and told and told == sum(sum(row["failures"].values()) for row in searched):
+        return f"No result: none of the {plural(told, 'trial')} of the search completed; results come from test seeds only."
     where = {
         "search": f"the search is under way ({plural(told, 'trial')} finished)",
         "finalists": "the finalists are being re-run on fresh tuning seeds",

@@ -45,6 +45,13 @@ def announce(study: Study, *, as_json: bool) -> None:
     typer.echo(f"Report: {study.folder.report}")
 
 
+def check_outcome(study: Study) -> None:
+    """End with exit code 1 if no training of the study's own arm completed: it found nothing, and a script must not go on as if it had."""
+    own = study.trials("method", None)
+    if own and not any(trial.status is Status.COMPLETED for trial in own):
+        raise typer.Exit(1)
+
+
 def state(study: Study) -> str:
     """Return where a study is, in words."""
     if study.specification.learner is None:

@@ -29,7 +29,7 @@ def resume(
 ) -> None:
     """Go on with a study, however it was stopped; it ends as it would have without the stop."""
     from autorl.api import load
-    from autorl.cli.finish import announce, record_result, result_path, watch
+    from autorl.cli.finish import announce, check_outcome, record_result, result_path, watch
 
     opened = load(study, root=root)
     if record is not None:
@@ -39,6 +39,7 @@ def resume(
     announce(opened, as_json=json)
     if record is not None:
         record_result(opened, record)
+    check_outcome(opened)
 
 
 def _check_of(study: Study, experiment: str) -> None:

@@ -55,7 +55,7 @@ def run(
         run_comparison(experiment, overrides, root, record=record, json=json, quiet=quiet, as_python=as_python)
         return
     from autorl.api import create
-    from autorl.cli.finish import announce, record_result, result_path, watch
+    from autorl.cli.finish import announce, check_outcome, record_result, result_path, watch
 
     if as_python:
         typer.echo(_python(experiment, overrides, name, root), nl=False)
@@ -67,6 +67,7 @@ def run(
     announce(study, as_json=json)
     if record:
         record_result(study, experiment)
+    check_outcome(study)
 
 
 def _python(experiment: str, overrides: Sequence[str], name: str | None, root: Path) -> str:

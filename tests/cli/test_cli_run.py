@@ -67,6 +67,18 @@ def test_failures_are_shown(here):
     assert "2 diverged, such as trial " in call("show", "half").out
 
 
+def test_a_study_all_of_whose_trainings_failed_ends_with_1_and_its_result(here):
+    space = {"dimensions": {"learning_rate": {"type": "float", "low": 1e30, "high": 1e32, "scale": "log"}}}
+    write(here, "lost", experiment(search={"space": space, "method": "random"}, baselines={"default": False}))
+    done = call("run", "lost.yaml", "budget.trainings=2", "budget.env_steps=512")
+    assert done.code == 1
+    assert "none of the 2 trials of the search completed" in done.out
+    assert "Report: studies/lost/report.html" in done.out
+    again = call("resume", "lost", "--json")
+    assert again.code == 1
+    assert again.json["best"] is None
+
+
 def test_record_writes_the_result_beside_the_experiment(here):
     done = call("run", "small.yaml", *SHORT, "--record", "--json")
     assert done.code == 0
