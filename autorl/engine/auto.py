@@ -10,6 +10,7 @@ from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
 from autorl.outer.priors import Prior
 from autorl.spaces import Space, load_space, resolve_space
+from autorl.spaces.screening import as_found
 from autorl.studies.policy_references import DEFAULT, chosen
 from autorl.studies.prior_references import AUTO, NONE
 from autorl.studies.specification import Specification, from_mapping, to_mapping
@@ -48,7 +49,11 @@ def _chosen(specification: Specification, space: Space, prior: Prior | None) -> 
     found: dict[str, Any] = {"method": made.method, "settings": made.settings, "chosen": made.why}
     if made.policy is not None and search.policy is None:
         found["policy"] = {"name": made.policy, "settings": made.policy_settings}
-    if made.starts and specification.learner is not None and not search.start:
+    given = [dict(space.to_json(candidate)) for candidate in as_found(space)]
+    if made.starts and given and not search.start:
+        found["start"] = given
+        found["chosen"] += " It begins with the loss as given."
+    elif made.starts and specification.learner is not None and not search.start:
         found["start"] = [DEFAULT]
         found["chosen"] += " It begins with the learner's default configuration."
     return found

@@ -74,8 +74,8 @@ def choose_finalists(
 def with_given(finalists: Sequence[Finalist], trials: Sequence[Trial], count: int) -> list[Finalist]:
     """Return ``finalists`` in which the first configuration that a search was given to begin with has a place, the last if need be.
 
-    For a search that cuts trainings: a cut judges by how fast a configuration learns, so it can end the learner's defaults, or what the
-    user began with, though nothing ends higher. On fresh seeds, trained whole, the search has to beat it. A single place is left to
+    For a search of a found loss's constants, and for one that cuts trainings: a cut judges by how fast a configuration learns, so it can
+    end the learner's defaults, or what the user began with, though nothing ends higher. On fresh seeds, trained whole, the search has to beat it. A single place is left to
     what the search found best.
 
     Args:

@@ -20,6 +20,7 @@ from autorl.engine.winner import behaviour, kin, plainest, sizes
 from autorl.errors import StudyError
 from autorl.outer.protocol import Status
 from autorl.spaces.plain_values import OBJECTIVE, teacher_entries
+from autorl.spaces.screening import as_found
 from autorl.studies import checkpoint
 from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Phase, Stage, Trial
 
@@ -96,7 +97,8 @@ def _finalists(session: Session, arm: Arm, searched: Sequence[Trial]) -> list[Fi
         parsimony=specification.parsimony,
     )
     if arm != "method" or policy_of(specification) is None:
-        return choose(searched, count)
+        found = choose(searched, count)
+        return with_given(found, searched, count) if arm == "method" and as_found(session.space) else found
     found = choose(by_merit(specification, searched), count)
     if len(found) < 2:
         for others in runners_up(specification, searched):

@@ -11,10 +11,11 @@ bounds, stands in `autorl.outer.coordinates`.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import numpy as np
@@ -24,7 +25,7 @@ from autorl.errors import UsageError
 from autorl.keys import derive
 from autorl.outer.coordinates import Coordinates
 from autorl.outer.evosax_algorithms import Algorithm, UnsuitableError, build, find, takes
-from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status, finite_scores
+from autorl.outer.protocol import Budget, Candidate, Proposal, Result, SearchMethod, Status, finite_scores
 from autorl.outer.settings import number, whole_number, wrong_setting
 from autorl.spaces import Space
 
@@ -131,6 +132,7 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         self.space = space
         self.budget = budget
         self.seed = seed
+        self.starts: tuple[Candidate, ...] = ()
         self.coordinates = Coordinates(space, derive(seed, "es"), std)
         if self.coordinates.size == 0:
             raise UsageError("search method 'es': the search space has nothing to search.")
@@ -139,6 +141,12 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         self._name = algorithm
         self.algorithm = self._sized(population_size)
         self.population_size = self.algorithm.population_size
+
+    def starting_with(self, starts: Sequence[Candidate]) -> Self:
+        """Return this method with ``starts`` as the first members of its first generation; it learns from them as from its own."""
+        made = copy.copy(self)
+        made.starts = tuple(starts)[: self.population_size]
+        return made
 
     @property
     def form(self) -> Any:
@@ -198,6 +206,9 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
     def init(self) -> EvolutionState:
         """Return the state before any result, with generation 0 drawn."""
         population, algorithm = self._begin(0, np.zeros(self.coordinates.size, np.float32))
+        if self.starts:
+            given = [self.coordinates.encode(start) for start in self.starts]
+            population = np.concatenate([np.stack(given), population[len(given) :]])
         return EvolutionState(0, population, "sample", algorithm)
 
     def available(self, state: EvolutionState, pending: Sequence[Proposal] = ()) -> int:
@@ -209,14 +220,14 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         free = self._free(state, pending)
         if not 0 <= count <= len(free):
             raise ValueError(f"count must be between 0 and {len(free)}, got {count}")
-        first = state.generation * self.population_size
+        first, begun = state.generation * self.population_size, len(self.starts)
         return [
             Proposal(
                 number=n,
-                candidate=self.coordinates.decode(state.population[n - first]),
+                candidate=self.starts[n] if n < begun else self.coordinates.decode(state.population[n - first]),
                 env_steps=self.budget.env_steps,
                 generation=state.generation,
-                origin=state.origin,
+                origin="start" if n < begun else state.origin,
             )
             for n in free[:count]
         ]

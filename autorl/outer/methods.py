@@ -113,13 +113,20 @@ def make_method(
         made = _guided(made, space, prior)
     if not starts:
         return made
-    if not isinstance(made, FullTrainings):
-        able = [n for n in fitting(space) if issubclass(METHODS.load(n), FullTrainings)]
+    begin = getattr(made, "starting_with", None)
+    if begin is None:
+        able = [n for n in fitting(space) if can_start(n)]
         raise IncompatibleError(
-            f"search method {chosen!r} draws whole populations and cannot begin with given candidates. "
+            f"search method {chosen!r} cannot begin with given candidates. "
             f"Methods that can: {', '.join(able) or 'none'}."
         )
-    return made.starting_with(starts)
+    begun: SearchMethod[Any] = begin(starts)
+    return begun
+
+
+def can_start(name: str) -> bool:
+    """Return whether the method called ``name`` can begin with given candidates."""
+    return hasattr(METHODS.load(name), "starting_with")
 
 
 def draws(name: str) -> bool:

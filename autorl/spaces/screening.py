@@ -33,6 +33,15 @@ class Starts(Protocol):
         """Return them; empty if a search should begin with samples."""
 
 
+def as_found(space: Space | None) -> tuple[Candidate, ...]:
+    """Return what a search of numbers starts from where the space knows (a loss with its constants as found); empty otherwise.
+
+    Every method begins with it where it can, and it is a finalist: a search that tunes has to beat what it tunes.
+    """
+    known = space.starts() if isinstance(space, Starts) else ()
+    return () if space is None or "graph" in space.features() else known
+
+
 def screen(space: Space, candidates: Sequence[Candidate]) -> list[tuple[str, str | None]]:
     """Return the fingerprint of each candidate of any space, and why it is not worth training (None if it is)."""
     if isinstance(space, ProductSpace):

@@ -47,13 +47,20 @@ def test_a_search_over_programs_compares_shorter_finalists_and_reaches_its_resul
     assert study.best in [trial.candidate for trial in finalists]
 
 
-def test_the_constants_of_a_loss_are_tuned_by_a_study(tmp_path):
-    search = {"space": "loss_constants", "method": "tpe", "settings": {"n_startup_trials": 2}}
+@pytest.mark.parametrize(
+    ("method", "settings"), [("tpe", {"n_startup_trials": 2}), ("es", {"population_size": 2}), ("auto", {})]
+)
+def test_the_constants_of_a_loss_are_tuned_by_a_study(tmp_path, method, settings):
+    search = {"space": "loss_constants", "method": method, "settings": settings}
     study = autorl.run({**EXPERIMENT, "name": "constants", "search": search, "parsimony": 0}, root=tmp_path)
     graphs = [trial.candidate["graph"] for trial in study.trials("method", "search")]
     assert len(graphs) == 4
     assert len({str([node.get("c") for node in graph["nodes"]]) for graph in graphs}) > 1
     assert len({str([(node["op"], node["in"]) for node in graph["nodes"]]) for graph in graphs}) == 1, "one formula"
+    given = study.space.starts()[0]["graph"]
+    assert graphs[0] == given, "what it tunes is tried first"
+    assert [trial.origin for trial in study.trials("method", "search")].count("start") == 1
+    assert given in [trial.candidate["graph"] for trial in study.trials("method", "finalists")]
     assert study.result["state"] == "complete"
 
 
