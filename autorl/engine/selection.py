@@ -75,8 +75,8 @@ def with_given(finalists: Sequence[Finalist], trials: Sequence[Trial], count: in
     """Return ``finalists`` in which the first configuration that a search was given to begin with has a place, the last if need be.
 
     For a search of a found loss's constants, and for one that cuts trainings: a cut judges by how fast a configuration learns, so it can
-    end the learner's defaults, or what the user began with, though nothing ends higher. On fresh seeds, trained whole, the search has to beat it. A single place is left to
-    what the search found best.
+    end the learner's defaults, or what the user began with, though nothing ends higher. On fresh seeds, trained whole, the search has
+    to beat it. A single place is left to what the search found best.
 
     Args:
         finalists: Best first.
