@@ -17,6 +17,9 @@ from autorl.engine.trainer import Trainer
 from autorl.environments.registry import make_environment
 from autorl.environments.tasks import make_task
 from autorl.inner.dqn import DQN
+from autorl.inner.protocol import make_hyperparameters
+from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss
+from autorl.objectives.loader import load_objective
 from autorl.studies.trial import Stage
 
 HORIZON = 256
@@ -81,3 +84,21 @@ def test_a_wide_network_is_not_split_and_its_bits_are_those_of_the_split_one(mon
         jax.tree_util.tree_leaves_with_path(unsplit_outcome.state), jax.tree.leaves(split_outcome.state), strict=True
     ):
         np.testing.assert_array_equal(a, b, err_msg=jax.tree_util.keystr(path))
+
+
+@linux
+@pytest.mark.parametrize("together", [True, False])
+def test_the_training_of_fused_losses_is_compiled_unsplit_whatever_the_network(together):
+    graph = load_objective("dqn").graph
+    objective = FusedLoss.batch([graph])[0] if together else CompiledLoss.of(graph)
+    hp = make_hyperparameters(DQN.Hyperparameters, {"objective": objective})
+    environment = make_environment("gymnax:CartPole-v1")
+    program = population.PopulationProgram(DQN(environment), 2, start()[:2], 1, "map")
+    state = jax.eval_shape(program.learner.init, jax.random.key(0), hp, make_task(environment, {}))
+    narrow = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), state)
+    before = {len(own) for own in cores_of_threads().values()}
+    with program._splitting("train", (narrow, hp)):
+        within = {len(own) for own in cores_of_threads().values()}
+    assert within == ({1} if together else before)
+    with program._splitting("evaluate", (narrow, hp)):
+        assert {len(own) for own in cores_of_threads().values()} == before

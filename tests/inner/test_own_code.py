@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from autorl.environments.registry import make_environment
+from autorl.environments.tasks import make_task
+from autorl.inner.dqn import DQN
 from autorl.inner.own_code import with_own_code
+from autorl.inner.ppo import PPO
+from autorl.inner.protocol import make_hyperparameters
+from autorl.inner.tabular import TabularQ
 from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss
 from autorl.objectives.graphs.compiled_coreyes import CompiledNetworkLoss, FusedNetworkLoss
 from autorl.objectives.graphs.interpreter import InterpretedLoss
@@ -65,3 +73,50 @@ def test_members_are_the_graphs_with_the_constants_of_this_one(fused, alone, nam
         assert members[int(which)].graph == alone.of(graph).graph
         np.testing.assert_array_equal(members[int(which)].constants, alone.of(graph).constants)
         assert [member.graph for member in members] == [alone.of(other).graph for other in graphs]
+
+
+VALUE = ("dqn", "double_dqn", "dqnreg_paper", "huber_dqn", "dqn_clipped")
+POLICY = ("ppo_clip", "a2c", "awr", "dpo", "importance_weighted")
+NETWORK = ("coreyes_normal_dqn", "coreyes_ddqn", "coreyes_dqn_reg", "coreyes_dqn_reg_abs", "coreyes_cql")
+LEARNERS = [
+    (DQN, "gymnax:CartPole-v1", FusedLoss, VALUE, {"buffer_size": 64, "buffer_batch_size": 8}),
+    (DQN, "gymnax:CartPole-v1", FusedNetworkLoss, NETWORK, {"buffer_size": 64, "buffer_batch_size": 8}),
+    (PPO, "gymnax:CartPole-v1", FusedLoss, POLICY, {"n_envs": 2, "n_steps": 8}),
+    (TabularQ, "mdp:lottery", FusedLoss, VALUE, {}),
+]
+
+
+def branchings(jaxpr, wide):
+    """Return how many choices of ``wide`` branches are in a program, those within others' branches included."""
+    count = 0
+    for equation in jaxpr.eqns:
+        count += equation.primitive.name == "cond" and len(equation.params["branches"]) == wide
+        inner = jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")
+        )
+        for part in inner:
+            part = getattr(part, "jaxpr", part)
+            count += branchings(part, wide) if hasattr(part, "eqns") else 0
+    return count
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "fused", "names", "values"), LEARNERS, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_every_learner_of_fused_losses_has_one_branch_an_update(monkeypatch, made, name, fused, names, values):
+    environment = make_environment(name)
+    learner, task = made(environment), make_task(environment, {})
+    hp = make_hyperparameters(made.Hyperparameters, {**values, "objective": fused.batch(graphs_of(names))[1]})
+    state = jax.eval_shape(learner.init, jax.random.key(0), hp, task)
+
+    asked = []
+
+    def spy(objective, run):
+        asked.append(type(objective))
+        return with_own_code(objective, run)
+
+    monkeypatch.setattr(sys.modules[made.__module__], "with_own_code", spy)
+    program = jax.make_jaxpr(learner.train)(state, hp, task, np.int32(64), np.int32(64))
+    assert asked
+    assert set(asked) == {fused}
+    assert branchings(program.jaxpr, len(names)) == 1, "one choice an update, whose branches are all that it does"
