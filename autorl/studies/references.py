@@ -313,7 +313,9 @@ def _method_under(
     if name != "auto" and name not in METHODS:
         yield Finding(("search", "method"), str(UnknownNameError("search method", name, [*METHODS, "auto"])), name)
         return
-    if name != "auto":
+    if name != "auto" and (
+        space is None or space.features() <= METHODS.load(name).searches
+    ):  # else other settings are no remedy
         known = method_settings(name)
         unknown = [key for key in settings if key not in known]
         for key in unknown:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ BOUNDED = GraphSpace("bounded", nodes=10, requires=REQUIRES, minimum=True)
 BOOTSTRAPPED = GraphSpace("bootstrapped", nodes=12, requires=REQUIRES, start=(TD,))
 DQNREG = made(*DELTA, ("square", 3), ("scale", "q_action", [0.1]), ("add", 4, 5))
 CONSTANTS = ConstantsSpace("constants", DQNREG)
+HUGE = replace(DQNREG, nodes=tuple(replace(n, constant=1e9) if n.op == "scale" else n for n in DQNREG.nodes))
 
 
 @pytest.mark.parametrize("space", [RANDOM, BOOTSTRAPPED, CONSTANTS], ids=lambda s: s.name)
@@ -157,6 +159,7 @@ def test_constants_keep_their_sign_and_zero_gets_a_range() -> None:
         (TD, 10.0, "no operator in it has a constant"),
         (DQNREG, 1.0, "span: expected a number above 1"),
         (DQNREG, True, "span"),
+        (HUGE, 50.0, r"span: a constant of 1e\+09 times 50 is above 1e\+10.*Remedy: a span of at most 10"),
     ],
 )
 def test_senseless_spaces_of_constants_are_refused(graph: Any, span: Any, words: str) -> None:
@@ -219,6 +222,10 @@ def test_a_kept_space_has_its_graphs_written_out() -> None:
         ({"graphs": {"operators": []}}, "operators: expected at least one name"),
         ({"graphs": {"requires": ["rewards"]}}, "Did you mean 'reward'"),
         ({"graphs": {"mutations": {"inserts": 1}}}, "Did you mean 'insert'"),
+        (
+            {"graphs": {"registers": ["reward", "discount"]}},
+            "no agent could learn through reward, discount. Remedy: add one of q",
+        ),
         ({"graphs": {"mutations": 3}}, "mutations: expected a mapping"),
         ({"graphs": {"minimum": "yes"}}, "minimum: expected true or false"),
         ({"graphs": {"family": "policy_gradient", "minimum": True}}, "true for the family 'value' alone"),

@@ -14,7 +14,7 @@ from autorl.errors import UsageError
 from autorl.objectives.graphs.cells import trimmed
 from autorl.objectives.graphs.files import graph_from_json, graph_to_json
 from autorl.objectives.graphs.graph import Graph, differentiable
-from autorl.objectives.graphs.language import load_language
+from autorl.objectives.graphs.language import LIMIT, load_language
 from autorl.registry import load_attribute
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ class ConstantsSpace:
             raise UsageError(f"{prefix}graph: the loss reads no register through which an agent could learn")
         if not self.places:
             raise UsageError(f"{prefix}graph: no operator in it has a constant. Remedy: put one in with 'scale'.")
+        largest = max(abs(self.given.nodes[i].constant) for i in self.places)
+        if largest * self.span > LIMIT:
+            raise UsageError(
+                f"{prefix}span: a constant of {largest:g} times {self.span:g} is above {LIMIT:g}, the largest there may be. "
+                f"Remedy: a span of at most {LIMIT / largest:g}."
+            )
 
     @cached_property
     def places(self) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ class Grammar:
         sampling: How nodes are drawn.
 
     Raises:
-        UsageError: An unknown or repeated name, or no or too many nodes.
+        UsageError: An unknown or repeated name, no or too many nodes, or no register through which an agent could learn.
     """
 
     language: str = "autorl"
@@ -91,6 +91,11 @@ class Grammar:
             raise UsageError(f"nodes: expected a whole number from 1 to {MOST_NODES}, got {self.nodes!r}")
         if self.sampling not in ("operator", "pair"):
             raise UsageError(f"sampling: expected 'operator' or 'pair', got {self.sampling!r}")
+        slopes = [register.name for register in table.registers(self.family) if register.differentiable]
+        if slopes and not set(slopes) & set(self.registers):
+            raise UsageError(
+                f"registers: no agent could learn through {', '.join(self.registers)}. Remedy: add one of {', '.join(slopes)}"
+            )
         for name in self.reads:
             if not set(CARRIERS.get(name, (name,))) & set(self.registers):
                 raise UsageError(f"registers: the loss must depend on {name!r}, so one of them must carry it")
