@@ -28,8 +28,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
@@ -110,6 +112,7 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
         "specification": wanted,
         **provenance(),
         "proposals": proposals_of(study.folder.record).get("method"),
+        "behaviours": behaviours(study, trials),
         "formula": None if winner is None else formula_text(graph_of(winner)),
         "test_scores": scores,
         "pruned": sum(t.status == "pruned" for t in trials),
@@ -118,6 +121,15 @@ def one(experiment: str, name: str, overrides: list[str], core: int | None) -> d
         "last_run_seconds": round(time.perf_counter() - began, 1),
         "last_run_core_seconds": round(time.process_time(), 1),
     }
+
+
+def behaviours(study: Any, trials: Sequence[Any]) -> int:
+    """Return how many different behaviours the search trained: random search draws some programs again and again."""
+    from autorl.spaces.screening import screen
+
+    space = study.space
+    trained = [space.from_json(t.candidate) for t in trials if (t.arm, t.phase) == ("method", "search")]
+    return len({fingerprint for fingerprint, _ in screen(space, trained)})
 
 
 def resolved(experiment: str, overrides: list[str]) -> list[str]:
@@ -182,8 +194,6 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Return counts with intervals, for TD itself and up to the reward's scale, and the median candidate that was TD first."""
-    from statistics import median
-
     searches = len(lines)
     found: dict[str, Any] = {"searches": searches}
     for suffix in ("", "_scaled"):
@@ -194,6 +204,8 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
     found["median_first_seen"] = median(positions) if positions else None
     found["trained"] = [line["trained"] for line in lines]
     found["hit_rates"] = [own["hit_rate"] for line in lines if (own := line.get("proposals"))]
+    found["behaviours"] = [line["behaviours"] for line in lines if "behaviours" in line]
+    found["core_minutes"] = [round(s / 60, 1) for line in lines if (s := line.get("last_run_core_seconds"))]
     found["minutes"] = [round(line["training_seconds"] / 60, 2) for line in lines]
     return found
 
@@ -334,8 +346,14 @@ def text_of(told: dict[str, Any]) -> str:
                 made.append(f"  {count:10s} {shown}")
         first, seen = found["median_first_seen"], found["seen"]["count"]
         made.append(
-            f"median candidate that was TD first, of the {seen} that met it: {first}; minutes a search: {found['minutes']}"
+            f"median candidate that was TD first, of the {seen} that met it: {first}; minutes of training: {found['minutes']}"
         )
+        cores = found["core_minutes"]
+        if cores:
+            which = "core minutes of a search (of its last run, where it was stopped)"
+            made.append(f"{which}: median {median(cores):.1f}, most {max(cores):.1f}")
+        if found["behaviours"]:
+            made.append(f"different behaviours among the trained: {found['behaviours']}")
         if found["hit_rates"]:
             rates = ", ".join(f"{rate:.1%}" for rate in found["hit_rates"])
             made.append(f"hit rates of duplicates (about 70 % in Co-Reyes et al., 2021): {rates}")

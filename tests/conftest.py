@@ -37,16 +37,6 @@ def _set_up_jax() -> str:
 _CACHE = _set_up_jax()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def devices() -> list[object]:
-    """Start jax with four devices, whichever test comes first: `autorl.engine.devices.start` alone would make one for each core."""
-    from autorl.engine.devices import start
-
-    started = start(4)
-    assert len(started) == 4
-    return started
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the compilation cache of this test run."""
     shutil.rmtree(_CACHE, ignore_errors=True)

@@ -337,7 +337,8 @@ def proposals_table(found: Mapping[Arm, Json], method: str) -> Table | None:
         for arm, own in found.items()
     )
     notes = [
-        "Hit rate: the share of duplicates, whose behaviour was known, among the candidates that were not rejected."
+        "Hit rate: the share of duplicates, whose behaviour was known, among the candidates that were not rejected.",
+        "A sample is drawn until one passes the filters: what was drawn on the way is not counted.",
     ]
     for own in found.values():
         if own["reasons"]:

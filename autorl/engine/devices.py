@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,9 +93,9 @@ def start(count: int | None = None) -> list[Any]:
     """Start jax and return the devices a population is sharded over.
 
     Args:
-        count: Host devices to make on a CPU; all cores when None, and never one: XLA compiles a program for one device by other rules than
-            for several, so two devices on a single core keep the numbers the same on every machine. Ignored once jax has started, and
-            where there is an accelerator.
+        count: Host devices to make on a CPU; when None as many as ``XLA_FLAGS`` says or as there are cores, and never one: XLA compiles a
+            program for one device by other rules than for several, so two devices on a single core keep the numbers the same on every
+            machine. Ignored once jax has started, and where there is an accelerator.
 
     Returns:
         The devices, a power of two of them (lanes are padded to powers of two, so a third device would idle).
@@ -104,10 +105,12 @@ def start(count: int | None = None) -> list[Any]:
     os.environ["XLA_FLAGS"] = " ".join([flags, *wanted]).strip()
     import jax
 
-    with contextlib.suppress(
-        RuntimeError
-    ):  # jax has started already (a notebook, a test): its devices are used as they are
-        jax.config.update("jax_num_cpu_devices", max(2, count or cores()))
+    stands = re.search(r"--xla_force_host_platform_device_count=(\d+)", flags)
+    if count is not None or stands is None or int(stands[1]) < 2:
+        with contextlib.suppress(
+            RuntimeError
+        ):  # jax has started (a notebook, a test): its devices are used as they are
+            jax.config.update("jax_num_cpu_devices", max(2, count or cores()))
     folder = cache_folder()
     if folder is not None and not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -127,6 +127,21 @@ def test_graphs_have_no_unit_cube_and_the_methods_that_need_one_refuse() -> None
     assert resolve_auto(RANDOM, Budget(100, 10)) == "evolution"
 
 
+def test_random_search_says_how_many_graphs_it_trained_again() -> None:
+    space = GraphSpace("near", start=(TD,), nodes=7)
+    method = make_method("random", space, Budget(40, 10), 0, {})
+    state = method.init()
+    asked = method.ask(state, 40)
+    state = method.tell(state, [Result(p, Status.COMPLETED, 0.0) for p in asked])
+    counted = method.statistics(state)  # type: ignore[attr-defined]
+    different = len({space.fingerprint(p.candidate) for p in asked})
+    assert 1 < different < 40
+    assert (counted["trained"], counted["repeated"], counted["fingerprints"]) == (40, 40 - different, different)
+    numbers = make_method("random", CONSTANTS, Budget(4, 10), 0, {})
+    told = numbers.tell(numbers.init(), [Result(p, Status.COMPLETED, 0.0) for p in numbers.ask(numbers.init(), 4)])
+    assert numbers.statistics(told) == {}  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("method", ["gp", "es", "tpe", "sobol", "evolution"])
 def test_any_method_tunes_constants(method: str) -> None:
     made_method = make_method(method, CONSTANTS, Budget(6, 10), 0, {})
