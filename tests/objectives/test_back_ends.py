@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from loss_batches import agree, differentiable, disagreement, everything, in_jax, in_torch, interpreted, registers
+from loss_batches import (
+    Found,
+    agree,
+    differentiable,
+    disagreement,
+    everything,
+    in_jax,
+    in_torch,
+    interpreted,
+    registers,
+)
 
 from autorl.errors import UnknownNameError
 from autorl.objectives.graphs.compiled import CompiledLoss, FusedLoss, constants_of, evaluate, functions
@@ -82,17 +94,39 @@ def _rows(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: value if value.ndim == 2 else value[None] for name, value in given.items()}
 
 
+def fused(graphs: Sequence[Graph], given: dict[str, np.ndarray]) -> list[Found]:
+    """Return what one program of all ``graphs`` makes of each, one after another."""
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *FusedLoss.batch(graphs))
+    found = jax.jit(lambda members: jax.lax.map(lambda one: in_jax(one, given), members))(stacked)
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(len(graphs))]
+
+
+def compare_fused(family: str, actions: int, count: int, first: int, batch: int = 25) -> int:
+    """Compare fused batches with PyTorch on random graphs; return how many agree without any allowance for what rounding decides."""
+    graphs, given = random_graphs(family, count, first), registers(family, actions, first)
+    close = 0
+    for start in range(0, count, batch):
+        own = graphs[start : start + batch]
+        for graph, found in zip(own, fused(own, given), strict=True):
+            wanted = in_torch(graph, given)
+            assert agree(graph, given, found, wanted), graph
+            close += disagreement(found, wanted) < CLOSE
+    return close
+
+
 @pytest.mark.parametrize(
     ("family", "actions"), [("value", 1), pytest.param("value", 3, marks=pytest.mark.slow), ("policy_gradient", 1)]
 )
 def test_random_graphs_mean_the_same_to_every_back_end(family: str, actions: int) -> None:
     assert compare(family, actions, 67, 100 * actions) > 33
+    assert compare_fused(family, actions, 25, 100 * actions) > 20
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_ten_thousand_random_graphs_mean_the_same_to_every_back_end(block: int) -> None:
     assert sum(compare(*which, 250, 10_000 * (block + 1)) for which in _KINDS) > 500
+    assert sum(compare_fused(*which, 250, 10_000 * (block + 1)) for which in _KINDS) > 900, "without any slack"
 
 
 _KINDS = (("value", 1), ("value", 2), ("value", 5), ("policy_gradient", 1))
@@ -101,11 +135,8 @@ _KINDS = (("value", 1), ("value", 2), ("value", 5), ("policy_gradient", 1))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_fused_graphs_mean_the_same_as_by_hand(family: str) -> None:
     names = [name for name, (of, _) in FAMILY_AND_NEEDS.items() if of == family]
-    given, members = plain(family), FusedLoss.batch([load_objective(name).graph for name in names])
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
-    found = jax.jit(lambda members: jax.lax.map(lambda one: in_jax(one, given), members))(stacked)
-    for i, name in enumerate(names):
-        one = jax.tree.map(lambda leaf, i=i: leaf[i], found)
+    given = plain(family)
+    for name, one in zip(names, fused([load_objective(name).graph for name in names], given), strict=True):
         assert disagreement(one, in_jax(HandWrittenLoss(name), given)) < CLOSE, name
 
 

@@ -158,6 +158,19 @@ def test_3000_random_programs_are_finite_and_1000_agree_with_torch(interpreted) 
 
 
 @pytest.mark.slow
+def test_200_random_programs_fused_agree_with_torch() -> None:
+    given, shaky = batch(9), 0
+    for seed in range(10):
+        graphs = _random(20, seed=100 + seed)
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *FusedNetworkLoss.batch(graphs))
+        found = jax.jit(lambda members: jax.lax.map(lambda one: loss_and_slopes(one, given), members))(stacked)
+        for i, graph in enumerate(graphs):
+            own = jax.tree.map(lambda leaf, i=i: leaf[i], found)
+            shaky += _shaky(own, by_torch(graph, given), graph, given)
+    assert shaky <= 6
+
+
+@pytest.mark.slow
 def test_a_hundred_thousand_programs_are_finite(interpreted) -> None:
     """A hundred random programs and a thousand mutations, one after another, of each: drawing all of them would take far longer."""
     rng, seen = np.random.default_rng(11), set()
