@@ -31,7 +31,9 @@ Verdict = Literal["td", "td_scaled_reward", "other"]
 
 SAMPLES = 2048
 TOLERANCE = 1e-4
-"""Largest error of a slope, relative to the largest slope of its batch."""
+"""Largest error of a sample's slopes, relative to what its TD error is a sum of: float32 rounds to some thousandth of that."""
+SIZES = (0.01, 1.0, 10.0, 1000.0)
+"""Standard deviations of values and rewards: small ones show what is added to TD, large ones what bounds it."""
 _ACTIONS = 4
 _SEED = 7_301
 _BLOCK = 64
@@ -59,9 +61,9 @@ def verdicts(graphs: Sequence[Graph]) -> list[Verdict]:
 
 
 def _inputs() -> dict[str, Any]:
-    """Return fresh random inputs: action values of size 1 and 10, discounts of .5 and .99, terminations among them."""
+    """Return fresh random inputs: action values of all `SIZES`, discounts of .5 and .99, terminations among them."""
     rng = generator(_SEED)
-    size = np.where(np.arange(SAMPLES) % 2 == 0, 1.0, 10.0)
+    size = np.resize(SIZES, SAMPLES)
 
     def values() -> Values:
         return rng.standard_normal((_ACTIONS, SAMPLES)) * size
@@ -100,18 +102,18 @@ def _slopes(programs: Program, inputs: Mapping[str, Any]) -> tuple[jax.Array, ja
 
 
 def _verdict(q: Values, following: Values, inputs: Mapping[str, Any]) -> Verdict:
-    largest = np.abs(q).max()
-    if not np.isfinite(q).all() or not np.isfinite(following).all() or largest == 0.0:
+    if not np.isfinite(q).all() or not np.isfinite(following).all() or not np.any(q):
         return "other"
     action, reward = inputs["action"].astype(np.float64), inputs["reward"].astype(np.float64)
     backed_up = inputs["discount"].astype(np.float64) * inputs["q_target_next"].astype(np.float64).max(axis=0)
     rest = inputs["q_action"].astype(np.float64) - backed_up
     taken = (q * action).sum(axis=0)
     columns = np.stack([rest, -reward], axis=1)
-    (scale, reward_scale), *_ = np.linalg.lstsq(columns, taken, rcond=None)
-    elsewhere = max(np.abs(q * (1.0 - action)).max(), np.abs(following).max())
-    error = max(np.abs(columns @ [scale, reward_scale] - taken).max(), elsewhere)
-    if error > TOLERANCE * largest or scale <= 0.0 or reward_scale <= 0.0:
+    terms = np.abs(inputs["q_action"]) + np.abs(backed_up) + np.abs(reward)
+    (scale, reward_scale), *_ = np.linalg.lstsq(columns / terms[:, None], taken / terms, rcond=None)
+    elsewhere = np.maximum(np.abs(q * (1.0 - action)).max(axis=0), np.abs(following).max(axis=0))
+    error = np.maximum(np.abs(columns @ [scale, reward_scale] - taken), elsewhere)
+    if scale <= 0.0 or reward_scale <= 0.0 or (error > TOLERANCE * scale * terms).any():
         return "other"
     return "td" if abs(reward_scale / scale - 1.0) <= TOLERANCE else "td_scaled_reward"
 

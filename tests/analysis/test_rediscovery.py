@@ -61,6 +61,14 @@ RESIDUAL = graph(
 )
 MINUS = graph(("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3),
               ("scale", 4, -1.0))  # fmt: skip
+D = (("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "reward"), ("sub", "q_action", 2), ("square", 3))
+A_LITTLE_Q = graph(*D, ("scale", "q_action", 1e-3), ("add", 4, 5))
+BOUNDED = graph(*D, ("constant", 5000.0), ("min", 4, 5))
+ANOTHER_FORM = graph(*D, ("scale", 3, 2.0), ("add", 4, 5), ("scale", 3, -2.0), ("add", 6, 7))
+REWARD_CLIPPED = graph(
+    ("max_a", "q_target_next"), ("mul", 0, "discount"), ("constant", 50.0), ("min", "reward", 2), ("add", 1, 3),
+    ("sub", "q_action", 4), ("square", 5),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,10 @@ MINUS = graph(("max_a", "q_target_next"), ("mul", 0, "discount"), ("add", 1, "re
         (TD, "td"),
         (WITHOUT_Q_ACTION, "td"),
         (PLUS_TARGET_TERMS, "td"),
+        (ANOTHER_FORM, "td"),
+        (A_LITTLE_Q, "other"),
+        (BOUNDED, "other"),
+        (REWARD_CLIPPED, "other"),
         (SCALED_REWARD, "td_scaled_reward"),
         (NO_DISCOUNT, "other"),
         (MASKED, "other"),
