@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from autorl.errors import UnknownNameError, UsageError
 from autorl.keys import generator
 from autorl.objectives.graphs.canonical import key as structure
-from autorl.objectives.graphs.graph import Node, check
+from autorl.objectives.graphs.cells import trimmed
+from autorl.objectives.graphs.graph import Graph, Node, check
 from autorl.objectives.graphs.language import load_language
 from autorl.objectives.graphs.mutation import (
     MUTATIONS,
@@ -23,7 +24,7 @@ from autorl.objectives.graphs.mutation import (
     mutate,
     round_constant,
 )
-from autorl.objectives.graphs.sampling import Grammar, pick, random_graph, random_node, random_program, signatures
+from autorl.objectives.graphs.sampling import ANY, Grammar, Sampling, pick, random_graph, random_node, signatures
 from autorl.objectives.graphs.types import Type
 
 every_grammar = pytest.mark.parametrize("name", list(GRAMMARS))
@@ -105,7 +106,8 @@ def test_a_grammar_without_programs_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("autorl.objectives.graphs.sampling.ATTEMPTS", 50)
     with pytest.raises(UsageError, match="Remedy: allow more nodes"):
         random_graph(0, Grammar(operators=("max_a",), registers=("q", "reward"), reads=("reward",)))
-    assert random_program(generator(0), Grammar(operators=("argmax_a",), registers=("q",))) is None
+    with pytest.raises(UsageError, match="was found in 50 draws"):
+        random_graph(0, Grammar(operators=("argmax_a",), registers=("q",)))
 
 
 @every_grammar
@@ -221,3 +223,22 @@ def test_new_nodes_have_constants_only_where_they_matter() -> None:
     nodes: list[Node] = [n for n in (random_node(rng, PAIRS, PAIRS.sources) for _ in range(2000)) if n is not None]
     assert all(n.constant == 1.0 for n in nodes if not table.operator(n.op).has_constant)
     assert len({n.constant for n in nodes}) >= 5
+
+
+@pytest.mark.parametrize("sampling", ["operator", "pair"])
+@pytest.mark.parametrize("family", ["value", "policy_gradient"])
+def test_programs_are_drawn_as_random_nodes_are_one_by_one(sampling: Sampling, family: str) -> None:
+    grammar = Grammar(family=family, nodes=9, sampling=sampling)
+    for key in range(60):
+        rng, found = generator(key), None
+        while found is None:
+            sources, nodes = list(grammar.sources), []
+            for place in range(grammar.nodes):
+                last = place == grammar.nodes - 1
+                node = random_node(rng, grammar, sources, frozenset({Type.FLOAT}) if last else ANY)
+                assert node is not None
+                nodes.append(node)
+                graph = Graph(tuple(nodes), family)
+                sources.append((len(graph.registers) + place, graph.types[-1]))
+            found = trimmed(graph) if not grammar.problems(trimmed(graph)) else None
+        assert random_graph(key, grammar) == found

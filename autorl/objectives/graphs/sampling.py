@@ -8,10 +8,10 @@ valid inputs are drawn more often; a random program is then the TD loss some 2 t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
+from itertools import chain, product
 from typing import Literal
 
 import numpy as np
@@ -121,6 +121,25 @@ class Grammar:
     @cached_property
     def known_options(self) -> dict[tuple[object, ...], tuple[_Option, ...]]:
         """What can be built over how many sources of which types, as far as anybody asked: a memory, no part of the grammar."""
+        return {}
+
+    @cached_property
+    def beginning(self) -> tuple[_Sources, dict[Type, list[int]]]:
+        """The sources of a program without nodes, and their indices by type."""
+        by_type: dict[Type, list[int]] = {}
+        for source, kind in self.sources:
+            by_type.setdefault(kind, []).append(source)
+        return self.known_sources(tuple(sorted((kind, len(own)) for kind, own in by_type.items()))), by_type
+
+    def known_sources(self, counts: tuple[tuple[Type, int], ...]) -> _Sources:
+        """Return what can be built over so many sources of each type, found out once."""
+        found = self._known_sources.get(counts)
+        if found is None:
+            found = self._known_sources[counts] = _Sources(self, counts)
+        return found
+
+    @cached_property
+    def _known_sources(self) -> dict[tuple[tuple[Type, int], ...], _Sources]:
         return {}
 
     def problems(self, graph: Graph) -> list[str]:
@@ -269,7 +288,11 @@ def below(rng: np.random.Generator, count: int) -> int:
 
 def pick(rng: np.random.Generator, weights: Sequence[float]) -> int:
     """Return a position drawn with probabilities in proportion to ``weights`` (not all 0)."""
-    left = rng.random() * sum(weights)
+    return _picked(rng.random(), weights)
+
+
+def _picked(uniform: float, weights: Sequence[float]) -> int:
+    left = uniform * sum(weights)
     for i, weight in enumerate(weights):
         left -= weight
         if left < 0:
@@ -277,39 +300,74 @@ def pick(rng: np.random.Generator, weights: Sequence[float]) -> int:
     return max(i for i, weight in enumerate(weights) if weight > 0)  # rounding at the very end
 
 
-def random_program(rng: np.random.Generator, grammar: Grammar) -> Graph | None:
-    """Return one program of as many nodes as allowed, those that its last one does not depend on left out.
+class _Sources:
+    """How many sources of each type a program that is being drawn may read: what its next node can be, and what follows.
 
-    None if the last node is no float. Nothing else is asked of it.
+    Programs pass through few such states, so what can be built in each is found out once.
     """
-    drawn = _drawn_nodes(rng, grammar)
-    return None if drawn is None else _graph(drawn[0], grammar)
+
+    def __init__(self, grammar: Grammar, counts: tuple[tuple[Type, int], ...]) -> None:
+        self._grammar, self._counts = grammar, counts
+        self._after: dict[Type, _Sources] = {}
+        self.options = self._options(ANY)
+
+    @cached_property
+    def last(self) -> tuple[_Option, ...]:
+        """What the last node can be, which is the loss."""
+        return self._options(_FLOAT)
+
+    def _options(self, gives: frozenset[Type]) -> tuple[_Option, ...]:
+        return _options(self._grammar.language, self._grammar.operators, self._counts, gives, None)
+
+    def after(self, kind: Type) -> _Sources:
+        """Return the sources once a node of type ``kind`` is one of them."""
+        found = self._after.get(kind)
+        if found is None:
+            counts = dict(self._counts)
+            counts[kind] = counts.get(kind, 0) + 1
+            found = self._after[kind] = self._grammar.known_sources(tuple(sorted(counts.items())))
+        return found
+
+
+def _uniforms(rng: np.random.Generator) -> Callable[[], float]:
+    """Return a function that draws what ``rng.random()`` would, many at a time: millions are drawn."""
+    return chain.from_iterable(iter(lambda: rng.random(1024).tolist(), None)).__next__
 
 
 def _graph(drawn: Sequence[_Drawn], grammar: Grammar) -> Graph:
     return trimmed(Graph(tuple(Node(*parts) for parts in drawn), grammar.family, grammar.language))
 
 
-def _drawn_nodes(rng: np.random.Generator, grammar: Grammar) -> tuple[list[_Drawn], int] | None:
-    """Return the nodes of a random program, and the registers that the last one depends on, as bits."""
+def _drawn_nodes(uniform: Callable[[], float], grammar: Grammar) -> tuple[list[_Drawn], int] | None:
+    """Return the nodes of a random program, and the registers that the last one depends on, as bits.
+
+    Draws what `random_node` would, node by node. Called some ten thousand times for a sample that passes strict filters: each line counts.
+    """
+    pair, end, (state, by_type) = grammar.sampling == "pair", grammar.nodes - 1, grammar.beginning
+    of_type = {kind: list(indices) for kind, indices in by_type.items()}
     first = len(grammar.table.registers(grammar.family))
-    by_type: dict[Type, list[int]] = {}
-    for source, kind in grammar.sources:
-        by_type.setdefault(kind, []).append(source)
     below_each = [1 << index for index in range(first)]
     nodes: list[_Drawn] = []
-    for index in range(first, first + grammar.nodes):
-        last = index == first + grammar.nodes - 1
-        drawn = _drawn_node(rng, grammar, by_type, _FLOAT if last else ANY)
-        if drawn is None:
+    for place in range(grammar.nodes):
+        options = state.last if place == end else state.options
+        if not options:
             return None
-        node, gives = drawn
-        nodes.append(node)
-        by_type.setdefault(gives, []).append(index)
-        reached = 0
-        for i in node[1]:
+        own = uniform()
+        option = options[_picked(own, [option.total for option in options]) if pair else int(own * len(options))]
+        rows = option.rows
+        types, _, _, gives = rows[_picked(uniform(), option.weights)] if len(rows) > 1 else rows[0]
+        inputs, reached = [], 0
+        for kind in types:
+            sources = of_type[kind]
+            i = sources[int(uniform() * len(sources))]
+            inputs.append(i)
             reached |= below_each[i]
+        constant = CONSTANTS[int(uniform() * len(CONSTANTS))] if option.has_constant else 1.0
+        nodes.append((option.operator, tuple(inputs), constant))
+        of_type.setdefault(gives, []).append(first + place)
         below_each.append(reached)
+        if place < end:
+            state = state.after(gives)
     return nodes, below_each[-1]
 
 
@@ -323,9 +381,9 @@ def random_graph(key: int, grammar: Grammar) -> Graph:
     Raises:
         UsageError: None was found in `ATTEMPTS` draws.
     """
-    rng = generator(key)
+    uniform = _uniforms(generator(key))
     for _ in range(ATTEMPTS):
-        drawn = _drawn_nodes(rng, grammar)
+        drawn = _drawn_nodes(uniform, grammar)
         # most programs read too little, which is seen before a graph is made of them
         if drawn is None or not all(drawn[1] & carriers for carriers in grammar.needed):
             continue
