@@ -14,6 +14,9 @@ return that the task allows (`FLOORS`), in the incumbent and in the test; how ma
 By default ``auto`` draws by the shipped prior, which was learned from ARLBench's own published trainings of other tasks of the same
 algorithm, and begins with the learner's default configuration; neither is counted as work. Arm ``auto_no_prior`` is without the prior.
 
+ARLBench's learners take a time limit for the end of the task; ours see that there is value after it. Arms ``auto_limits_end`` and
+``random_limits_end`` do as ARLBench's, which is the comparison of searches alone.
+
 Pendulum-PPO is trained for 24 rollouts (98,304 steps), as many as 100,000 hold. ARLBench rounds up: SMAC's runs there had 102,400 steps,
 random search's 122,880, so that the published values have an advantage.
 
@@ -94,6 +97,10 @@ ARMS: dict[str, list[str]] = {
         "finalists=1",
         "baselines.default=false",
     ],
+}
+ARMS |= {
+    f"{arm}_limits_end": [*ARMS[arm], "learner.hyperparameters.bootstrap_time_limits=false"]
+    for arm in ("auto", "random")
 }
 
 

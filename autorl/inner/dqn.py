@@ -236,7 +236,7 @@ class DQN:
             next_observation=self._flat(step.observation),
             action=action,
             reward=step.reward,
-            terminated=step.terminated.astype(jnp.float32),
+            terminated=(step.terminated | (step.truncated & ~hp.bootstrap_time_limits)).astype(jnp.float32),
         )
         done = step.terminated | step.truncated
         total = actors.episode_return + step.reward

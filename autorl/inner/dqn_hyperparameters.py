@@ -30,6 +30,10 @@ class DQNHyperparameters:
     target_update_interval: Array = traced(4, "Environment steps from one target update to the next.", low=1)
     tau: Array = traced(0.02, "Part of the way that a target update goes; 1 copies the network.", low=0.0, high=1.0)
     normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
+    bootstrap_time_limits: Array = traced(
+        True,
+        "At a time limit there is value after the step (Pardo et al., 2018); if not it counts as the task's end, as in ARLBench.",
+    )
     buffer_size: Array = traced(100_000, "Transitions kept, in whole steps of all environments.", low=1)
     buffer_prio_sampling: Array = traced(False, "Draw transitions by their TD errors, not uniformly.")
     buffer_alpha: Array = traced(0.6, "Exponent of priorities; 0 is uniform.", low=0.0, high=1.0)

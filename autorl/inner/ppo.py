@@ -267,7 +267,8 @@ class PPO:
             jnp.any(seen.truncated), values_of, lambda flat: jnp.zeros(flat.shape[:2]), seen.final_observation
         )
         done = seen.terminated | seen.truncated
-        following = next_values(values[:-1], values[-1], final_values, seen.terminated, seen.truncated)
+        ended = seen.terminated | (seen.truncated & ~hp.bootstrap_time_limits)
+        following = next_values(values[:-1], values[-1], final_values, ended, seen.truncated)
         advantage = advantages(seen.reward, values[:-1], following, done, hp.gamma, hp.gae_lambda)
         samples = Samples(
             log_prob=policy.log_prob(seen.outputs, log_std, seen.action),

@@ -54,7 +54,7 @@ def test_experiments_have_arlbenchs_budget(experiment: str) -> None:
     for arm, overrides in command.ARMS.items():
         made = load(experiment, overrides)
         finalists = made.finalists * made.seeds.tuning if made.finalists > 1 else 0
-        spent = made.budget.trainings * (made.seeds.search if arm == "random" else 1) + finalists
+        spent = made.budget.trainings * (made.seeds.search if arm.startswith("random") else 1) + finalists
         assert spent == command.GRANTED
         assert (made.evaluation.episodes, made.seeds.test) == (128, 10)
 

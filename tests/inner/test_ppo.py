@@ -96,6 +96,13 @@ def test_probe_truncation_is_bootstrapped():
     np.testing.assert_allclose(outputs("probe:truncation", hp, state, [0.0])[1], 10.0, rtol=0.05)
 
 
+def test_probe_truncation_ends_the_task_if_time_limits_are_not_bootstrapped():
+    values = {**PROBE, "gae_lambda": 0.9, "bootstrap_time_limits": False}
+    hp, _, state = train("probe:truncation", values, 128 * 100)
+    # of 1 to 10 steps that are left, which the observation does not tell: 4.1 on average, 5.3 by temporal differences
+    assert 3.5 < float(outputs("probe:truncation", hp, state, [0.0])[1][0]) < 6.0
+
+
 def test_probe_continuous_action_is_found():
     environment = make_environment("probe:continuous_action")
     hp, task, state = train("probe:continuous_action", {**PROBE, "anneal_learning_rate": True}, 128 * 150)

@@ -55,7 +55,7 @@ SAC = {
     "alpha_auto": True, "alpha": 0.2, "target_entropy": -0.5, "reward_scale": 2.0, "use_target_network": True,
     "target_update_interval": 3, "tau": 0.02, "normalize_observations": False, "buffer_size": 4000, "buffer_prio_sampling": False,
     "buffer_alpha": 0.6, "buffer_beta": 0.4, "buffer_epsilon": 1e-6, "buffer_batch_size": 32, "n_envs": 2, "hidden_size": 16,
-    "n_layers": 2, "activation": "relu", "buffer_capacity": 131072,
+    "n_layers": 2, "activation": "relu", "buffer_capacity": 131072, "bootstrap_time_limits": True,
 }  # fmt: skip
 
 

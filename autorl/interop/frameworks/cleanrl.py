@@ -92,6 +92,10 @@ PPO: Final = Algorithm(
         Row(("adam_eps",), remark=unless("adam_eps", 1e-5, "1e-5 there")),
         Row(("hidden_size", "n_layers", "activation"), remark=_network_remark),
         Row(("normalize_observations",), remark=_wrappers_remark),
+        Row(
+            ("bootstrap_time_limits",),
+            remark=unless("bootstrap_time_limits", False, "a time limit ends the task there"),
+        ),
         Row(("greedy_evaluation",), remark=unless("greedy_evaluation", True, "act with drawn actions there too")),
         Row((), remark=_bounds_remark),
         objective_row(LIBRARY),
@@ -177,6 +181,7 @@ DQN: Final = Algorithm(
         Row(("adam_eps",), remark=unless("adam_eps", 1e-8, "1e-8 there")),
         Row(("hidden_size", "n_layers", "activation"), remark=_q_network_remark),
         Row(("normalize_observations",), remark=unless("normalize_observations", False, "dqn.py does not")),
+        Row(("bootstrap_time_limits",), remark=unless("bootstrap_time_limits", True, "true there")),
         Row(("buffer_prio_sampling", "buffer_alpha", "buffer_beta", "buffer_epsilon"), remark=_priority_remark),
         Row(("buffer_capacity",)),  # memory set aside for the buffer; what it holds is buffer_size
         objective_row(LIBRARY),
@@ -243,6 +248,7 @@ SAC: Final = Algorithm(
         Row(("hidden_size", "n_layers", "activation"), remark=_sac_network_remark),
         Row(("reward_scale",), remark=reward_remark),
         Row(("normalize_observations",), remark=unless("normalize_observations", False, "the script does not")),
+        Row(("bootstrap_time_limits",), remark=unless("bootstrap_time_limits", True, "true there")),
         Row(("buffer_prio_sampling", "buffer_alpha", "buffer_beta", "buffer_epsilon"), remark=_priority_remark),
         Row(("buffer_capacity",)),  # memory set aside for the buffer; what it holds is buffer_size
         teacher_row(LIBRARY),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from autorl.interop.frameworks.configuration import Configuration
-from autorl.interop.frameworks.mapping import Algorithm, Row, teacher_row, whole_iterations
+from autorl.interop.frameworks.mapping import Algorithm, Row, teacher_row, unless, whole_iterations
 from autorl.interop.frameworks.sb3_tables import (
     AROUND,
     LIBRARY,
@@ -88,6 +88,12 @@ SAC: Final = Algorithm(
         *NETWORK_ROWS,
         Row(("n_envs",), f"{AROUND}.n_envs"),
         Row(("normalize_observations",), f"{AROUND}.normalize", remark=normalised_remark),
+        Row(
+            ("bootstrap_time_limits",),
+            remark=unless(
+                "bootstrap_time_limits", True, "replay_buffer_kwargs=dict(handle_timeout_termination=False) there"
+            ),
+        ),
         Row(
             (), f"{AROUND}.total_timesteps", lambda c: whole_iterations(c, c.values["n_envs"] * c.values["train_freq"])
         ),

@@ -134,6 +134,7 @@ PPO: Final = Algorithm(
         *NETWORK_ROWS,
         Row(("n_envs",), f"{AROUND}.n_envs"),
         Row(("normalize_observations",), f"{AROUND}.normalize", remark=normalised_remark),
+        Row(("bootstrap_time_limits",), remark=unless("bootstrap_time_limits", True, "true there")),
         Row(
             ("greedy_evaluation",),
             remark=unless("greedy_evaluation", True, "evaluate with predict(..., deterministic=False) there"),
@@ -221,6 +222,12 @@ DQN: Final = Algorithm(
         *NETWORK_ROWS,
         Row(("n_envs",), f"{AROUND}.n_envs"),
         Row(("normalize_observations",), f"{AROUND}.normalize", remark=normalised_remark),
+        Row(
+            ("bootstrap_time_limits",),
+            remark=unless(
+                "bootstrap_time_limits", True, "replay_buffer_kwargs=dict(handle_timeout_termination=False) there"
+            ),
+        ),
         Row(
             (),
             f"{AROUND}.total_timesteps",
