@@ -331,7 +331,7 @@ def proposals_table(found: Mapping[Arm, Json], method: str) -> Table | None:
         (
             arm_name(arm, method),
             *(f"{own[name]:,.0f}" for name in ("made", "rejected", "duplicates")),
-            f"{own['hit_rate']:.1%}",
+            f"{own['hit_rate']:.1%}" if "hit_rate" in own else "-",
             *(f"{own[name]:,.0f}" for name in ("trained", "repeated")),
         )
         for arm, own in found.items()

@@ -108,7 +108,9 @@ def _unfinished(result: Json) -> str:
     if result["state"] == "empty":
         return "No result yet: no trial has run."
     if result["state"] == "search" and told and told == sum(sum(row["failures"].values()) for row in searched):
-        return f"No result: none of the {plural(told, 'trial')} of the search completed; results come from test seeds only."
+        return (
+            f"No result yet: of {plural(told, 'trial')} that ended none completed; results come from test seeds only."
+        )
     where = {
         "search": f"the search is under way ({plural(told, 'trial')} finished)",
         "finalists": "the finalists are being re-run on fresh tuning seeds",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autorl.engine.methods import policy_of, starts_of
-from autorl.outer.methods import draws
+from autorl.outer.methods import can_start, draws
 from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
 from autorl.outer.priors import Prior
@@ -36,6 +36,8 @@ def self_contained(specification: Specification) -> Specification:
         share = "" if fraction == 1.0 else f", {fraction:.0%} of those that are drawn"
         tasks = ", ".join(task.name for task in prior.tasks)
         plain["search"]["chosen"] += f" Prior {prior.name} draws candidates{share}; it was learned from {tasks}."
+    if not plain["search"].get("start") and can_start(plain["search"]["method"]):
+        plain["search"]["start"] = [dict(space.to_json(candidate)) for candidate in as_found(space)]
     resolved: Specification = from_mapping(plain, references=False)
     starts: list[dict[str, Any]] = starts_of(resolved, space)
     return from_mapping(resolved, {"search.start": starts}, references=False) if starts else resolved
@@ -49,9 +51,7 @@ def _chosen(specification: Specification, space: Space, prior: Prior | None) -> 
     found: dict[str, Any] = {"method": made.method, "settings": made.settings, "chosen": made.why}
     if made.policy is not None and search.policy is None:
         found["policy"] = {"name": made.policy, "settings": made.policy_settings}
-    given = [dict(space.to_json(candidate)) for candidate in as_found(space)]
-    if made.starts and given and not search.start:
-        found["start"] = given
+    if made.starts and as_found(space) and not search.start:
         found["chosen"] += " It begins with the loss as given."
     elif made.starts and specification.learner is not None and not search.start:
         found["start"] = [DEFAULT]

@@ -12,14 +12,13 @@ from autorl.outer.budget.joined import most_trials
 from autorl.outer.budget.policies import WHOLE, make_policy
 from autorl.outer.budget.protocol import BudgetPolicy
 from autorl.outer.full_trainings import FullTrainings
-from autorl.outer.methods import can_start, make_method, method_settings
+from autorl.outer.methods import make_method, method_settings
 from autorl.outer.prior_files import load_prior
 from autorl.outer.priors import Prior
 from autorl.outer.protocol import Budget, Proposal, Result, SearchMethod, Status
 from autorl.spaces import Space, load_space
 from autorl.spaces.nearest import nearest_candidate
 from autorl.spaces.plain_values import TEACHER, leaves, of_teacher
-from autorl.spaces.screening import as_found
 from autorl.studies.prior_references import NONE
 from autorl.studies.specification import Search, Specification
 from autorl.studies.trial import AT_HURDLE, Arm, Trial
@@ -59,11 +58,9 @@ def prior_in(specification: Specification) -> Prior | None:
 
 
 def starts_of(specification: Specification, space: Space) -> list[dict[str, Any]]:
-    """Return the configurations that a search begins with, that of the learner written out; if none is given, what the space has found."""
+    """Return the configurations that a search begins with, that of the learner written out."""
     search = specification.search
     given = search.start if search is not None else ()
-    if search is not None and not given and search.method != "auto" and can_start(search.method):
-        return [dict(space.to_json(found)) for found in as_found(space)]
     return [_default(specification, space) if isinstance(start, str) else start for start in given]
 
 

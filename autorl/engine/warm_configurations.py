@@ -15,6 +15,7 @@ from autorl.outer.full_trainings import FullTrainings
 from autorl.outer.methods import METHODS, fitting
 from autorl.outer.protocol import Status
 from autorl.spaces import load_space
+from autorl.spaces.screening import as_found
 from autorl.studies.models import WarmStart
 from autorl.studies.specification import Specification, from_mapping
 from autorl.studies.trial import Trial
@@ -96,7 +97,7 @@ def _refuse_telling(specification: Specification, start: WarmStart) -> None:
 
 
 def refuse_populations(specification: Specification, *, own: bool = False) -> None:
-    """Raise `IncompatibleError` if the method cannot be told trials that are not its own, nor begin with given candidates.
+    """Raise `IncompatibleError` if the method cannot be told trials that are not its own.
 
     Args:
         specification: Of the new study.
@@ -165,12 +166,24 @@ def refuse_budget(new: Specification, name: str, trials: Sequence[Trial]) -> Non
 
 
 def untried(specification: Specification, trials: Sequence[Trial]) -> list[Any]:
-    """Return the configurations to begin with that are not among ``trials``."""
+    """Return the configurations to begin with that are not among ``trials``.
+
+    Raises:
+        IncompatibleError: There are some, and the method can begin with them in its first generation alone.
+    """
     search = specification.search
     assert search is not None
     space = load_space(search.space)
     tried = {space.fingerprint(space.from_json(t.candidate)) for t in trials}
-    return [s for s in search.start if isinstance(s, str) or space.fingerprint(space.from_json(s)) not in tried]
+    left = [s for s in search.start if isinstance(s, str) or space.fingerprint(space.from_json(s)) not in tried]
+    if not trials or issubclass(METHODS.load(search.method), FullTrainings):
+        return left
+    if any(s not in [space.to_json(found) for found in as_found(space)] for s in left):
+        raise IncompatibleError(
+            f"search.start: search method {search.method!r} begins with given candidates in its first generation, which an earlier "
+            "study's trials are here. Remedy: leave out search.start."
+        )
+    return []
 
 
 def with_taken(

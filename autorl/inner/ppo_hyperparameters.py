@@ -38,7 +38,7 @@ class PPOHyperparameters:
     normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
     bootstrap_time_limits: Array = traced(
         True,
-        "At a time limit there is value after the step (Pardo et al., 2018); if not it counts as the task's end, as in ARLBench.",
+        "There is value after a time limit, a teacher's too (Pardo et al., 2018); if not it counts as the task's end, as in ARLBench.",
     )
     adam_eps: Array = traced(1e-5, "Added to Adam's denominator.", low=1e-12)
     update_epochs: Array = traced(10, "Passes over each rollout.", low=1)

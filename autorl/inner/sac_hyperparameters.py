@@ -35,7 +35,7 @@ class SACHyperparameters:
     normalize_observations: Array = traced(False, "Normalise observations by their running mean and variance.")
     bootstrap_time_limits: Array = traced(
         True,
-        "At a time limit there is value after the step (Pardo et al., 2018); if not it counts as the task's end, as in ARLBench.",
+        "There is value after a time limit, a teacher's too (Pardo et al., 2018); if not it counts as the task's end, as in ARLBench.",
     )
     buffer_size: Array = traced(100_000, "Transitions kept, in whole steps of all environments.", low=1)
     buffer_prio_sampling: Array = traced(False, "Draw transitions by their TD errors, not uniformly.")

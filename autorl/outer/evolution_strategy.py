@@ -143,9 +143,18 @@ class EvolutionStrategy(SearchMethod[EvolutionState]):
         self.population_size = self.algorithm.population_size
 
     def starting_with(self, starts: Sequence[Candidate]) -> Self:
-        """Return this method with ``starts`` as the first members of its first generation; it learns from them as from its own."""
+        """Return this method with ``starts`` as the first members of its first generation; it learns from them as from its own.
+
+        Raises:
+            UsageError: There are more than members.
+        """
+        if len(starts) > self.population_size:
+            raise UsageError(
+                f"search method 'es' can begin with at most as many candidates as its population has members, {self.population_size}, "
+                f"got {len(starts)}. Remedy: fewer of them, or a larger population_size."
+            )
         made = copy.copy(self)
-        made.starts = tuple(starts)[: self.population_size]
+        made.starts = tuple(starts)
         return made
 
     @property

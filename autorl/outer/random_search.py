@@ -45,7 +45,7 @@ class RandomSearch(FullTrainings):
         if not known:
             return {}
         made, different = float(len(known)), float(len(set(known)))
-        passed_over = {"rejected": 0.0, "duplicates": 0.0, "drifted": 0.0, "hit_rate": 0.0, "rejection_rate": 0.0}
+        passed_over = {"rejected": 0.0, "duplicates": 0.0, "drifted": 0.0, "rejection_rate": 0.0}
         return {"made": made, "trained": made, "repeated": made - different, "fingerprints": different, **passed_over}
 
     def _propose(self, history: History, number: int, pending: Sequence[Proposal]) -> tuple[Candidate, str]:

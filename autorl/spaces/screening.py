@@ -34,9 +34,10 @@ class Starts(Protocol):
 
 
 def as_found(space: Space | None) -> tuple[Candidate, ...]:
-    """Return what a search of numbers starts from where the space knows (a loss with its constants as found); empty otherwise.
+    """Return what a search of a found loss's constants tunes: the loss as it is; empty for all other spaces, products among them.
 
-    Every method begins with it where it can, and it is a finalist: a search that tunes has to beat what it tunes.
+    Methods that can begin with it, unless the experiment says with what (``search.start``), and it is a finalist where there are
+    several: a search that tunes has to beat what it tunes.
     """
     known = space.starts() if isinstance(space, Starts) else ()
     return () if space is None or "graph" in space.features() else known

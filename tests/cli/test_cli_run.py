@@ -72,7 +72,7 @@ def test_a_study_all_of_whose_trainings_failed_ends_with_1_and_its_result(here):
     write(here, "lost", experiment(search={"space": space, "method": "random"}, baselines={"default": False}))
     done = call("run", "lost.yaml", "budget.trainings=2", "budget.env_steps=512")
     assert done.code == 1
-    assert "none of the 2 trials of the search completed" in done.out
+    assert "of 2 trials that ended none completed" in done.out
     assert "Report: studies/lost/report.html" in done.out
     again = call("resume", "lost", "--json")
     assert again.code == 1

@@ -75,3 +75,25 @@ def test_a_loss_and_its_hyperparameters_are_evolved_together(tmp_path):
         assert len({str(trial.candidate[part]) for trial in trials}) > 1
     assert any(trial.ancestor is not None for trial in trials)
     assert study.result["state"] == "complete"
+
+
+def test_the_loss_as_given_is_not_trained_again_by_a_study_that_goes_on(tmp_path):
+    search = {"space": "loss_constants", "method": "tpe", "settings": {"n_startup_trials": 2}}
+    first = {
+        **EXPERIMENT,
+        "name": "first",
+        "search": search,
+        "parsimony": 0,
+        "baselines": {"default": False, "random": False},
+    }
+    autorl.run(first, root=tmp_path)
+    more = {
+        **first,
+        "name": "more",
+        "search": {**search, "warm_start": "first"},
+        "budget": {"trainings": 6, "env_steps": 128},
+    }
+    study = autorl.run(more, root=tmp_path)
+    graphs = [trial.candidate["graph"] for trial in study.trials("method", "search")]
+    assert len(graphs) == 6
+    assert graphs.count(study.space.starts()[0]["graph"]) == 1

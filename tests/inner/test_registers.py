@@ -216,7 +216,7 @@ def test_a_network_that_a_graph_does_not_read_is_not_run_for_it(drawn, name, pri
     room = replace(covering, registers=EVERYTHING)
     expected = slope(CompiledLoss.of(graph), drawn, prioritised)
     other, fused = InterpretedLoss.of(graph, room), FusedLoss.batch(graphs)[GRAPHS.index(name)]
-    own_code = with_own_code(fused, lambda loss: slope(loss, drawn, prioritised=True))
+    own_code = with_own_code(fused, lambda loss: slope(loss, drawn, prioritised))
     for found in (slope(other, drawn, prioritised), slope(fused, drawn, prioritised), own_code):
         for one, two in zip(expected[::2], found[::2], strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
@@ -225,6 +225,8 @@ def test_a_network_that_a_graph_does_not_read_is_not_run_for_it(drawn, name, pri
             np.testing.assert_allclose(expected.error, found.error, rtol=1e-5, atol=1e-6)
     passes = {n for n, read in other.reads().items() if read} & {"q_next", "q_target", "q_target_next"}
     assert passes == set(graph.needs) & {"q_next", "q_target", "q_target_next"}
+    which, members = fused.members()
+    assert members[int(which)].needs == CompiledLoss.of(graph).needs, "and so with code of its own"
 
 
 def test_what_is_not_read_costs_no_pass_and_is_zero(drawn):

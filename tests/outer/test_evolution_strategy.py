@@ -343,3 +343,17 @@ def test_equal_algorithms_are_compiled_once():
     one = EvolutionStrategy(CUBE, Budget(50, 1000), 0, population_size=8)
     two = EvolutionStrategy(CUBE, Budget(50, 1000), 1, population_size=8)
     assert one.algorithm is two.algorithm
+
+
+def test_it_begins_with_given_candidates_and_refuses_more_than_it_has_members():
+    method = EvolutionStrategy(BOTH, Budget(12, 1000), 3, algorithm="CMA_ES", population_size=4)
+    given = [BOTH.sample(100 + i) for i in range(5)]
+    begun = method.starting_with(given[:2])
+    asked = begun.ask(begun.init(), 4)
+    assert [p.origin for p in asked] == ["start", "start", "sample", "sample"]
+    assert [BOTH.fingerprint(p.candidate) for p in asked[:2]] == [BOTH.fingerprint(one) for one in given[:2]]
+    assert [BOTH.fingerprint(p.candidate) for p in asked[2:]] == [
+        BOTH.fingerprint(p.candidate) for p in method.ask(method.init(), 4)[2:]
+    ]
+    with pytest.raises(UsageError, match="as its population has members, 4, got 5"):
+        method.starting_with(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -55,9 +56,10 @@ class ConstantsSpace:
             raise UsageError(f"{prefix}graph: no operator in it has a constant. Remedy: put one in with 'scale'.")
         largest = max(abs(self.given.nodes[i].constant) for i in self.places)
         if largest * self.span > LIMIT:
+            most = math.floor(100.0 * LIMIT / largest) / 100.0
+            remedy = f"a span of at most {most:g}" if most > 1.0 else "a loss with smaller constants"
             raise UsageError(
-                f"{prefix}span: a constant of {largest:g} times {self.span:g} is above {LIMIT:g}, the largest there may be. "
-                f"Remedy: a span of at most {LIMIT / largest:g}."
+                f"{prefix}span: a constant of {largest:g} times {self.span:g} is above {LIMIT:g}, the largest there is. Remedy: {remedy}."
             )
 
     @cached_property
