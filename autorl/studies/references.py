@@ -304,7 +304,7 @@ def _method_under(
     """Yield the problems of the search method: its name, its settings, and what it can search."""
     from autorl.outer.budget.joined import most_trials
     from autorl.outer.budget.policies import make_policy
-    from autorl.outer.methods import METHODS, make_method, method_settings
+    from autorl.outer.methods import METHODS, make_method
     from autorl.outer.protocol import Budget
 
     if s.search is None:
@@ -313,16 +313,10 @@ def _method_under(
     if name != "auto" and name not in METHODS:
         yield Finding(("search", "method"), str(UnknownNameError("search method", name, [*METHODS, "auto"])), name)
         return
-    if name != "auto" and (
-        space is None or space.features() <= METHODS.load(name).searches
-    ):  # else other settings are no remedy
-        known = method_settings(name)
-        unknown = [key for key in settings if key not in known]
-        for key in unknown:
-            message = f"unknown setting of search method {name!r}, its value is {shown(settings[key])}.{suggestion(key, known)}"
-            yield Finding(("search", "settings", key), message, settings[key])
-        if unknown:
-            return
+    unknown = [] if name == "auto" else _unknown_settings(name, settings, space)
+    if unknown:
+        yield from unknown
+        return
     if space is None or not s.intact("budget"):
         return
     try:
@@ -355,6 +349,21 @@ def _method_under(
                 f"baseline trains budget.env_steps; got {members}. Leave it out, or change budget.trainings"
             )
             yield Finding(("search", "settings", "population_size"), message, members)
+
+
+def _unknown_settings(name: str, settings: Mapping[str, Any], space: Space | None) -> list[Finding]:
+    """Return a finding for each setting that a method does not know; none where it cannot search the space: that comes first."""
+    from autorl.outer.methods import METHODS, method_settings
+
+    if space is not None and not space.features() <= METHODS.load(name).searches:
+        return []
+    known, place = method_settings(name), ("search", "settings")
+    wrong = f"unknown setting of search method {name!r}, its value is"
+    return [
+        Finding((*place, key), f"{wrong} {shown(settings[key])}.{suggestion(key, known)}", settings[key])
+        for key in settings
+        if key not in known
+    ]
 
 
 def _refused(error: UsageError, name: str, settings: Mapping[str, Any]) -> Finding:
