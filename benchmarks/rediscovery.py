@@ -203,7 +203,10 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
     positions = [line["seen"] for line in lines if line["seen"] is not None]
     found["median_first_seen"] = median(positions) if positions else None
     found["trained"] = [line["trained"] for line in lines]
-    found["hit_rates"] = [own["hit_rate"] for line in lines if "hit_rate" in (own := line.get("proposals") or {})]
+    counted = [
+        own for line in lines if (own := line.get("proposals")) and own["duplicates"]
+    ]  # random search passes nothing over
+    found["hit_rates"] = [own["hit_rate"] for own in counted]
     found["behaviours"] = [line["behaviours"] for line in lines if "behaviours" in line]
     found["core_minutes"] = [round(s / 60, 1) for line in lines if (s := line.get("last_run_core_seconds"))]
     found["minutes"] = [round(line["training_seconds"] / 60, 2) for line in lines]
