@@ -47,6 +47,11 @@ def run_comparison(
     if record:
         found = {k: v for k, v in result.items() if k not in ("specification", "seeds", "figures")}
         write_record(experiment, result["specification"], found, {**about, "seeds": result["seeds"]})
+    work = [own for panel in result["work"].values() for own in panel.values()]
+    if all(
+        own["failed"] == own["trainings"] for own in work
+    ):  # nothing was compared, and a script must not go on as if it had been
+        raise typer.Exit(1)
 
 
 def _about() -> dict[str, Any]:

@@ -136,3 +136,16 @@ def test_a_comparison_is_listed_and_is_no_study(here):
         autorl.run("small")
     with pytest.raises(autorl.errors.UsageError, match="objectives: missing"):
         autorl.run_comparison("quickstart")
+
+
+def test_a_comparison_all_of_whose_trainings_failed_ends_with_1_and_its_tables(here):
+    learner = {
+        "algorithm": "dqn",
+        "hyperparameters": {**COMPARISON["learner"]["hyperparameters"], "learning_rate": 1e30},
+    }
+    lost = {**{k: v for k, v in COMPARISON.items() if k != "tuning"}, "learner": learner, "env_steps": 256}
+    write(here / "experiments", "lost", {**lost, "environment": {**COMPARISON["environment"], "env_steps": 256}})
+    done = call("run", "lost")
+    assert done.code == 1
+    assert "2 of 2" in done.out
+    assert "Scores: " in done.out
