@@ -48,8 +48,9 @@ def test_the_hash_is_of_all_but_name_and_study_seed() -> None:
 def test_lines_of_different_specifications_are_counted_apart(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    own = {"hit_rate": 0.5}
-    written(tmp_path, line(1), line(2, "aa", proposals=own), line(3, "bb"))
+    evolved = {"duplicates": 3, "hit_rate": 0.5}
+    at_random = {"duplicates": 0, "hit_rate": 0.0}  # passes nothing over: has no hit rate to tell
+    written(tmp_path, line(1), line(2, "aa", proposals=evolved), line(3, "bb", proposals=at_random))
     assert counted(monkeypatch, tmp_path, "--only-count", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert [(g["specification"], g["searches"], g["hit_rates"]) for g in told["groups"]] == [
