@@ -90,10 +90,10 @@ def show(
 
 def export(
     name: Name,
-    to: Annotated[str, typer.Option("--to", help="jax, torch, numpy (each with its own test), latex or dot.")],
+    to: Annotated[str, typer.Option("--to", help="jax, torch, numpy, latex or dot.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.")] = Path(),
 ) -> None:
-    """Write an objective as files that stand alone, and print their paths; Python comes with an equality test for pytest."""
+    """Write an objective as files that stand alone, each with an equality test for pytest, and print their paths."""
     from autorl.objectives.graphs.export import export_files
     from autorl.objectives.loader import load_objective
 

@@ -86,8 +86,8 @@ def test_export_writes_files_that_pass_their_own_test(tmp_path):
         text=True,
     )
     assert run.returncode == 0, run.stdout
-    assert call("objective", "export", "dqn", "--to", "latex").out == "dqn_latex.tex\n"
-    assert call("objective", "export", "dqn", "--to", "dot").out == "dqn_graph.dot\n"
+    assert call("objective", "export", "dqn", "--to", "latex").out == "dqn_latex.tex\ntest_dqn_latex.py\n"
+    assert call("objective", "export", "dqn", "--to", "dot").out == "dqn_graph.dot\ntest_dqn_graph.py\n"
 
 
 @pytest.mark.parametrize(

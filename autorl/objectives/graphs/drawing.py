@@ -88,7 +88,11 @@ def picture(graph: Graph) -> Picture:
 
 
 def dot(graph: Graph, name: str = "loss") -> str:
-    """Return the graph as text for Graphviz; raise `GraphError` if it is not well formed."""
+    """Return the graph as text for Graphviz; raise `GraphError` if it is not well formed.
+
+    Beside what is drawn, boxes say which register they are, or which operator with which constant, and edges which input: attributes that
+    Graphviz passes over, and all that is needed to compute the loss.
+    """
     made = picture(graph)
     looks = {
         "learned": 'shape=box, style=filled, fillcolor="#cfe6f5"',
@@ -98,9 +102,24 @@ def dot(graph: Graph, name: str = "loss") -> str:
         "loss": 'shape=ellipse, peripheries=2, color="#d55e00"',
     }
     lines = [f"digraph {_quoted(name)} {{", "  rankdir=LR;", '  node [fontname="Helvetica"];']
-    lines += [f"  n{i} [label={_quoted(box.label)}, {looks[box.kind]}];" for i, box in made.boxes.items()]
-    lines += [f"  n{a} -> n{b}" + (f" [label={_quoted(text)}];" if text else ";") for a, b, text in made.edges]
+    lines += [
+        f"  n{i} [label={_quoted(box.label)}, {looks[box.kind]}, {_meaning(graph, i)}];"
+        for i, box in made.boxes.items()
+    ]
+    read: dict[int, int] = {}
+    for a, b, text in made.edges:
+        read[b] = read.get(b, -1) + 1
+        lines.append(f"  n{a} -> n{b} [" + (f"label={_quoted(text)}, " if text else "") + f"input={read[b]}];")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _meaning(graph: Graph, index: int) -> str:
+    if index < len(graph.registers):
+        return f"register={_quoted(graph.registers[index].name)}"
+    node = graph.nodes[index - len(graph.registers)]
+    operator = graph.table.operator(node.op)
+    constant = float(node.constant) if operator.has_constant else 1.0
+    return f'op={_quoted(operator.function(tuple(graph.types[i] for i in node.inputs)))}, c="{constant!r}"'
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Objectives as files that stand alone: Python for JAX, PyTorch or NumPy with an equality test beside it, LaTeX, DOT.
+"""Objectives as files that stand alone: Python for JAX, PyTorch or NumPy, LaTeX, DOT; each has its equality test beside it.
 
 Nothing exported imports this package.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from autorl.errors import MissingDependencyError, UnknownNameError
-from autorl.objectives.graphs import equality_test
+from autorl.objectives.graphs import equality_test, equality_test_dot, equality_test_latex
 from autorl.objectives.graphs.compiled import functions
 from autorl.objectives.graphs.drawing import dot
 from autorl.objectives.graphs.formula import formula, formula_lines
@@ -50,7 +50,7 @@ def export_files(objective: LearnedObjective, to: str) -> dict[str, str]:
 
     Args:
         objective: From the catalogue, or of your own.
-        to: ``jax``, ``torch`` or ``numpy`` (a module and its test), ``latex`` or ``dot``.
+        to: ``jax``, ``torch`` or ``numpy`` (a module), ``latex`` or ``dot``; each with its test.
 
     Raises:
         UnknownNameError: No such form.
@@ -217,9 +217,21 @@ def latex_source(objective: LearnedObjective) -> str:
     )  # fmt: skip
 
 
+def _latex(objective: LearnedObjective) -> dict[str, str]:
+    name = module_name(objective, "latex")
+    test = equality_test_latex.source(objective.graph, f"{name}.tex")
+    return {f"{name}.tex": latex_source(objective), f"test_{name}.py": test}
+
+
+def _dot(objective: LearnedObjective) -> dict[str, str]:
+    name = module_name(objective, "graph")
+    test = equality_test_dot.source(objective.graph, f"{name}.dot")
+    return {f"{name}.dot": dot(objective.graph, objective.name), f"test_{name}.py": test}
+
+
 EXPORTERS: Final[Mapping[str, Callable[[LearnedObjective], dict[str, str]]]] = {
     **{back_end: _python(back_end) for back_end in BACK_ENDS},
-    "latex": lambda objective: {f"{module_name(objective, 'latex')}.tex": latex_source(objective)},
-    "dot": lambda objective: {f"{module_name(objective, 'graph')}.dot": dot(objective.graph, objective.name)},
+    "latex": _latex,
+    "dot": _dot,
 }
 """The forms, by name."""

@@ -33,7 +33,10 @@ _FLAT: Final = frozenset({"greater", "argmax_a", "stop_gradient"})
 
 @dataclass(frozen=True)
 class Entry:
-    """One value: ``op`` of earlier entries; ``c`` is its constant, or the value of a number; ``name`` that of a register."""
+    """One value: ``op`` of earlier entries; ``name`` is that of a register.
+
+    ``c`` is its constant, the value of a number, or the place in the graph of a random one, no two of which are the same value.
+    """
 
     op: str
     args: tuple[int, ...] = ()
@@ -74,6 +77,11 @@ class Expressions:
         for entry in self.entries[: index + 1]:
             counts.append(sum(counts[i] for i in entry.args) + (entry.op not in (NUMBER, REGISTER)))
         return counts[index]
+
+    def drawn(self, index: int) -> bool:
+        """Return whether an entry is a number drawn at random."""
+        entry = self.entries[index]
+        return entry.op not in (NUMBER, REGISTER, CLIP) and self.graph.table.operator(entry.op).random
 
     def value(self, index: int) -> float | None:
         """Return the number that an entry is, or None."""
@@ -133,7 +141,7 @@ def read(graph: Graph, simplify: bool = True) -> Expressions:
         node = graph.nodes[position]
         args = tuple(places[i] for i in node.inputs)
         operator = graph.table.operator(node.op)
-        c = float(node.constant) if operator.has_constant else 1.0
+        c = float(node.constant) if operator.has_constant else float(position) if operator.random else 1.0
         places[count + position] = simplified(made, node.op, args, c) if tidy else made.make(node.op, *args, c=c)
     made.root = places[count + len(graph.nodes) - 1]
     return made

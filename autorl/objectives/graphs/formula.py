@@ -51,6 +51,12 @@ def formula(graph: Graph, latex: bool = False, simplify: bool = True) -> Formula
     return Formula(written[made.root].text, tuple(definitions))
 
 
+def drawn_names(graph: Graph) -> dict[str, int]:
+    """Return the position of each node that draws a number and is no loss itself, by the name that its LaTeX gives it."""
+    made = read(graph)
+    return {latex: int(made.entries[i].c) for i, (_, latex) in _names(made).items() if made.drawn(i)}
+
+
 def formula_text(graph: Graph) -> str:
     """Return the formula as one line: ``0.1 * q_action + delta^2, where delta = ...``."""
     made = formula(graph)
@@ -115,7 +121,8 @@ def _write(made: Expressions, index: int, written: Mapping[int, Written], latex:
     if entry.op in _OWN or (entry.op == "scale" and entry.c == -1.0):
         row = _OWN[entry.op if entry.op in _OWN else "negative"]
         return template(row[latex]).fill(args, _number(entry.c, latex), latex)
-    if latex and entry.op in ("select", "select_list") and args[0].text.endswith(",\\cdot)"):
+    listed = made.entries[entry.args[0]] if entry.args else entry
+    if latex and entry.op in ("select", "select_list") and listed.op == REGISTER and args[0].text.endswith(",\\cdot)"):
         return Written(args[0].text.replace(",\\cdot)", f", {args[1].text})"), ATOM)  # Q(s, a), not Q(s, .)[a]
     operator = made.graph.table.operator(entry.op)
     row_text = operator.latex if latex else operator.text
@@ -127,14 +134,14 @@ def _names(made: Expressions) -> dict[int, tuple[str, str]]:
     names: dict[int, tuple[str, str]] = {}
     uses, whole = made.uses, made.operations(made.root)
     for index in sorted(uses):
-        size, shared = made.operations(index), uses[index] > 1
+        size, shared, drawn = made.operations(index), uses[index] > 1, made.drawn(index)
         if size == 0 or index == made.root:
             continue
         if _ERROR not in names.values() and _is_error(made, index) and (shared or whole >= size + _BARE):
             names[index] = _ERROR
         elif _TARGET not in names.values() and _is_target(made, index) and shared:
             names[index] = _TARGET
-        elif shared and size > 1:
+        elif (shared and size > 1) or drawn:  # one draw read twice is not two draws
             plain = len(names) - len({_ERROR, _TARGET} & set(names.values()))
             names[index] = _NAMES[plain] if plain < len(_NAMES) else (f"u{plain}", f"u_{{{plain}}}")
     return names
