@@ -100,14 +100,19 @@ def test_repeats_that_are_missing_are_run(
     found = json.loads(capsys.readouterr().out)["arlbench_pendulum_ppo"]
     assert found["auto"]["incumbent"]["score"] == -650.0
     assert found["auto"]["test"]["score"] == -660.0
-    assert found["reaches_smac"]
-    assert found["reaches_random"]
-    path.write_text(path.read_text() + line("random", 0, -640.0))
+    assert found["auto"]["reaches_smac"]
+    assert found["auto"]["reaches_random"]
+    path.write_text(path.read_text() + line("random", 0, -640.0) + line("auto_limits_end", 0, -700.0))
     call(monkeypatch, "--experiments", "arlbench_pendulum_ppo", "--only-print")
     printed = capsys.readouterr().out
     assert "published SMAC -689.2" in printed
     assert "0 trainings of incumbents, 2 of tests" in printed
-    assert "reaches random search: False" in printed  # ours is better than the published one
+    said = [part for part in printed.splitlines() if "reaches" in part]
+    # our random search is better than the published one; without one on the same learners that is what counts
+    assert [part.split(": ", 1)[1] for part in said] == [
+        "True; reaches random search: False",
+        "False; reaches random search: True",
+    ]
 
 
 def test_wrong_calls_are_refused(
