@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from autorl.objectives.graphs.formula import number_text
 from autorl.objectives.graphs.graph import Graph, check
+from autorl.objectives.graphs.language import Operator
 
 Kind = Literal["learned", "register", "constant", "operator", "loss"]
 SYMBOLS: Final[Mapping[str, str]] = {
@@ -113,6 +114,21 @@ def dot(graph: Graph, name: str = "loss") -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
+def shown(graph: Graph) -> dict[str, tuple[str | None, bool]]:
+    """Return (label, whether its edges are told apart) of each operator in a drawing; None where the label is the constant's number."""
+    found = {}
+    for position in graph.live:
+        node = graph.nodes[position]
+        operator = graph.table.operator(node.op)
+        called = operator.function(tuple(graph.types[i] for i in node.inputs))
+        found[called] = (_symbol(operator), node.op in _ORDERED)
+    return found
+
+
+def _symbol(operator: Operator) -> str | None:
+    return None if operator.has_constant else SYMBOLS.get(operator.name, operator.name)
+
+
 def _meaning(graph: Graph, index: int) -> str:
     if index < len(graph.registers):
         return f"register={_quoted(graph.registers[index].name)}"
@@ -138,8 +154,8 @@ def _boxes(graph: Graph) -> dict[int, Box]:
     for position in graph.live:
         node, operator = graph.nodes[position], graph.table.operator(graph.nodes[position].op)
         layers[count + position] = 1 + max((layers[i] for i in node.inputs), default=-1)
-        label = SYMBOLS.get(node.op, node.op)
-        if operator.has_constant:
+        label = _symbol(operator)
+        if label is None:
             label = number_text(node.constant) + (" ×" if operator.arity else "")
         kind: Kind = "loss" if position == loss else "operator" if operator.arity else "constant"
         boxes[count + position] = Box(label, kind, layers[count + position])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from autorl.objectives.graphs.compiled import functions
+from autorl.objectives.graphs.equality_values import compared
 from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.graphs.types import Type
 
@@ -19,8 +19,6 @@ NUMBERS: Final = 4
 """Of an observation."""
 MODERATE: Final = 7
 """Samples whose numbers have the sizes of trainings; in the others steps saturate, and guards are met."""
-_SHARE: Final = 1e-5
-_MOST: Final = 1e-3
 
 
 def recorded_registers(graph: Graph) -> dict[str, np.ndarray]:
@@ -88,38 +86,6 @@ def expected(graph: Graph, registers: Mapping[str, np.ndarray]) -> tuple[np.ndar
     return np.asarray(each), {name: np.asarray(slope) for name, slope in slopes.items()}
 
 
-def tolerance(graph: Graph, registers: Mapping[str, np.ndarray], losses: np.ndarray) -> float:
-    """Return the share by which an export's losses may differ from the recorded ones: 1e-5, or more where rounding grows.
-
-    Each library rounds in its way, and a program may make much of that: a difference of what is nearly equal, an exponential. What
-    JAX and NumPy differ by says how much.
-    """
-    with np.errstate(all="ignore"):
-        others = np.broadcast_to(_by_numpy(graph, registers), losses.shape)
-    apart = float(np.max(np.abs(others - losses) / (1.0 + np.abs(losses))))
-    return _SHARE if 4.0 * apart <= _SHARE else min(float(f"{4.0 * apart:.1g}"), _MOST)
-
-
-def _by_numpy(graph: Graph, registers: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the losses, [N] or [1]."""
-    module, count = functions(graph.language, "numpy"), len(graph.registers)
-    values: dict[int, Any] = {}
-    for i, register in enumerate(graph.registers):
-        recorded = registers[register.name]
-        if register.type in (Type.PARAMETERS, Type.HEAD):
-            values[i] = lambda states, weights=recorded: np.tanh(weights @ states)
-        else:
-            values[i] = recorded.reshape(1, -1) if register.type is Type.FLOAT else recorded
-    for row, position in enumerate(graph.live):
-        node = graph.nodes[position]
-        operator, types = graph.table.operator(node.op), tuple(graph.types[i] for i in node.inputs)
-        given = [module.folded(values[i], row) if operator.random else values[i] for i in node.inputs]
-        constant = np.float32(node.constant if operator.has_constant else 1.0)
-        values[count + position] = module.bounded(getattr(module, operator.function(types))(constant, *given))
-    last: np.ndarray = values[count + graph.live[-1]][0]
-    return last
-
-
 def _loss(graph: Graph) -> Any:
     """Return the function of registers by our own back end; networks are given by their weights."""
     import jax.numpy as jnp
@@ -152,13 +118,23 @@ def source(graph: Graph, module: str, back_end: str, parameters: Mapping[str, st
         module=module,
         inputs=block({p: registers[name] for name, p in parameters.items()}),
         losses=numbers(losses),
-        share=tolerance(graph, registers, losses),
+        **_closeness(graph, registers, losses),
         slopes=block({parameters[name]: slope for name, slope in slopes.items()}),
         networks=repr(tuple(parameters[name] for name in networks)),
         words=repr(
             tuple(parameters[r.name] for r in graph.registers if r.type is Type.CONSTANT and r.name in parameters)
         ),
     )
+
+
+def _closeness(graph: Graph, registers: Mapping[str, np.ndarray], losses: np.ndarray) -> dict[str, Any]:
+    told = compared(graph, registers, losses, ())
+    return {
+        "share": told.share,
+        "least": told.least,
+        "samples": repr(list(told.samples)),
+        "slope_share": f"{10 * told.share:g}",
+    }
 
 
 def block(values: Mapping[str, np.ndarray]) -> str:
@@ -182,13 +158,15 @@ from $module import loss
 
 INPUTS = $inputs
 LOSSES = $losses
+COMPARED = $samples
+"""Samples that rounding leaves as they are."""
 SLOPES = $slopes
 """Of the sum of the losses, in what slopes flow through."""
 
 
-def close(found, wanted, share=$share):
+def close(found, wanted, share, least):
     # each by its own size: the samples differ by orders of magnitude, and one scale for all would forgive the small ones anything
-    np.testing.assert_allclose(found, wanted, rtol=share, atol=share)
+    np.testing.assert_allclose(found, wanted, rtol=share, atol=least)
 
 
 '''
@@ -205,7 +183,10 @@ _NETWORKS: Final = {
     "numpy": _CALL.replace("{tanh}", "np.tanh"),
 }
 # slopes may be sums over samples (a network's weights), and then the rounding of the largest is in all of them
-_LOSS_TEST: Final = "\n\ndef test_losses():\n    close(np.asarray({found}), np.asarray(LOSSES, np.float32))\n"
+_LOSS_TEST: Final = (
+    "\n\ndef test_losses():\n    wanted = np.asarray(LOSSES, np.float32)\n"
+    "    close(np.asarray({found})[COMPARED], wanted[COMPARED], $share, $least)\n"
+)
 _TEMPLATES: Final = {
     "numpy": _HEAD.replace("${library}", "")
     + "def arrays():\n    words = $words\n"
@@ -220,7 +201,8 @@ _TEMPLATES: Final = {
     + "\n\ndef test_slopes():\n"
     + "    fixed = arrays()\n    moving = {name: fixed[name] for name in SLOPES}\n"
     + "    found = jax.grad(lambda some: jnp.sum(called({**fixed, **some})))(moving)\n"
-    + "    for name, slope in SLOPES.items():\n        close(np.asarray(found[name]), np.asarray(slope, np.float32), 10 * $share)\n",
+    + "    for name, slope in SLOPES.items():\n"
+    + "        close(np.asarray(found[name]), np.asarray(slope, np.float32), $slope_share, $slope_share)\n",
     "torch": _HEAD.replace("${library}", "import torch\n")
     + "def arrays():\n    words = $words\n"
     + "    kinds = {k: torch.int64 if k in words else torch.float32 for k in INPUTS}\n"
@@ -232,5 +214,5 @@ _TEMPLATES: Final = {
     + "    if total.requires_grad:\n        total.backward()\n"
     + "    for name, slope in SLOPES.items():\n"
     + "        found = given[name].grad if given[name].grad is not None else torch.zeros_like(given[name])\n"
-    + "        close(found.numpy(), np.asarray(slope, np.float32), 10 * $share)\n",
+    + "        close(found.numpy(), np.asarray(slope, np.float32), $slope_share, $slope_share)\n",
 }

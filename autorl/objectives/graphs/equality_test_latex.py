@@ -1,7 +1,8 @@
 """The test that a LaTeX export writes beside itself: it reads the formula and computes the loss.
 
 Formulas are equal to their graphs in real numbers and print constants in six digits: samples of the sizes of trainings are compared, to
-1e-4 (or more, where rounding grows), not those where steps saturate or a division by almost nothing is guarded.
+1e-4 (or more, where rounding grows), not those where a step is near saturation. Slopes are not compared (the exports to JAX and PyTorch
+do so), but where they are stopped is.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 
 from autorl.objectives.graphs import latex_reader
 from autorl.objectives.graphs.compiled import functions
-from autorl.objectives.graphs.equality_test import MODERATE, block, expected, numbers, recorded_registers, tolerance
-from autorl.objectives.graphs.formula import drawn_names
+from autorl.objectives.graphs.equality_test import MODERATE, block, expected, numbers, recorded_registers
+from autorl.objectives.graphs.equality_values import SHARE, compared
+from autorl.objectives.graphs.formula import drawn_names, written_stops
 from autorl.objectives.graphs.graph import Graph
 from autorl.objectives.graphs.quoting import quote
 from autorl.objectives.graphs.types import Type
@@ -38,7 +40,6 @@ MEANING: Final[Mapping[str, Mapping[str, str]]] = {
     | {"kl": "kl_div", "noise": "add_gaussian_noise", "entropy": "entropy"},
 }
 """The function of numpy for each sign of `latex_reader`, by language."""
-_LARGE: Final = 1e6
 _MINUS: Final = frozenset({("coreyes2021", "entropy")})
 """Where the function is minus what the sign says."""
 
@@ -49,8 +50,8 @@ def source(graph: Graph, document: str) -> str:
         name: values[..., :MODERATE] if values.dtype != np.uint32 and not _network(graph, name) else values
         for name, values in recorded_registers(graph).items()
     }
-    losses = expected(graph, registers)[0]
-    compared = [i for i, loss in enumerate(losses) if abs(loss) < _LARGE] or list(range(MODERATE))
+    losses, _ = expected(graph, registers)
+    told = compared(graph, registers, losses, written_stops(graph), 10 * SHARE, reordered=True)
     shown = {r.name: r.latex for r in graph.registers if r.name in graph.needs and r.type is not Type.CONSTANT}
     _, reader = quote(latex_reader, {"read_latex"})
     meaning = MEANING[graph.language]
@@ -61,22 +62,26 @@ def source(graph: Graph, document: str) -> str:
         functions=quoted,
         meaning="{\n" + "".join(_row(graph.language, sign, name) for sign, name in meaning.items()) + "}",
         inputs=block({latex: registers[name] for name, latex in shown.items()}),
-        draws=repr({name: float(value) for name, value in draws(graph, registers).items()}),
+        draws=repr(draws(graph, registers)),
         losses=numbers(losses),
-        compared=repr(compared),
-        share=10 * tolerance(graph, registers, losses),
+        marked=numbers(told.marked),
+        samples=repr(list(told.samples)),
+        share=told.share,
+        least=told.least,
         networks=repr(tuple(latex for name, latex in shown.items() if _network(graph, name))),
         states=repr(tuple(r.latex for r in graph.registers if r.type is Type.STATE and r.name in shown)),
     )
 
 
-def draws(graph: Graph, registers: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return the numbers that a program draws from the recorded random words, by the names that its LaTeX gives them."""
-    found: dict[str, float] = {}
+def draws(graph: Graph, registers: Mapping[str, np.ndarray]) -> dict[str, tuple[str, float]]:
+    """Return (distribution, number) of what a program draws from the recorded random words, by the names that its LaTeX gives them."""
+    found: dict[str, tuple[str, float]] = {}
     for latex, position in drawn_names(graph).items():
         module = functions(graph.language, "numpy")
         words = module.folded(registers["constant"], graph.live.index(position))
-        found[latex] = getattr(module, graph.nodes[position].op)(1.0, words).item()
+        op = graph.nodes[position].op
+        written = graph.table.operator(op).latex.format("")
+        found[latex] = (written, getattr(module, op)(1.0, words).item())
     return found
 
 
@@ -118,8 +123,10 @@ MEANING = {sign: lambda *x, f=f: bounded(f(*x)) for sign, f in MEANING.items()}
 INPUTS = $inputs
 DRAWS = $draws
 LOSSES = np.asarray($losses, np.float32)
-COMPARED = $compared
-"""Samples in which no step saturates."""
+MARKED = np.asarray($marked, np.float32)
+"""The losses if what stops slopes gave 2 x + 1."""
+COMPARED = $samples
+"""Samples in which no step is near saturation, and which rounding leaves as they are."""
 NETWORKS, STATES = $networks, $states
 
 
@@ -130,14 +137,25 @@ def symbol(name):
     return Value(values if values.ndim == 2 else values.reshape(1, -1), name in STATES)
 
 
-def computed(text):
+def computed(text, **others):
     (aligned,) = re.findall(r"\\\\begin\\{align\\*\\}\\n(.*?)\\n\\\\end\\{align\\*\\}", text, re.DOTALL)
     lines = dict(line.split(" &= ") for line in aligned.split(" \\\\\\\\\\n"))
-    symbols = {**{name: symbol(name) for name in INPUTS}, **{name: Value(np.full((1, 1), x)) for name, x in DRAWS.items()}}
-    return np.broadcast_to(read_latex(lines, symbols, MEANING)[0], (len(LOSSES),))
+    symbols = {name: symbol(name) for name in INPUTS}
+    for name, (distribution, number) in DRAWS.items():
+        assert lines[name] == distribution
+        symbols[distribution if name == "L" else name] = Value(np.full((1, 1), number, np.float32))
+        lines = lines if name == "L" else {other: line for other, line in lines.items() if other != name}
+    return np.broadcast_to(read_latex(lines, symbols, MEANING | others)[0], (len(LOSSES),))
+
+
+TEXT = Path(__file__).with_name("$document").read_text(encoding="utf-8")
 
 
 def test_the_formula_computes_the_loss():
-    found = computed(Path(__file__).with_name("$document").read_text(encoding="utf-8"))
-    np.testing.assert_allclose(found[COMPARED], LOSSES[COMPARED], rtol=$share, atol=$share)
+    np.testing.assert_allclose(computed(TEXT)[COMPARED], LOSSES[COMPARED], rtol=$share, atol=$least)
+
+
+def test_slopes_are_stopped_where_they_were():
+    found = computed(TEXT, stop=lambda x: bounded(2.0 * x + 1.0))
+    np.testing.assert_allclose(found[COMPARED], MARKED[COMPARED], rtol=10 * $share, atol=10 * $least)
 '''

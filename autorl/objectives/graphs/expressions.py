@@ -52,11 +52,13 @@ class Expressions:
         graph: What they were read from.
         entries: The values.
         root: The loss.
+        stops: Positions of the nodes whose stopped slopes are written.
     """
 
     graph: Graph
     entries: list[Entry] = field(default_factory=list)
     root: int = -1
+    stops: set[int] = field(default_factory=set)
     _types: list[Type] = field(default_factory=list)
     _moving: list[bool] = field(default_factory=list)
     _known: dict[Entry, int] = field(default_factory=dict)
@@ -143,6 +145,8 @@ def read(graph: Graph, simplify: bool = True) -> Expressions:
         operator = graph.table.operator(node.op)
         c = float(node.constant) if operator.has_constant else float(position) if operator.random else 1.0
         places[count + position] = simplified(made, node.op, args, c) if tidy else made.make(node.op, *args, c=c)
+        if node.op == "stop_gradient" and places[count + position] not in args:
+            made.stops.add(position)
     made.root = places[count + len(graph.nodes) - 1]
     return made
 

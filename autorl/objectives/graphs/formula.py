@@ -52,9 +52,15 @@ def formula(graph: Graph, latex: bool = False, simplify: bool = True) -> Formula
 
 
 def drawn_names(graph: Graph) -> dict[str, int]:
-    """Return the position of each node that draws a number and is no loss itself, by the name that its LaTeX gives it."""
+    """Return the position of each node that draws a number, by the name that its LaTeX gives it; ``L`` if it is the loss."""
     made = read(graph)
-    return {latex: int(made.entries[i].c) for i, (_, latex) in _names(made).items() if made.drawn(i)}
+    names = {i: latex for i, (_, latex) in _names(made).items()} | {made.root: "L"}
+    return {latex: int(made.entries[i].c) for i, latex in names.items() if made.drawn(i)}
+
+
+def written_stops(graph: Graph) -> frozenset[int]:
+    """Return the positions of the nodes whose stopped slopes the formula writes: not those through which none would flow."""
+    return frozenset(read(graph).stops)
 
 
 def formula_text(graph: Graph) -> str:

@@ -73,7 +73,7 @@ LEVEL = (
     Register("positive_value_loss", _FLOAT, "\\overline{A^+}", False, "mean positive part of the advantages"),
     Register("absolute_value_loss", _FLOAT, "\\overline{|A|}", False, "mean absolute advantage"),
     Register("success_rate", _FLOAT, "p", False, "share of successes in the level, over about its last ten episodes"),
-    Register("antagonist_return", _FLOAT, "R^A", False, "return of a second agent in the level"),
+    Register("antagonist_return", _FLOAT, "{R^A}", False, "return of a second agent in the level"),
     Register(
         "staleness", _FLOAT, "\\tau", False, "share of all episodes since the level was played last; 0 in a new one"
     ),

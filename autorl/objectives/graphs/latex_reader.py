@@ -69,7 +69,7 @@ def read_latex(
 
     Args:
         lines: Right-hand side by left-hand side: ``L``, and what it names, each only by earlier ones.
-        symbols: Values, and networks, by their LaTeX; also those of ``lines`` whose values are given.
+        symbols: Values, and networks, by their LaTeX.
         meaning: The function of arrays for each sign (``add``, ``max_a``, ...); ``dot`` and ``norm`` are of states and features.
 
     Raises:
@@ -77,7 +77,9 @@ def read_latex(
     """
     known = dict(symbols)
     for name, text in lines.items():
-        if name != "L" and name not in symbols:  # a number drawn at random is given
+        if name in symbols:
+            raise ValueError(f"{name!r} is given, and may not be defined")
+        if name != "L":
             known[name] = _read(text, known, meaning)
     return _read(lines["L"], known, meaning).array
 
@@ -142,8 +144,11 @@ class _Reader:
         return self.power() if prefix is None else self.apply(_PREFIXES[prefix], self.power())
 
     def power(self) -> Value:
-        value = self.atom()
+        value, raised = self.atom(), False
         while sign := self.first(("^2", "^{+}", "[")):
+            if raised and sign != "[":
+                raise self.error("no second exponent")
+            raised = sign != "["
             if sign == "[":
                 value = self.apply("select", value, self.sum())
                 self.expect("]")
@@ -223,4 +228,4 @@ class _Reader:
 
 
 def _number(value: float) -> Value:
-    return Value(np.full((1, 1), value))
+    return Value(np.full((1, 1), value, np.float32))

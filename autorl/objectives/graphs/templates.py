@@ -17,10 +17,17 @@ _PARENTHESES: Final = (("\\left(", "\\right)^"), ("(", ")^"))
 
 @dataclass(frozen=True)
 class Written:
-    """A formula, and how tightly it holds together."""
+    r"""A formula, and how tightly it holds together.
+
+    Attributes:
+        text: As written.
+        level: From `SUM` to `ATOM`.
+        reaches: Whether it ends with a prefix, ``r \max_a b``, which would seem to take in a factor that followed.
+    """
 
     text: str
     level: int
+    reaches: bool = False
 
     def within(self, least: int, latex: bool) -> str:
         """Return the text, in parentheses if it holds together less than ``least``."""
@@ -40,14 +47,18 @@ class Template:
 
     def fill(self, args: tuple[Written, ...], constant: Written, latex: bool) -> Written:
         """Return the template with arguments and constant in their slots."""
-        text, level = self.literals[0], self.level
+        text, level, reaches = self.literals[0], self.level, False
         for slot, need, literal in zip(self.slots, self.needs, self.literals[1:], strict=True):
             given = constant if slot == "c" else args[int(slot)]
             negative = given.text.startswith("-") and text.rstrip().endswith(("+", "-", "*", "\\cdot"))
             leads = slot == "c" and not text  # a negative factor in front makes the whole negative; no parentheses
             level = min(level, given.level) if leads else level
-            text += given.within(0 if leads else ATOM + 1 if negative else need, latex) + literal
-        return Written(_tidy(text) if latex else text, level)
+            open_ended = given.reaches or (given.level == PREFIX and latex)
+            taken_in = open_ended and literal.lstrip().startswith("\\cdot")
+            least = 0 if leads else ATOM + 1 if negative or taken_in else need
+            text += given.within(least, latex) + literal
+            reaches = open_ended and not literal and given.level >= least
+        return Written(_tidy(text) if latex else text, level, reaches)
 
 
 @functools.cache
