@@ -124,6 +124,30 @@ def self_agreement(published: Scores, seeds: int) -> tuple[float, float, float]:
     return float(found.mean()), float(low), float(high)
 
 
+def gate_of_published(published: Scores, seeds: int, gate: float) -> dict[str, float]:
+    """Return how ``seeds`` of the published seeds would fare at the gate if the other published ones were what they are held to.
+
+    The very same code would show this: where it rarely passes, the gate asks for more than so many seeds of so few configurations
+    can show. Keys: ``passed``, the part of all such choices that reach ``gate`` by both estimates of reliability; ``share`` and
+    ``share_anova``, their means; ``share_low`` and ``share_high``, the range of 95 % of the former; ``choices``, how many there are.
+    """
+    count = published.shape[1]
+    found = [
+        agreement(published[:, list(own)], published[:, [s for s in range(count) if s not in own]])
+        for own in combinations(range(count), seeds)
+    ]
+    shares = np.array([[one["share"], one["share_anova"]] for one in found])
+    low, high = np.percentile(shares[:, 0], (2.5, 97.5))
+    return {
+        "passed": float(np.mean(shares.min(axis=1) >= gate)),
+        "share": float(shares[:, 0].mean()),
+        "share_low": float(low),
+        "share_high": float(high),
+        "share_anova": float(shares[:, 1].mean()),
+        "choices": float(len(found)),
+    }
+
+
 def intervals(ours: Scores, published: Scores, seed: int = 0) -> dict[str, tuple[float, float]]:
     """Return 95 % percentile bootstrap intervals of `agreement`, over configurations."""
     random = np.random.default_rng(seed)

@@ -12,9 +12,9 @@ environments, fixed hyperparameters and evaluations (128 episodes, ten points). 
 What is printed for each task: the Spearman correlation of our means over seeds with the published ones (all ten seeds), the
 ceiling that seed noise sets (square root of the product of both sides' reliabilities), and the share of it that is reached
 (the gate: at least 0.9, by both estimates of reliability), with 95 % bootstrap intervals over configurations; beside it the correlation
-of as many published seeds with the other published ones, which is what the very same code shows; median and mean
-of the best tenth beside the spread of the published seeds (seed by seed, which the gate asks for; and of the means over seeds);
-and the configurations that differ most.
+of as many published seeds with the other published ones, which is what the very same code shows, and how often such a choice of
+published seeds would pass the gate; median and mean of the best tenth beside the spread of the published seeds (seed by seed, which the
+gate asks for; and of the means over seeds); and the configurations that differ most.
 
 Variants: ``reference`` does what ARLBench's code does differently (time limits end the task; SAC's critics learn actions on the
 environment's scale and judge the policy's on [-1, 1]); ``ours`` is AutoRL as it is. A training that diverged counts as the
@@ -36,7 +36,16 @@ from typing import Any
 import numpy as np
 from _landscape import Landscape
 from _landscape_files import SUFFIX, load_landscape
-from _parity_statistics import Scores, agreement, disagreement, intervals, level, level_of_means, self_agreement
+from _parity_statistics import (
+    Scores,
+    agreement,
+    disagreement,
+    gate_of_published,
+    intervals,
+    level,
+    level_of_means,
+    self_agreement,
+)
 from _parity_tasks import TASKS, VARIANTS, ParityTask
 from _parity_training import Trained, Trainings, append, chunks, read
 
@@ -107,11 +116,13 @@ def compare(task: ParityTask, landscape: Landscape, scores: Scores, trained: Map
     levels = level(mine, theirs)
     shares = (found["share"], found["share_anova"])
     whole = len(numbers) == task.configurations
+    seeds = min(mine.shape[1], theirs.shape[1] - 1)
     return {
         "whole": whole,
         **found,
         "intervals": intervals(mine, theirs),
-        "published_with_itself": self_agreement(theirs, min(mine.shape[1], theirs.shape[1] - 1)),
+        "published_with_itself": self_agreement(theirs, seeds),
+        "gate_of_published": gate_of_published(theirs, seeds, GATE),
         **levels,
         **level_of_means(mine, theirs),
         "difference": disagreement(mine, theirs),
@@ -152,6 +163,11 @@ def text(name: str, variant: str, found: Mapping[str, Any]) -> str:
     ]
     own, least, most = found["published_with_itself"]
     lines.append(f"  as many published seeds against the other ones: Spearman {own:.3f} [{least:.3f}, {most:.3f}]")
+    gate = found["gate_of_published"]
+    lines.append(
+        f"    they would pass the gate in {gate['passed']:.1%} of {gate['choices']:.0f} such choices: share {gate['share']:.3f} "
+        f"[{gate['share_low']:.3f}, {gate['share_high']:.3f}] (by variances {gate['share_anova']:.3f})"
+    )
     for key, title in (("median", "median"), ("top_tenth", "best tenth")):
         one = found[key]
         inside = "within" if one["within"] else "outside"

@@ -15,6 +15,7 @@ from _parity_statistics import (
     agreement,
     analysis_of_variance,
     disagreement,
+    gate_of_published,
     intervals,
     level,
     level_of_means,
@@ -103,6 +104,19 @@ def test_published_seeds_agree_with_themselves_as_much_as_their_noise_lets_them(
     assert found == pytest.approx(expected, abs=0.05)
     assert low < found < high
     assert self_agreement(np.repeat(signal, 10, axis=1), 3) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_published_seeds_pass_the_gate_where_noise_lets_them() -> None:
+    clear = gate_of_published(noisy(60, 6, 0.9, 1), 3, 0.9)
+    assert clear["passed"] == 1.0
+    assert clear["choices"] == 20
+    assert clear["share"] == pytest.approx(1.0, abs=0.05)
+    assert clear["share_low"] <= clear["share"] <= clear["share_high"]
+    few = gate_of_published(
+        noisy(12, 6, 0.2, 1), 3, 0.9
+    )  # a dozen configurations, mostly noise: the same code often fails
+    assert few["passed"] < 0.7
+    assert gate_of_published(np.random.default_rng(5).normal(size=(60, 6)), 3, 0.9)["passed"] < 0.6
 
 
 def test_configurations_that_failed_throughout_are_left_out() -> None:
