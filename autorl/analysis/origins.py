@@ -31,7 +31,7 @@ def origins_sentence(found: Mapping[str, int], winner: Mapping[str, Any] | None 
     if len(found) < 2:
         return ""
     kept = (
-        " The winner is one of those given: on fresh seeds it was not beaten."
+        " The winner is one of those given: among the finalists it was not beaten."
         if winner and winner.get("origin") == "start" and winner["chosen_by"]["tuning_iqm"] is not None
         else ""
     )

@@ -209,6 +209,12 @@ def _winner(result: Json, specification: Mapping[str, Any]) -> list[str]:
             f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} on {seeds} "
             f"(interquartile mean {number(chosen_by['tuning_iqm'])} there, which chose it and is no result)."
         )
+        if chosen_by["pooled_mean"] is not None:
+            chosen = (
+                f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} by all of their whole trainings, "
+                f"{chosen_by['pooled_trainings']} of its own: {seeds} and those that it raced on in the search (mean "
+                f"{number(chosen_by['pooled_mean'])}, drawn towards that of all finalists, which chose it and is no result)."
+            )
     kind = "A schedule: hyperparameters change during the training." if winner["kind"] == "schedule" else ""
     return [
         page.paragraph(f"{kind}{source}{chosen}".strip()),

@@ -28,7 +28,8 @@ from autorl.analysis.statistics import (
 from autorl.analysis.verdict import headline, verdict
 from autorl.analysis.warm_start import taken_over
 from autorl.analysis.work import equal_work, ledger_rows
-from autorl.engine.selection import pick_winner
+from autorl.engine.evidence import evidence
+from autorl.engine.selection import pick_winner, pooled
 from autorl.engine.winner import sizes
 from autorl.errors import UsageError
 from autorl.keys import derive
@@ -132,13 +133,19 @@ def _winner(
     trials: Sequence[Trial], tested: Mapping[Arm, list[Trial]], specification: Mapping[str, Any]
 ) -> Json | None:
     finalists = [t for t in trials if (t.arm, t.phase) == ("method", "finalists")]
+    searched = evidence(trials, specification, "method")
     chosen = tested["method"][0] if "method" in tested else None
-    if chosen is None and finalists and all(finished(t) for t in finalists):
+    best = None
+    if finalists and all(finished(t) for t in finalists):
         space = (specification.get("search") or {}).get("space")
         parsimony = float(specification.get("parsimony") or 0.0)
-        chosen = pick_winner(finalists, sizes(_known(space)), parsimony)
+        best = pick_winner(finalists, sizes(_known(space)), parsimony, searched)
+    chosen = chosen or best
     if chosen is None:
         return None
+    # an older version's winner was chosen by fresh seeds alone, and may be another
+    by_all = best is not None and best.source == chosen.source and any(t.source in searched for t in finalists)
+    value, trainings = pooled(finalists, searched)[best.number] if best is not None and by_all else (None, None)
     scores = selection_scores(finalists, specification)
     own = [t for t in finalists if t.source == chosen.source]
     return {
@@ -154,6 +161,8 @@ def _winner(
             "tuning_iqm": scores.get(own[0].number) if own else None,
             "tuning_seeds": list(own[0].seeds) if own else [],
             "finalists": len(finalists),
+            "pooled_mean": value,
+            "pooled_trainings": trainings,
         },
     }
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from autorl.engine.evidence import evidence
 from autorl.engine.methods import policy_of
 from autorl.engine.winner import best_of
 from autorl.outer.budget.protocol import Run, scores_at
 from autorl.outer.protocol import Status
 from autorl.spaces import Space
 from autorl.studies.runs import runs_of as trainings_of
-from autorl.studies.specification import Specification
+from autorl.studies.specification import Specification, to_mapping
 from autorl.studies.trial import Trial
 
 
@@ -59,4 +60,5 @@ def runners_up(specification: Specification, trials: Sequence[Trial]) -> Iterato
 def best_trial(specification: Specification, space: Space | None, trials: Sequence[Trial]) -> Trial | None:
     """Return the best trial of a study's own method, by its budget policy where it has one: see `autorl.engine.winner.best_of`."""
     merit = None if policy_of(specification) is None else partial(by_merit, specification)
-    return best_of(trials, space, specification.parsimony, merit)
+    searched = evidence(trials, to_mapping(specification), "method")
+    return best_of(trials, space, specification.parsimony, merit, searched)

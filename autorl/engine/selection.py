@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from autorl.inner.task_statistics import iqm
+from autorl.outer.budget.over_seeds import shrunk_means
 from autorl.outer.lineage import final_generation, schedule
 from autorl.outer.protocol import Candidate, Status
 from autorl.studies.trial import Stage, Trial
@@ -105,7 +106,10 @@ def _written(trial: Trial, stages: tuple[Stage, ...] | None) -> str:
 
 
 def pick_winner(
-    finalists: Sequence[Trial], size: Callable[[Trial], int] = lambda trial: 0, parsimony: float = 0.0
+    finalists: Sequence[Trial],
+    size: Callable[[Trial], int] = lambda trial: 0,
+    parsimony: float = 0.0,
+    searched: Mapping[int, Sequence[float]] | None = None,
 ) -> Trial | None:
     """Return the finalist with the highest interquartile mean over its tuning seeds, less ``parsimony`` for each part of its candidate.
 
@@ -115,10 +119,13 @@ def pick_winner(
     errors, after the one-standard-error rule of Breiman et al. (1984): the best of many is best by luck as well. Seeds are shared, so
     the difference is paired.
 
+    Where ``searched`` is given, and size does not matter, what the search saw counts as well: see `pooled`.
+
     Args:
         finalists: Ended trials of one arm, with the same seeds.
         size: Parts that a finalist's candidate is made of; the same for all where size does not matter.
         parsimony: What a part costs, in units of the score.
+        searched: Scores of the whole trainings of the search, by trial: `autorl.engine.evidence`.
 
     A failed training counts as the worst score that any finalist reached.
     """
@@ -126,6 +133,10 @@ def pick_winner(
     if not known:
         return None
     worst = min(known)
+    alike = len({*map(size, finalists)}) == 1
+    if searched and alike:
+        values = pooled(finalists, searched)
+        return max(finalists, key=lambda t: (values[t.number][0], -t.number))
 
     def scores(trial: Trial) -> list[float]:
         return [worst if s is None else s for row in trial.scores for s in row]
@@ -136,7 +147,35 @@ def pick_winner(
 
     best = max(finalists, key=value)
     equals = [t for t in finalists if t is best or _as_good(scores(t), scores(best))]
-    return min(equals, key=lambda t: (size(t), *(-v for v in value(t)))) if len({*map(size, finalists)}) > 1 else best
+    return best if alike else min(equals, key=lambda t: (size(t), *(-v for v in value(t))))
+
+
+def pooled(finalists: Sequence[Trial], searched: Mapping[int, Sequence[float]]) -> dict[int, tuple[float, int]]:
+    """Return what each finalist is worth by all of its whole trainings, those of the search with those on fresh seeds, and how many.
+
+    Its mean, drawn towards that of all finalists the less it was trained (`shrunk_means`): who had been cut in the search has fewer.
+    The search's scores are flattered, as they made finalists; in a posterior mean that choice plays no part (Dawid, 1994, Selection
+    Paradoxes of Bayesian Inference). What it gains: ``benchmarks/finalists.py``.
+
+    Args:
+        finalists: Ended trials of one arm, with the same seeds.
+        searched: Scores of the whole trainings of the search, by trial.
+    """
+    known = [s for t in finalists for row in t.scores for s in row if s is not None]
+    worst = min([*known, *(s for t in finalists for s in searched.get(_source(t), ()))], default=0.0)
+    fresh = {t.number: [_mean(column, worst) for column in zip(*t.scores, strict=True)] for t in finalists}
+    scores = {t.number: [*searched.get(_source(t), ()), *fresh[t.number]] for t in finalists}
+    values = shrunk_means({number: own or [worst] for number, own in scores.items()})
+    return {number: (value, len(scores[number])) for number, value in values.items()}
+
+
+def _source(trial: Trial) -> int:
+    return -1 if trial.source is None else trial.source
+
+
+def _mean(scores: Sequence[float | None], worst: float) -> float:
+    """Return the mean over environments; a failed training counts as ``worst``."""
+    return float(np.mean([worst if s is None else s for s in scores]))
 
 
 def _as_good(scores: Sequence[float], best: Sequence[float]) -> bool:

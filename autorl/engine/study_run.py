@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from autorl.engine.evidence import evidence
 from autorl.engine.merit import by_merit, runners_up
 from autorl.engine.methods import is_random_search, policy_of
 from autorl.engine.progress import Meter
@@ -22,6 +23,7 @@ from autorl.outer.protocol import Status
 from autorl.spaces.plain_values import OBJECTIVE, teacher_entries
 from autorl.spaces.screening import as_found
 from autorl.studies import checkpoint
+from autorl.studies.specification import to_mapping
 from autorl.studies.trial import OBJECTIVE_ARM, TEACHER_ARM, Arm, Phase, Stage, Trial
 
 
@@ -70,8 +72,10 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
         for number, finalist in enumerate(chosen)
     ]
     ended = _run_phase(session, "finalists", trials)
+    searched, plain = session.record.trials(phase="search"), to_mapping(session.specification)
     for arm, chosen in finalists.items():
-        best = pick_winner([t for t in ended if t.arm == arm], sizes(session.space), parsimony)
+        own = [t for t in ended if t.arm == arm]
+        best = pick_winner(own, sizes(session.space), parsimony, evidence(searched, plain, arm))
         if best is not None:
             # what was trained, and not chosen[best.number]: an older version may have chosen other finalists
             winners[arm] = Finalist(best.candidate, best.schedule, -1 if best.source is None else best.source)

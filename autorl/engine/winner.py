@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from autorl.engine.selection import choose_finalists, pick_winner
@@ -53,6 +53,7 @@ def best_of(
     space: Space | None,
     parsimony: float,
     merit: Callable[[Sequence[Trial]], Sequence[Trial]] | None = None,
+    searched: Mapping[int, Sequence[float]] | None = None,
 ) -> Trial | None:
     """Return the method's best trial; None before any has a score.
 
@@ -65,6 +66,7 @@ def best_of(
         parsimony: What a part of a candidate costs, in units of the score.
         merit: Returns the trials of the search that can be the best, with what they are worth as their scores: a budget policy's
             judgement. None: the trials that have ended, as they are.
+        searched: Scores of the whole trainings of the search, by trial: `autorl.engine.evidence`.
     """
     own = [t for t in trials if t.arm == "method"]
     tested = next((t for t in own if t.phase == "test"), None)
@@ -72,15 +74,13 @@ def best_of(
     if finalists:
         # what is tested was chosen among them, if by an older version's rule
         chosen = [t for t in finalists if tested and (t.candidate, t.schedule) == (tested.candidate, tested.schedule)]
-        return chosen[0] if chosen else pick_winner(finalists, sizes(space), parsimony)
-    searched = {t.number: t for t in own if t.phase == "search"}
+        return chosen[0] if chosen else pick_winner(finalists, sizes(space), parsimony, searched)
+    trained = {t.number: t for t in own if t.phase == "search"}
     if tested is not None:
-        source = searched.get(-1 if tested.source is None else tested.source)
+        source = trained.get(-1 if tested.source is None else tested.source)
         return tested if source is None else replace(source, candidate=tested.candidate, schedule=tested.schedule)
     able = (
-        [t for t in searched.values() if t.status is not Status.RUNNING]
-        if merit is None
-        else merit([*searched.values()])
+        [t for t in trained.values() if t.status is not Status.RUNNING] if merit is None else merit([*trained.values()])
     )
     top = choose_finalists(
         able,
@@ -91,4 +91,4 @@ def best_of(
         size=sizes(space),
         parsimony=parsimony,
     )
-    return searched[top[0].source] if top else None
+    return trained[top[0].source] if top else None

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import ClassVar, Self
 
 from autorl.errors import UsageError
+from autorl.outer.budget.over_seeds import whole_scores
 from autorl.outer.protocol import Budget
 
 
@@ -108,6 +109,15 @@ class BudgetPolicy(ABC):
             last: Checkpoints whose mean is the score of a run, for policies that have no such number of their own.
         """
         return next((found for rung in reversed(self.rungs) if (found := scores_at(runs, rung, last))), {})
+
+    def trained_whole(self, runs: Sequence[Run], last: int = 1) -> dict[int, list[float]]:
+        """Return the scores of whole trainings, one a seed, by trial: of those whose first run got to the end.
+
+        Args:
+            runs: What was trained.
+            last: Checkpoints whose mean is the score of a run, for policies that have no such number of their own.
+        """
+        return whole_scores(runs, self.rungs[-1], 1 + max((run.seed for run in runs), default=0), last)
 
     def winner(self, runs: Sequence[Run]) -> int:
         """Return the trial with the highest of the `merits`, ties by number.
