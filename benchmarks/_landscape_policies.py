@@ -19,8 +19,17 @@ from autorl.outer.protocol import Budget, Proposal, Result, Status
 
 
 @dataclass
-class _Search:
-    """A search under way."""
+class Searched:
+    """A search under way, or over.
+
+    Attributes:
+        work: What it trained, and the ledger.
+        joined: Method and policy.
+        state: Of the method.
+        seeds: Tuning seeds, in the order in which trials have them.
+        runs: Trainings, by trial and position of the seed.
+        configurations: Of the trials, by number.
+    """
 
     work: Work
     joined: Joined
@@ -95,7 +104,23 @@ def search_under(
     method_settings: Mapping[str, Any] | None = None,
     prior: Prior | None = None,
 ) -> Outcome:
-    """Search with ``method`` under ``policy``, and return what the policy chooses.
+    """Search with ``method`` under ``policy``, and return what the policy chooses. The arguments are those of `searched_under`."""
+    search = searched_under(landscape, method, policy, trainings, seed, settings, method_settings, prior)
+    winner = search.configurations[search.joined.policy.winner(tuple(search.runs.values()))]
+    return Outcome(winner, landscape.test_score(winner), search.work.spent)
+
+
+def searched_under(
+    landscape: Landscape,
+    method: str,
+    policy: str,
+    trainings: int,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
+    method_settings: Mapping[str, Any] | None = None,
+    prior: Prior | None = None,
+) -> Searched:
+    """Search with ``method`` under ``policy`` until nothing is left to train, and return the search.
 
     Args:
         landscape: The task.
@@ -115,8 +140,7 @@ def search_under(
     trials = most_trials(decides, trainings, landscape.checkpoints)
     proposes = proposer(landscape, method, trials, derive(seed, "search"), method_settings, prior)
     joined = Joined(proposes, decides, trainings * landscape.env_steps)
-    search = _Search(Work(landscape, trainings), joined, proposes.init(), seed_order(landscape, seed))
+    search = Searched(Work(landscape, trainings), joined, proposes.init(), seed_order(landscape, seed))
     while search.step():
         pass
-    winner = search.configurations[decides.winner(tuple(search.runs.values()))]
-    return Outcome(winner, landscape.test_score(winner), search.work.spent)
+    return search

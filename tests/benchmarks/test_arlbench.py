@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,15 @@ def test_the_incumbent_is_the_finalist_at_the_end_of_training() -> None:
     assert (found["failed_of_incumbent"], found["failed_of_test"]) == (0, 1)
     assert found["trainings"] == 8.0  # the test is not part of the search
     assert found["trials"] == 2
+    assert found["all_that_chose"] == (9.0 + 5.0 + 7.0 + 6.0) / 4
+    cut = [replace(t, env_steps=50) if t.phase == "search" else t for t in trials]
+    assert command.outcome(cut, 100, -6.0)["all_that_chose"] == 6.0, "a training that was cut did not choose"
 
 
 def test_without_finalists_the_incumbent_is_the_search_trial() -> None:
     trials = [trial("search", 3, [9.0, 7.0, 8.0], 300), trial("test", 0, [4.0], 100, source=3)]
-    assert command.outcome(trials, 100, -6.0)["incumbent"] == 8.0
+    found = command.outcome(trials, 100, -6.0)
+    assert found["incumbent"] == found["all_that_chose"] == 8.0
 
 
 @pytest.mark.parametrize("experiment", command.PUBLISHED)
@@ -106,6 +111,7 @@ def test_repeats_that_are_missing_are_run(
     call(monkeypatch, "--experiments", "arlbench_pendulum_ppo", "--only-print")
     printed = capsys.readouterr().out
     assert "published SMAC -689.2" in printed
+    assert "all trainings that chose" not in printed, "lines of older versions do not say it"
     assert "0 trainings of incumbents, 2 of tests" in printed
     said = [part for part in printed.splitlines() if "reaches" in part]
     # our random search is better than the published one; without one on the same learners that is what counts
