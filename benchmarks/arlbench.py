@@ -8,9 +8,9 @@ Published (Becktepe et al., 2024): a search is 32 configurations on three seeds,
 search is the incumbent's mean over the three seeds it was chosen by, at the end of training. Arm ``auto`` spends the same 96
 trainings: 84 in the search and 12 on finalists (four of them on three fresh seeds). Its incumbent is the finalist that is best by all
 of its whole trainings, and its value the mean of the three fresh ones, which is less flattered than what was published; beside it stands
-the mean of all those that chose it. Arm ``random`` is the published protocol of random search on our learners. The test value is the incumbent's
-mean over ten seeds that decided nothing: the published values have no counterpart to it. A training that failed counts as the worst
-return that the task allows (`FLOORS`), in the incumbent and in the test; how many did is printed.
+the mean of all those that chose it. Arm ``random`` is the published protocol of random search on our learners. The test value is the
+incumbent's mean over ten seeds that decided nothing: the published values have no counterpart to it. A training that failed counts
+as the worst return that the task allows (`FLOORS`), in the incumbent and in the test; how many did is printed.
 
 By default ``auto`` draws by the shipped prior, which was learned from ARLBench's own published trainings of other tasks of the same
 algorithm, and begins with the learner's default configuration; neither is counted as work. Arm ``auto_no_prior`` is without the prior.
