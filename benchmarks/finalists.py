@@ -4,10 +4,12 @@
     python benchmarks/finalists.py --data FOLDER --judge tuning --repeats 60 [--json]
 
 A search has what the finalists leave of --trainings. The four finalists that it likes best are trained on fresh seeds, and one of them
-is chosen: by the interquartile mean of the fresh ones (``fresh``), or by all of its whole trainings, those that raced in the search
-too (``pooled``, which is what studies do: `autorl.engine.selection.pooled`). Beside it the search alone, with the work of the
-finalists as well (``search``). The score is the winner's on the judging seeds: 0 the average configuration, 1 the best one by the
-mean of the seeds used.
+is chosen: by the interquartile mean of the fresh ones (``fresh``), or by the mean of these and of the seeds that it raced on in the
+search, without the first, which made it a finalist (``pooled``, which is what studies do: `autorl.engine.selection.pooled`; what a
+study also has among its finalists, the configuration that it began with, landscapes have not). Beside it the search alone, with the
+work of the finalists as well (``search``). The score is the winner's on the judging seeds: 0 the average configuration, 1 the best one
+by the mean of the seeds used. Intervals are over searches and ways to split the same ten seeds of the same tasks: other tasks may
+differ by more.
 
 Of the ten seeds of a landscape five are the search's, three fresh, two judge, anew in each repeat. That reads every seed: for choosing how
 to choose, give tasks on which nothing else is measured (``compact_landscape.py`` makes more of ARLBench's record).
@@ -61,15 +63,15 @@ def finalists(found: Searched, fresh: Sequence[int]) -> list[Trial]:
     """Return the finalists of a search, trained on the ``fresh`` seeds, best first."""
     runs = tuple(found.runs.values())
     merits = found.joined.policy.merits(runs)
-    made = []
-    for number, source in enumerate(sorted(merits, key=lambda trial: (-merits[trial], trial))[:COUNT]):
-        curves = found.work.landscape.returns[found.configurations[source], list(fresh)]
-        scores = tuple(float(curve[-AVERAGED:].mean()) for curve in curves)
-        candidate = {"configuration": found.configurations[source]}
-        made.append(
-            Trial("method", "finalists", number, candidate, 1, source=source, scores=(scores,), status=Status.COMPLETED)
-        )
-    return made
+    best = sorted(merits, key=lambda trial: (-merits[trial], trial))[:COUNT]
+    return [_finalist(found.work.landscape, n, t, found.configurations[t], fresh) for n, t in enumerate(best)]
+
+
+def _finalist(landscape: Landscape, number: int, source: int, configuration: int, fresh: Sequence[int]) -> Trial:
+    """Return a configuration trained on the ``fresh`` seeds."""
+    scores = tuple(float(curve[-AVERAGED:].mean()) for curve in landscape.returns[configuration, list(fresh)])
+    candidate = {"configuration": configuration}
+    return Trial("method", "finalists", number, candidate, 1, source=source, scores=(scores,), status=Status.COMPLETED)
 
 
 def compare(landscape: Landscape, repeat: int, trainings: int, judge: str, prior: Prior) -> dict[str, float]:
@@ -88,7 +90,7 @@ def compare(landscape: Landscape, repeat: int, trainings: int, judge: str, prior
     seed, every = derive(repeat, landscape.name), search(seen, trainings, derive(repeat, landscape.name), prior)
     less = search(seen, trainings - COUNT * fresh, seed, prior)
     final = finalists(less, order[of_search : of_search + fresh])
-    raced = less.joined.policy.trained_whole(tuple(less.runs.values()))
+    raced = less.joined.policy.raced(tuple(less.runs.values()), AVERAGED)
     picked = {"fresh": pick_winner(final), "pooled": pick_winner(final, searched=raced)}
     alone = every.configurations[every.joined.policy.winner(tuple(every.runs.values()))]
     scores = {name: score(one.candidate["configuration"]) for name, one in picked.items() if one is not None}

@@ -165,7 +165,8 @@ def text(name: str, variant: str, found: Mapping[str, Any]) -> str:
     lines.append(f"  as many published seeds against the other ones: Spearman {own:.3f} [{least:.3f}, {most:.3f}]")
     gate = found["gate_of_published"]
     lines.append(
-        f"    they would pass the gate in {gate['passed']:.1%} of {gate['choices']:.0f} such choices: share {gate['share']:.3f} "
+        f"    they would pass the gate in {gate['passed']:.1%} of {gate['choices']:.0f} such choices (the share alone: by ranks "
+        f"{gate['by_ranks']:.1%}, by variances {gate['by_variances']:.1%}): share {gate['share']:.3f} "
         f"[{gate['share_low']:.3f}, {gate['share_high']:.3f}] (by variances {gate['share_anova']:.3f})"
     )
     for key, title in (("median", "median"), ("top_tenth", "best tenth")):

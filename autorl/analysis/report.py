@@ -211,9 +211,9 @@ def _winner(result: Json, specification: Mapping[str, Any]) -> list[str]:
         )
         if chosen_by["pooled_mean"] is not None:
             chosen = (
-                f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} by all of their whole trainings, "
-                f"{chosen_by['pooled_trainings']} of its own: {seeds} and those that it raced on in the search (mean "
-                f"{number(chosen_by['pooled_mean'])}, drawn towards that of all finalists, which chose it and is no result)."
+                f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} on {seeds} and those that they raced on in the search: "
+                f"over its {chosen_by['pooled_seeds']} seeds it has a mean of {number(chosen_by['pooled_mean'])}, drawn towards that "
+                f"of all finalists, which chose it and is no result (interquartile mean on the {seeds} {number(chosen_by['tuning_iqm'])})."
             )
     kind = "A schedule: hyperparameters change during the training." if winner["kind"] == "schedule" else ""
     return [

@@ -133,21 +133,16 @@ def _winner(
     trials: Sequence[Trial], tested: Mapping[Arm, list[Trial]], specification: Mapping[str, Any]
 ) -> Json | None:
     finalists = [t for t in trials if (t.arm, t.phase) == ("method", "finalists")]
-    searched = evidence(trials, specification, "method")
+    space = _known((specification.get("search") or {}).get("space")) if finalists else None
+    searched = evidence(trials, specification, space) if finalists else {}
     chosen = tested["method"][0] if "method" in tested else None
-    best = None
-    if finalists and all(finished(t) for t in finalists):
-        space = (specification.get("search") or {}).get("space")
-        parsimony = float(specification.get("parsimony") or 0.0)
-        best = pick_winner(finalists, sizes(_known(space)), parsimony, searched)
-    chosen = chosen or best
+    if chosen is None and finalists and all(finished(t) for t in finalists):
+        chosen = pick_winner(finalists, sizes(space), float(specification.get("parsimony") or 0.0), searched)
     if chosen is None:
         return None
-    # an older version's winner was chosen by fresh seeds alone, and may be another
-    by_all = best is not None and best.source == chosen.source and any(t.source in searched for t in finalists)
-    value, trainings = pooled(finalists, searched)[best.number] if best is not None and by_all else (None, None)
     scores = selection_scores(finalists, specification)
     own = [t for t in finalists if t.source == chosen.source]
+    value, count = pooled(finalists, searched)[own[0].number] if own and searched else (None, None)
     return {
         "kind": "schedule" if chosen.schedule else "candidate",
         "candidate": plain(chosen.candidate),
@@ -162,7 +157,7 @@ def _winner(
             "tuning_seeds": list(own[0].seeds) if own else [],
             "finalists": len(finalists),
             "pooled_mean": value,
-            "pooled_trainings": trainings,
+            "pooled_seeds": count,
         },
     }
 

@@ -30,9 +30,9 @@ def plain(value: Any) -> Any:
 
 
 def selection_scores(trials: Sequence[Trial], specification: Mapping[str, Any]) -> dict[int, float]:
-    """Return each finalist's interquartile mean over its tuning seeds, by trial number. Not a result: it chose.
+    """Return each finalist's interquartile mean over its tuning seeds, by trial number. Not a result: it chose, or took part in it.
 
-    A failed training counts as the worst score of any finalist, the rule by which the engine chose. Empty if all failed.
+    A failed training counts as the worst score of any finalist, as where the engine chose. Empty if all failed.
     """
     tables = {t.number: score_table([t], specification) for t in trials if finished(t)}
     known = [score for table in tables.values() for row in table for score in row if score is not None]

@@ -26,7 +26,8 @@ def selection_bias(trials: Sequence[Trial], specification: Mapping[str, Any]) ->
     its bootstrap ``interval``, ``search_minus_test``, ``search_seeds``, ``tuning_seeds``, ``sentence``. Failed trainings count as the worst
     score of all sides.
     Where the test is in other environments than the search, a difference to it is not one of seeds: then an arm has ``search``,
-    ``tuning``, ``search_minus_tuning`` (the search's environments; the former chose the finalists, the latter the winner among them),
+    ``tuning``, ``search_minus_tuning`` (the search's environments; the former chose the finalists, the latter, or under a policy both,
+    the winner among them),
     ``search_seeds``, ``tuning_seeds`` and ``sentence``.
     """
     elsewhere = environments(specification, "search") != environments(specification, "test")

@@ -1,37 +1,44 @@
-"""What the search of a study saw of each candidate trained whole: beside the finalists' fresh seeds it chooses the winner. No jax."""
+"""What the race of a search saw of each candidate: with the finalists' fresh seeds it chooses the winner. No jax."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autorl.engine.winner import searches_graphs
 from autorl.outer.budget.policies import WHOLE, make_policy
 from autorl.outer.budget.protocol import BudgetPolicy
-from autorl.outer.protocol import Budget, Status
+from autorl.outer.protocol import Budget
+from autorl.spaces import Space
 from autorl.studies.runs import runs_of
-from autorl.studies.trial import Arm, Trial
+from autorl.studies.trial import Trial
+
+Evidence = dict[int, list[float | None]]
+"""Scores of whole trainings by number of the trial; None for one that failed."""
 
 
-def evidence(trials: Sequence[Trial], specification: Mapping[str, Any], arm: Arm) -> dict[int, list[float]]:
-    """Return the scores of whole trainings in the search of an arm, by trial.
+def evidence(trials: Sequence[Trial], specification: Mapping[str, Any], space: Space | None) -> Evidence:
+    """Return the scores of whole trainings on further seeds in the method's search, by trial, as `pick_winner` takes them.
 
-    Empty for a study without a budget policy: there the search has one score of each candidate, by which finalists were chosen, and
-    fresh seeds alone choose among these. Under a policy candidates race on further seeds, which would be lost; of the random search
-    beside it the scores count as well, so that both arms are judged alike.
+    Empty where no trial has raced on a further seed: without a budget policy that does so, and in random search beside it. What made a
+    trial a finalist, its first training, is left out: that is the best of many, on seeds that decided. Empty also where sizes are
+    compared (loss graphs).
+
+    A training is worth the mean of its last ``evaluation.averaged`` evaluations, as on fresh seeds, whatever the policy cuts by.
 
     Args:
         trials: All of the study.
         specification: The study's, as plain data.
-        arm: The arm.
+        space: What is searched; None if it is not known.
     """
-    policy, searched = _policy(specification), [t for t in trials if (t.arm, t.phase) == (arm, "search")]
+    policy = None if searches_graphs(space) else _policy(specification)
     if policy is None:
         return {}
-    if arm != "method":
-        return {t.number: [t.score] for t in searched if t.status is Status.COMPLETED and t.score is not None}
-    width, points = int(specification["seeds"]["search"]), int(specification["evaluation"]["points"])
-    runs = [run for t in searched for run in runs_of(t, width, points, int(specification["budget"]["env_steps"]))]
-    found = policy.trained_whole(runs, int(specification["evaluation"].get("averaged", 1)))  # older studies had none
+    width = int((specification.get("seeds") or {}).get("search", 1))
+    evaluation, env_steps = specification["evaluation"], int(specification["budget"]["env_steps"])
+    searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
+    runs = [run for t in searched for run in runs_of(t, width, int(evaluation["points"]), env_steps)]
+    found = policy.raced(runs, int(evaluation.get("averaged", 1)))  # older studies had none
     # a run is the mean over the seeds of a block
     return {number: [score for score in scores for _ in range(width)] for number, scores in found.items()}
 
@@ -39,7 +46,8 @@ def evidence(trials: Sequence[Trial], specification: Mapping[str, Any], arm: Arm
 def _policy(specification: Mapping[str, Any]) -> BudgetPolicy | None:
     """Return the budget policy of a study, which counts in checkpoints; None without one."""
     chosen = (specification.get("search") or {}).get("policy")
-    if not chosen or chosen["name"] == WHOLE:  # that of a resolved specification has a name and settings
+    chosen = {"name": chosen} if isinstance(chosen, str) else chosen
+    if not chosen or chosen["name"] == WHOLE:
         return None
     granted = Budget(int(specification["budget"]["trainings"]), int(specification["evaluation"]["points"]))
-    return make_policy(chosen["name"], granted, 1, chosen["settings"])
+    return make_policy(chosen["name"], granted, 1, chosen.get("settings") or {})

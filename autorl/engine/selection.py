@@ -1,4 +1,4 @@
-"""Who gets to the end: finalists from search scores, the winner from fresh tuning seeds. Test seeds play no part."""
+"""Who gets to the end: finalists from search scores, the winner from fresh tuning seeds too. Test seeds play no part."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def with_given(finalists: Sequence[Finalist], trials: Sequence[Trial], count: in
     """Return ``finalists`` in which the first configuration that a search was given to begin with has a place, the last if need be.
 
     For a search of a found loss's constants, and for one that cuts trainings: a cut judges by how fast a configuration learns, so it can
-    end the learner's defaults, or what the user began with, though nothing ends higher. On fresh seeds, trained whole, the search has
-    to beat it. A single place is left to what the search found best.
+    end the learner's defaults, or what the user began with, though nothing ends higher. Trained whole, the search has to beat it.
+    A single place is left to what the search found best.
 
     Args:
         finalists: Best first.
@@ -109,7 +109,7 @@ def pick_winner(
     finalists: Sequence[Trial],
     size: Callable[[Trial], int] = lambda trial: 0,
     parsimony: float = 0.0,
-    searched: Mapping[int, Sequence[float]] | None = None,
+    searched: Mapping[int, Sequence[float | None]] | None = None,
 ) -> Trial | None:
     """Return the finalist with the highest interquartile mean over its tuning seeds, less ``parsimony`` for each part of its candidate.
 
@@ -119,24 +119,24 @@ def pick_winner(
     errors, after the one-standard-error rule of Breiman et al. (1984): the best of many is best by luck as well. Seeds are shared, so
     the difference is paired.
 
-    Where ``searched`` is given, and size does not matter, what the search saw counts as well: see `pooled`.
+    Where candidates raced on further seeds in the search, it is instead the one with the best mean over those and the fresh ones: see
+    `pooled`.
 
     Args:
         finalists: Ended trials of one arm, with the same seeds.
         size: Parts that a finalist's candidate is made of; the same for all where size does not matter.
         parsimony: What a part costs, in units of the score.
-        searched: Scores of the whole trainings of the search, by trial: `autorl.engine.evidence`.
+        searched: Scores on further seeds in the search, by trial: `autorl.engine.evidence`. Empty where size matters.
 
     A failed training counts as the worst score that any finalist reached.
     """
     known = [s for t in finalists for row in t.scores for s in row if s is not None]
     if not known:
         return None
-    worst = min(known)
-    alike = len({*map(size, finalists)}) == 1
-    if searched and alike:
+    if searched:
         values = pooled(finalists, searched)
         return max(finalists, key=lambda t: (values[t.number][0], -t.number))
+    worst = min(known)
 
     def scores(trial: Trial) -> list[float]:
         return [worst if s is None else s for row in trial.scores for s in row]
@@ -147,30 +147,26 @@ def pick_winner(
 
     best = max(finalists, key=value)
     equals = [t for t in finalists if t is best or _as_good(scores(t), scores(best))]
-    return best if alike else min(equals, key=lambda t: (size(t), *(-v for v in value(t))))
+    return min(equals, key=lambda t: (size(t), *(-v for v in value(t)))) if len({*map(size, finalists)}) > 1 else best
 
 
-def pooled(finalists: Sequence[Trial], searched: Mapping[int, Sequence[float]]) -> dict[int, tuple[float, int]]:
-    """Return what each finalist is worth by all of its whole trainings, those of the search with those on fresh seeds, and how many.
+def pooled(finalists: Sequence[Trial], searched: Mapping[int, Sequence[float | None]]) -> dict[int, tuple[float, int]]:
+    """Return what each finalist is worth by the seeds that it raced on in the search and its fresh ones, and how many these are.
 
-    Its mean, drawn towards that of all finalists the less it was trained (`shrunk_means`): who had been cut in the search has fewer.
-    The search's scores are flattered, as they made finalists; in a posterior mean that choice plays no part (Dawid, 1994, Selection
-    Paradoxes of Bayesian Inference). What it gains: ``benchmarks/finalists.py``.
+    Its mean, drawn towards that of all finalists the less seeds it has (`shrunk_means`): one that was cut in the search has the fresh
+    ones only. A mean, and not the interquartile one: few finalists have more than a handful. What it gains: ``benchmarks/finalists.py``.
 
     Args:
         finalists: Ended trials of one arm, with the same seeds.
-        searched: Scores of the whole trainings of the search, by trial.
+        searched: Scores on further seeds in the search, by trial; None for a training that failed.
     """
-    known = [s for t in finalists for row in t.scores for s in row if s is not None]
-    worst = min([*known, *(s for t in finalists for s in searched.get(_source(t), ()))], default=0.0)
+    raced = {t.number: searched.get(-1 if t.source is None else t.source, ()) for t in finalists}
+    known = [s for t in finalists for row in (*t.scores, raced[t.number]) for s in row if s is not None]
+    worst = min(known, default=0.0)
     fresh = {t.number: [_mean(column, worst) for column in zip(*t.scores, strict=True)] for t in finalists}
-    scores = {t.number: [*searched.get(_source(t), ()), *fresh[t.number]] for t in finalists}
+    scores = {n: [*(worst if s is None else s for s in raced[n]), *own] for n, own in fresh.items()}
     values = shrunk_means({number: own or [worst] for number, own in scores.items()})
     return {number: (value, len(scores[number])) for number, value in values.items()}
-
-
-def _source(trial: Trial) -> int:
-    return -1 if trial.source is None else trial.source
 
 
 def _mean(scores: Sequence[float | None], worst: float) -> float:

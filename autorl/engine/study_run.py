@@ -73,9 +73,13 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
     ]
     ended = _run_phase(session, "finalists", trials)
     searched, plain = session.record.trials(phase="search"), to_mapping(session.specification)
+    tested = {t.arm: t for t in session.record.trials(phase="test")}
     for arm, chosen in finalists.items():
         own = [t for t in ended if t.arm == arm]
-        best = pick_winner(own, sizes(session.space), parsimony, evidence(searched, plain, arm))
+        raced = evidence(searched, plain, session.space) if arm == "method" else {}
+        best = pick_winner(own, sizes(session.space), parsimony, raced)
+        if arm in tested:  # an older version may have chosen another by its rule, and trained it
+            best = next((t for t in own if t.source == tested[arm].source), best)
         if best is not None:
             # what was trained, and not chosen[best.number]: an older version may have chosen other finalists
             winners[arm] = Finalist(best.candidate, best.schedule, -1 if best.source is None else best.source)
@@ -87,7 +91,7 @@ def _search_and_select(session: Session) -> dict[Arm, Finalist]:
 def _finalists(session: Session, arm: Arm, searched: Sequence[Trial]) -> list[Finalist]:
     """Return the finalists of an arm's search, best first.
 
-    Where a budget policy let a single trial come furthest, those that came next are finalists too: the winner is chosen on fresh seeds.
+    Where a budget policy let a single trial come furthest, those that came next are finalists too.
     """
     specification, count = session.specification, session.specification.finalists
     choose = partial(

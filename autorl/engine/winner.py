@@ -53,7 +53,7 @@ def best_of(
     space: Space | None,
     parsimony: float,
     merit: Callable[[Sequence[Trial]], Sequence[Trial]] | None = None,
-    searched: Mapping[int, Sequence[float]] | None = None,
+    searched: Mapping[int, Sequence[float | None]] | None = None,
 ) -> Trial | None:
     """Return the method's best trial; None before any has a score.
 
@@ -66,7 +66,7 @@ def best_of(
         parsimony: What a part of a candidate costs, in units of the score.
         merit: Returns the trials of the search that can be the best, with what they are worth as their scores: a budget policy's
             judgement. None: the trials that have ended, as they are.
-        searched: Scores of the whole trainings of the search, by trial: `autorl.engine.evidence`.
+        searched: Scores on further seeds in the search, by trial: `autorl.engine.evidence`.
     """
     own = [t for t in trials if t.arm == "method"]
     tested = next((t for t in own if t.phase == "test"), None)

@@ -296,7 +296,7 @@ class Seeds(Section):
         5,
         ge=1,
         le=MOST_SEEDS,
-        description="Fresh seeds of the finalists, by which (under a policy with the search's) they are compared.",
+        description="Fresh seeds on which the finalists are compared (with those that they raced on).",
     )
     test: Whole = Field(10, ge=1, le=MOST_SEEDS, description="Untouched seeds on which the winner is reported.")
 

@@ -46,7 +46,10 @@ def test_finalists_are_the_best_of_the_search_on_the_fresh_seeds(task: Landscape
         returns = task.returns[trial.candidate["configuration"]]
         assert found.configurations[trial.source or 0] == trial.candidate["configuration"]
         assert trial.scores == ((returns[6, -3:].mean(), returns[7, -3:].mean()),)
-    raced = found.joined.policy.trained_whole(tuple(found.runs.values()))
+    raced = found.joined.policy.raced(tuple(found.runs.values()), command.AVERAGED)
+    for number, scores in raced.items():
+        returns = task.returns[found.configurations[number], list(found.seeds)]
+        assert scores == pytest.approx(returns[1 : 1 + len(scores), -3:].mean(axis=1).tolist())
     assert max(count for _, count in pooled(final, raced).values()) > 3
 
 

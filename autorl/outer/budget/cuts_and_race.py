@@ -191,10 +191,6 @@ class CutsAndRace(BudgetPolicy):
         """Return the scores of the whole trainings on the first ``seeds`` seeds, by trial."""
         return whole_scores(runs, self.rungs[-1], seeds, self.last)
 
-    def trained_whole(self, runs: Sequence[Run], last: int = 1) -> dict[int, list[float]]:
-        """Return the scores of whole trainings, one a seed, by trial; a run is scored by this policy's own ``last`` checkpoints."""
-        return self._scores(runs, self.seeds)
-
     def merits(self, runs: Sequence[Run], last: int = 1) -> dict[int, float]:
         """Return the means over seeds, shrunk, of the trials trained to the end; where there is none, what the halving says.
 

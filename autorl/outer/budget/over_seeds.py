@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from autorl.outer.budget.protocol import Run
+from autorl.outer.budget.protocol import Run
 
 NOISE = 1.0
 """Variance between seeds of a trial, in units of that between finalists: see `shrunk_means`. On the landscapes' tuning

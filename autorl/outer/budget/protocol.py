@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import ClassVar, Self
 
 from autorl.errors import UsageError
-from autorl.outer.budget.over_seeds import whole_scores
 from autorl.outer.protocol import Budget
 
 
@@ -110,14 +109,20 @@ class BudgetPolicy(ABC):
         """
         return next((found for rung in reversed(self.rungs) if (found := scores_at(runs, rung, last))), {})
 
-    def trained_whole(self, runs: Sequence[Run], last: int = 1) -> dict[int, list[float]]:
-        """Return the scores of whole trainings, one a seed, by trial: of those whose first run got to the end.
+    def raced(self, runs: Sequence[Run], last: int = 1) -> dict[int, list[float | None]]:
+        """Return the scores of whole trainings on further seeds, by trial; None for one that failed. What is under way is left out.
+
+        The first training of a trial is none of them: by its score it came so far, so that it is flattered.
 
         Args:
             runs: What was trained.
-            last: Checkpoints whose mean is the score of a run, for policies that have no such number of their own.
+            last: Checkpoints whose mean is the score of a run.
         """
-        return whole_scores(runs, self.rungs[-1], 1 + max((run.seed for run in runs), default=0), last)
+        found: dict[int, list[float | None]] = {}
+        for run in sorted(runs, key=lambda run: (run.trial, run.seed)):
+            if run.seed and not run.waiting:
+                found.setdefault(run.trial, []).append(run.score(self.rungs[-1], last))
+        return found
 
     def winner(self, runs: Sequence[Run]) -> int:
         """Return the trial with the highest of the `merits`, ties by number.
