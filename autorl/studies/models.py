@@ -292,12 +292,7 @@ class Seeds(Section):
 
     study: Whole = Field(0, ge=0, lt=2**63, description="Seed of the whole study.")
     search: Whole = Field(1, ge=1, le=MOST_SEEDS, description="Training seeds of each trial during the search.")
-    tuning: Whole = Field(
-        5,
-        ge=1,
-        le=MOST_SEEDS,
-        description="Fresh seeds on which the finalists are compared (with those that they raced on).",
-    )
+    tuning: Whole = Field(5, ge=1, le=MOST_SEEDS, description="Fresh seeds on which the finalists are compared.")
     test: Whole = Field(10, ge=1, le=MOST_SEEDS, description="Untouched seeds on which the winner is reported.")
 
 
