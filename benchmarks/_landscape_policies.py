@@ -42,6 +42,12 @@ class Searched:
     told: list[int] = field(default_factory=list)
     rung: int = 0
 
+    @property
+    def outcome(self) -> Outcome:
+        """What the policy chooses of it."""
+        winner = self.configurations[self.joined.policy.winner(tuple(self.runs.values()))]
+        return Outcome(winner, self.work.landscape.test_score(winner), self.work.spent)
+
     def step(self) -> bool:
         """Carry out what is due; return whether there was anything to do."""
         for trial in self.joined.policy.stops(tuple(self.runs.values())):
@@ -103,24 +109,8 @@ def search_under(
     settings: Mapping[str, Any] | None = None,
     method_settings: Mapping[str, Any] | None = None,
     prior: Prior | None = None,
-) -> Outcome:
-    """Search with ``method`` under ``policy``, and return what the policy chooses. The arguments are those of `searched_under`."""
-    search = searched_under(landscape, method, policy, trainings, seed, settings, method_settings, prior)
-    winner = search.configurations[search.joined.policy.winner(tuple(search.runs.values()))]
-    return Outcome(winner, landscape.test_score(winner), search.work.spent)
-
-
-def searched_under(
-    landscape: Landscape,
-    method: str,
-    policy: str,
-    trainings: int,
-    seed: int,
-    settings: Mapping[str, Any] | None = None,
-    method_settings: Mapping[str, Any] | None = None,
-    prior: Prior | None = None,
 ) -> Searched:
-    """Search with ``method`` under ``policy`` until nothing is left to train, and return the search.
+    """Search with ``method`` under ``policy`` until nothing is left to train.
 
     Args:
         landscape: The task.

@@ -230,7 +230,7 @@ def text(experiment: str, found: Mapping[str, Any]) -> str:
                 f"{one['wall_seconds']:.0f} s each; failed: {one['failed_of_incumbent']} trainings of incumbents, "
                 f"{one['failed_of_test']} of tests"
             )
-            if "all_that_chose" in one:
+            if one.get("all_that_chose", one["incumbent"]) != one["incumbent"]:
                 lines[-1] += f"; all trainings that chose the incumbents: {_shown(one['all_that_chose'])}"
             if arm in JUDGED:
                 lines.append(f"    reaches SMAC: {one['reaches_smac']}; reaches random search: {one['reaches_random']}")

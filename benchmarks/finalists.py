@@ -12,7 +12,7 @@ by the mean of the seeds used. Intervals are over searches and ways to split the
 differ by more.
 
 Of the ten seeds of a landscape five are the search's, three fresh, two judge, anew in each repeat. That reads every seed: for choosing how
-to choose, give tasks on which nothing else is measured (``compact_landscape.py`` makes more of ARLBench's record).
+to choose, give tasks on which no other search is measured (``compact_landscape.py`` makes more of ARLBench's record).
 ``--judge tuning`` has two, two and one of the five tuning seeds instead, so that test seeds are not read.
 """
 
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from _landscape import TUNING_SEEDS, Landscape
 from _landscape_files import load_landscapes
-from _landscape_policies import Searched, searched_under
+from _landscape_policies import Searched, search_under
 from _landscape_priors import learned_elsewhere
 from landscapes import interval
 
@@ -54,7 +54,7 @@ def search(landscape: Landscape, trainings: int, seed: int, prior: Prior) -> Sea
     chosen = choose(landscape.space, trainings, landscape.checkpoints, prior=True)
     if chosen.policy is None:
         raise UsageError(f"--trainings {trainings}: too few for a budget policy. {chosen.why}")
-    return searched_under(
+    return search_under(
         landscape, chosen.method, chosen.policy, trainings, seed, chosen.policy_settings, chosen.settings, prior
     )
 
@@ -87,12 +87,12 @@ def compare(landscape: Landscape, repeat: int, trainings: int, judge: str, prior
         reached = landscape.returns[configuration, judging, -1].mean()
         return float((reached - means.mean()) / (means.max() - means.mean()))
 
-    seed, every = derive(repeat, landscape.name), search(seen, trainings, derive(repeat, landscape.name), prior)
+    seed = derive(repeat, landscape.name)
+    alone = search(seen, trainings, seed, prior).outcome.configuration
     less = search(seen, trainings - COUNT * fresh, seed, prior)
     final = finalists(less, order[of_search : of_search + fresh])
     raced = less.joined.policy.raced(tuple(less.runs.values()), AVERAGED)
     picked = {"fresh": pick_winner(final), "pooled": pick_winner(final, searched=raced)}
-    alone = every.configurations[every.joined.policy.winner(tuple(every.runs.values()))]
     scores = {name: score(one.candidate["configuration"]) for name, one in picked.items() if one is not None}
     return {**scores, "search": score(alone)}
 

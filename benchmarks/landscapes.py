@@ -77,7 +77,7 @@ def searched_by_auto(
         raise UsageError(f"--method auto: {chosen.why}")
     return search_under(
         landscape, chosen.method, chosen.policy, trainings, seed, chosen.policy_settings, chosen.settings, prior
-    )
+    ).outcome
 
 
 def measure(
@@ -173,7 +173,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         if method == NGOPT:
             return search_ngopt(landscape, trainings, seed)
         if arguments.policy:
-            return search_under(landscape, method, arguments.policy, trainings, seed)
+            return search_under(landscape, method, arguments.policy, trainings, seed).outcome
         return search(landscape, method, trainings, seeds, seed)
 
     what = {"method": method, "policy": arguments.policy, "prior": known, "trainings": trainings, "seeds": seeds}

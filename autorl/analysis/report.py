@@ -205,15 +205,14 @@ def _winner(result: Json, specification: Mapping[str, Any]) -> list[str]:
     chosen = ""
     if chosen_by["tuning_iqm"] is not None:
         seeds = plural(len(chosen_by["tuning_seeds"]), "tuning seed")
-        chosen = (
-            f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} on {seeds} "
-            f"(interquartile mean {number(chosen_by['tuning_iqm'])} there, which chose it and is no result)."
-        )
-        if chosen_by["pooled_mean"] is not None:
-            chosen = (
-                f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} on {seeds} and those that they raced on in the search: "
-                f"over its {chosen_by['pooled_seeds']} seeds it has a mean of {number(chosen_by['pooled_mean'])}, drawn towards that "
-                f"of all finalists, which chose it and is no result (interquartile mean on the {seeds} {number(chosen_by['tuning_iqm'])})."
+        chosen = f" It was chosen among {plural(chosen_by['finalists'], 'finalist')} on {seeds} "
+        middle = f"(interquartile mean {number(chosen_by['tuning_iqm'])} there"
+        if chosen_by["pooled_mean"] is None:
+            chosen += f"{middle}, which chose it and is no result)."
+        else:
+            chosen += (
+                f"{middle}) and those that they raced on in the search: over its {chosen_by['pooled_seeds']} seeds it has a mean of "
+                f"{number(chosen_by['pooled_mean'])}, drawn towards that of all finalists, which chose it and is no result."
             )
     kind = "A schedule: hyperparameters change during the training." if winner["kind"] == "schedule" else ""
     return [

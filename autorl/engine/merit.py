@@ -60,5 +60,6 @@ def runners_up(specification: Specification, trials: Sequence[Trial]) -> Iterato
 def best_trial(specification: Specification, space: Space | None, trials: Sequence[Trial]) -> Trial | None:
     """Return the best trial of a study's own method, by its budget policy where it has one: see `autorl.engine.winner.best_of`."""
     merit = None if policy_of(specification) is None else partial(by_merit, specification)
-    searched = evidence(trials, to_mapping(specification), space)
+    final = any(t.phase == "finalists" for t in trials)
+    searched = evidence(trials, to_mapping(specification), space) if final else {}
     return best_of(trials, space, specification.parsimony, merit, searched)

@@ -23,24 +23,24 @@ def toy(tmp_path: Path) -> Landscape:
 @pytest.mark.parametrize("policy", list(POLICIES))
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_any_method_under_any_policy_spends_its_budget(toy: Landscape, method: str, policy: str) -> None:
-    outcome = search_under(toy, method, policy, 16, 0)
+    outcome = search_under(toy, method, policy, 16, 0).outcome
     assert 14.5 < outcome.spent <= 16
     assert outcome.score > 0.5
-    assert outcome == search_under(toy, method, policy, 16, 0)
+    assert outcome == search_under(toy, method, policy, 16, 0).outcome
 
 
 @pytest.mark.parametrize("policy", list(POLICIES))
 def test_the_test_seeds_change_no_choice(toy: Landscape, policy: str) -> None:
-    chosen = search_under(toy, "random", policy, 12, 0)
+    chosen = search_under(toy, "random", policy, 12, 0).outcome
     toy.returns[:, list(TEST_SEEDS)] *= -1
-    after = search_under(toy, "random", policy, 12, 0)
+    after = search_under(toy, "random", policy, 12, 0).outcome
     assert (after.configuration, after.spent) == (chosen.configuration, chosen.spent)
     assert after.score != chosen.score
 
 
 @pytest.mark.parametrize("policy", ["race", "wilcoxon"])
 def test_a_policy_gets_by_with_one_seed_fewer_where_tuning_seeds_judge(toy: Landscape, policy: str) -> None:
-    assert search_under(judged_by_tuning(toy, 0), "random", policy, 40, 0).spent <= 40
+    assert search_under(judged_by_tuning(toy, 0), "random", policy, 40, 0).outcome.spent <= 40
 
 
 def test_more_starts_than_configurations_are_refused(toy: Landscape) -> None:

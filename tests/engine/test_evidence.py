@@ -185,4 +185,5 @@ def test_a_study_says_by_what_its_winner_was_chosen(study):
     of_random = of_arm(trials, "random", "finalists")
     assert of_arm(trials, "random", "test")[0].source == pick_winner(of_random).source
     page = study.report().read_text(encoding="utf-8")
+    assert "finalists on 2 tuning seeds (interquartile mean" in page
     assert f"and those that they raced on in the search: over its {values[best.number][1]} seeds" in page
