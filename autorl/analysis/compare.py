@@ -18,6 +18,7 @@ from autorl.analysis.statistics import (
 )
 from autorl.analysis.tables import Column, Table
 from autorl.analysis.tables import render as render_table
+from autorl.analysis.warm_start import published_work, uncounted_work
 from autorl.analysis.work import granted
 from autorl.errors import UsageError
 from autorl.keys import derive
@@ -146,6 +147,8 @@ def _facts(specification: Mapping[str, Any], trials: Sequence[Trial]) -> Json:
         "env_steps": tested[0].env_steps if tested else (specification.get("budget") or {}).get("env_steps", 0),
         "episodes": (specification.get("evaluation") or {}).get("episodes"),
         "guided": _guided(specification, tested),
+        "uncounted": uncounted_work(specification),
+        "published": published_work(specification),
     }
 
 
@@ -272,7 +275,8 @@ def _unfair(facts: Mapping[str, Json]) -> list[str]:
             f"NOT equal work: {', '.join(guided)} followed or imitated the policy of an earlier study, whose env steps are not counted "
             "here; autorl show says how many."
         )
-    return found
+    found += [f"NOT equal work: in {name}, {fact['uncounted']}." for name, fact in facts.items() if fact["uncounted"]]
+    return found + [f"{name}: {fact['published']}" for name, fact in facts.items() if fact["published"]]
 
 
 def _difference(facts: Mapping[str, Json], key: str, text: str, show: Any) -> list[str]:

@@ -18,6 +18,8 @@ WORDS: Final = {
     "told": "tried by another tool",
 }
 """Origins of proposals; any other word of a method's own stands for itself."""
+MODELS: Final = ("tpe", "gp")
+"""Methods with a model, which proposes nothing in a short search."""
 
 
 def origins(trials: Sequence[Trial]) -> dict[str, int]:
@@ -26,9 +28,16 @@ def origins(trials: Sequence[Trial]) -> dict[str, int]:
     return {origin: counted[origin] for origin in dict.fromkeys([*WORDS, *counted]) if counted[origin]}
 
 
-def origins_sentence(found: Mapping[str, int], winner: Mapping[str, Any] | None = None) -> str:
-    """Return it in words, with that of the ``winner`` where it was given; nothing where there is one origin: the method's own."""
-    if len(found) < 2:
+def origins_sentence(found: Mapping[str, int], winner: Mapping[str, Any] | None = None, method: str = "") -> str:
+    """Return it in words, with that of the ``winner`` where it was given.
+
+    Nothing where there is one origin, the method's own; but where a ``method`` has a model that proposed nothing, that is said.
+    """
+    if method.partition(" ")[0] in MODELS and found and not found.get("model"):
+        drawn = " Its model proposed none: the search was too short for it."
+    else:
+        drawn = ""
+    if len(found) < 2 and not drawn:
         return ""
     kept = (
         " The winner is one of those given: among the finalists it was not beaten."
@@ -36,4 +45,4 @@ def origins_sentence(found: Mapping[str, int], winner: Mapping[str, Any] | None 
         else ""
     )
     parts = ", ".join(f"{number} {WORDS.get(origin, origin)}" for origin, number in found.items())
-    return f"Of {plural(sum(found.values()), 'candidate')} of the search: {parts}.{kept}"
+    return f"Of {plural(sum(found.values()), 'candidate')} of the search: {parts}.{drawn}{kept}"

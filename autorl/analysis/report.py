@@ -249,7 +249,11 @@ def _search(
         return []
     source = _leader(result, searched)
     rungs = rungs_table(searched, specification)
-    said = (result["chosen"], first_seeds_sentence(result), origins_sentence(result["origins"], result["winner"]))
+    said = (
+        result["chosen"],
+        first_seeds_sentence(result),
+        origins_sentence(result["origins"], result["winner"], result["method"]),
+    )
     parts = [page.paragraph(sentence) for sentence in said if sentence]
     order = timeline(searched, specification)
     timing = timing_caption(order)

@@ -23,12 +23,13 @@ def rung_rows(trials: Sequence[Trial], specification: Mapping[str, Any]) -> list
     rows = []
     for steps in sorted({t.env_steps for t in begun}):
         here = [t for t in begun if t.env_steps == steps and finished(t)]
+        failed = sum(t.status not in ("pruned", "completed") for t in here)  # on the way there
         rows.append(
             {
                 "share": steps / whole,
-                "reached": sum(t.env_steps >= steps for t in begun),
+                "reached": sum(t.env_steps >= steps for t in begun) - failed,
                 "pruned": sum(t.status == "pruned" for t in here),
-                "failed": sum(t.status not in ("pruned", "completed") for t in here),
+                "failed": failed,
             }
         )
     return rows

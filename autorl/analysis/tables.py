@@ -306,7 +306,7 @@ def render_result(result: Json) -> str:
         said = (
             result["work"]["sentence"],
             *taught,
-            origins_sentence(result["origins"], result["winner"]),
+            origins_sentence(result["origins"], result["winner"], result["method"]),
             first_seeds_sentence(result),
             *warm_sentences(result),
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from autorl.engine.methods import policy_of, starts_of
+from autorl.engine.methods import learner_defaults, policy_of, starts_of
 from autorl.outer.methods import can_start, draws
 from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
 from autorl.outer.priors import Prior
 from autorl.spaces import Space, load_space, resolve_space
+from autorl.spaces.dimensions import is_number
 from autorl.spaces.screening import as_found
 from autorl.studies.policy_references import DEFAULT, chosen
 from autorl.studies.prior_references import AUTO, NONE
+from autorl.studies.problems import shown
 from autorl.studies.specification import Specification, from_mapping, to_mapping
 
 
@@ -55,8 +58,27 @@ def _chosen(specification: Specification, space: Space, prior: Prior | None) -> 
         found["chosen"] += " It begins with the loss as given."
     elif made.starts and specification.learner is not None and not search.start:
         found["start"] = [DEFAULT]
-        found["chosen"] += " It begins with the learner's default configuration."
+        found["chosen"] += f" It begins with the learner's default configuration{_moved(specification, space)}."
     return found
+
+
+def _moved(specification: Specification, space: Space) -> str:
+    """Return which of the learner's defaults the space has not, and what stands for them there, in words; nothing if it has them all."""
+    assert specification.learner is not None
+    own = {**learner_defaults(specification.learner.algorithm), **specification.learner.hyperparameters}
+    (start,) = starts_of(from_mapping(specification, {"search.start": [DEFAULT]}, references=False), space)
+    other = [
+        f"{name} {shown(value)} for {shown(own[name])}"
+        for name, value in start.items()
+        if _differs(value, own.get(name))
+    ]
+    return f", as near as the space has it ({', '.join(other)})" if other else ""
+
+
+def _differs(value: Any, default: Any) -> bool:
+    if is_number(value) and is_number(default):
+        return not math.isclose(value, default, rel_tol=1e-6)
+    return default is not None and bool(value != default)
 
 
 def _prior(specification: Specification, space: Space) -> Prior | None:

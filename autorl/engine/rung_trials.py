@@ -84,7 +84,8 @@ def pruned(session: Session, trial: Trial) -> Trial:
     score = sum(scores) / len(scores)
     points, whole = session.specification.evaluation.points, session.specification.budget.env_steps
     share = checkpoint(trial.env_steps, points, whole) / points
-    message = f"stopped at {share:.0%} of the steps, with score {score:.4g}"
+    begun = "" if trial.ledger.updates else ", before its first update"
+    message = f"stopped at {share:.0%} of the steps{begun}, with score {score:.4g}"
     return replace(trial, status=Status.PRUNED, values={AT_HURDLE: score}, message=message)
 
 

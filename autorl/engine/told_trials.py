@@ -66,7 +66,7 @@ def _trial(line: str, number: int, where: str) -> Trial:
     if not isinstance(data, dict) or not isinstance(data.get("candidate"), dict):
         raise UsageError(f'{where}: expected {{"candidate": {{...}}, "score": ..., "status": ...}}, got {line[:80]!r}')
     score, status = data.get("score"), data.get("status", "completed")
-    if status not in STATUSES:
+    if not isinstance(status, str) or status not in STATUSES:
         raise UsageError(f"{where}: status: expected one of {', '.join(STATUSES)}, got {status!r}")
     completed = status == "completed"
     if completed and not is_number(score):

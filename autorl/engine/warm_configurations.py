@@ -11,6 +11,7 @@ from autorl.engine.methods import policy_of
 from autorl.engine.told_trials import is_file
 from autorl.engine.translation import Translation, Untranslatable
 from autorl.errors import IncompatibleError, UsageError
+from autorl.keys import derive
 from autorl.outer.full_trainings import FullTrainings
 from autorl.outer.methods import METHODS, fitting
 from autorl.outer.protocol import Status
@@ -74,7 +75,9 @@ def from_configurations(specification: Specification, source: Source) -> tuple[S
     for trial in best:
         different.setdefault(space.fingerprint(space.from_json(trial.candidate)), trial.candidate)
     chosen = [c for key, c in different.items() if key not in given][: start.retrain or RETRAINED]
-    taken = {"configurations": len(chosen), "left_out": named, "test_seeds": source.test_seeds}
+    # the study's own seed would draw what the earlier one with the same seed has drawn
+    seed = derive(specification.seeds.study, "afresh", "retrained", source.name)
+    taken = {"configurations": len(chosen), "left_out": named, "test_seeds": source.test_seeds, "seed": seed}
     return with_taken(specification, start, taken, [*search.start, *chosen]), []
 
 

@@ -248,11 +248,12 @@ def _refuse_methods(new: Specification, earlier: Earlier) -> None:
             f"{FIELD}: the method of study {earlier.name!r}, {before.method}, changed candidates while their agents learned, so no score "
             "is one candidate's. Remedy: another study."
         )
-    unlike = search.method == "random" and before.method not in ("random", "sobol")
+    unlike = search.method in ("random", "sobol") and before.method not in ("random", "sobol")
     if unlike or (is_random_search(new) and not is_random_search(earlier.specification)):
         raise UsageError(
-            f"{FIELD}: random search learns nothing from the trials of {before.method} in study {earlier.name!r}, and would count "
-            "them as its own. Remedy: another search.method, such as tpe."
+            f"{FIELD}: {search.method} search{', which auto chose,' if search.chosen else ''} learns nothing from the trials of "
+            f"{before.method} in study {earlier.name!r}, and would count them as its own. Remedy: another search.method, such as "
+            f"{before.method if unlike else 'tpe'}; or train its best configurations again, search.warm_start.retrain=5"
         )
     open_trials = [t for t in earlier.trials if (t.arm, t.phase) == ("method", "search") and t.status is Status.RUNNING]
     if open_trials and policy_of(new) is not None:
@@ -306,4 +307,5 @@ def _test_seeds(earlier: Earlier) -> int:
     """Return how many test seeds the earlier study, and those before it, have used."""
     taken = _taken(earlier)
     tested = any(t.phase == "test" for t in earlier.trials)
-    return (taken.test_seeds if taken else 0) + earlier.specification.seeds.test * tested
+    seeds = earlier.specification.seeds
+    return seeds.test_start + (taken.test_seeds if taken else 0) + seeds.test * tested

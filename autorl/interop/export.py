@@ -10,6 +10,7 @@ from autorl.outer.lineage import schedule
 from autorl.registry import Registry
 from autorl.spaces import load_space
 from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
+from autorl.studies.seeds import first_test_seed
 from autorl.studies.specification import Specification, from_mapping, to_mapping, to_yaml
 from autorl.studies.trial import Stage, Trial
 
@@ -68,6 +69,7 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
     searched = {} if stages is not None else winner_values(specification, best.candidate)
     found = with_teacher(searched, teacher_of(specification))
     plain["teacher"] = found.pop(TEACHER, None)
+    plain["seeds"] |= {"test_start": first_test_seed(specification)}
     plain.pop("log", None)
     plain["learner"] = {
         "algorithm": learner.algorithm,

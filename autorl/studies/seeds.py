@@ -16,11 +16,17 @@ def seeds_of(specification: Specification, role: SeedRole, repeat: int = 0) -> t
 
     A study that goes on with earlier ones is tested on fresh seeds: the results on theirs were known when it was started.
     """
-    seeds, search = specification.seeds, specification.search
+    seeds = specification.seeds
     count = getattr(seeds, role)
-    taken = search and search.warm_start and search.warm_start.taken
-    used = taken.test_seeds if taken and role == "test" else 0
+    used = first_test_seed(specification) if role == "test" else 0
     return training_seeds(seeds.study, role, count, used + count * repeat)
+
+
+def first_test_seed(specification: Specification) -> int:
+    """Return the place of the first test seed of a study: those before it were used by earlier ones."""
+    search = specification.search
+    taken = search and search.warm_start and search.warm_start.taken
+    return specification.seeds.test_start + (taken.test_seeds if taken else 0)
 
 
 def seed_roles(specification: Specification) -> dict[str, Any]:

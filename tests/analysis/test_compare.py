@@ -78,6 +78,24 @@ def test_unequal_work_other_seeds_and_failures_are_pointed_out():
     assert outcome["studies"][1]["score"] == pytest.approx(stats.trim_mean([worst, *scores(A)[1:]], 0.25))
 
 
+def test_work_that_is_not_counted_is_pointed_out_as_in_the_report_of_the_study():
+    search = {"space": "ppo_test", "method": "tpe"}
+    own = {**search, "prior": {"name": "mine", "tasks": {"elsewhere": {}}, "source": "autorl prior fit"}}
+    begun = {
+        **search,
+        "warm_start": {
+            "study": "before",
+            "retrain": 2,
+            "taken": {"trials": 0, "configurations": 2, "left_out": {}, "test_seeds": 0},
+        },
+    }
+    plain = sy.specification(search=search)
+    for other, said in ((own, "the search drew by prior mine"), (begun, "whose work is not counted")):
+        found = compare_studies([("a", plain, A[2]), ("b", sy.specification(search=other), A[2])])["warnings"]
+        assert [w for w in found if w.startswith("NOT equal work: in b, ") and said in w]
+    assert not any("work" in w for w in compare_studies([("a", plain, A[2]), ("b", plain, A[2])])["warnings"])
+
+
 def test_a_search_that_was_cut_short_by_a_policy_was_granted_all_the_same():
     search = {"space": "ppo_test", "method": "tpe", "policy": {"name": "race", "settings": {}}}
     cut = [replace(t, status=Status.PRUNED, score=None) if (t.phase, t.number) == ("search", 3) else t for t in A[2]]

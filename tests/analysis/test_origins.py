@@ -25,6 +25,14 @@ def test_each_origin_is_counted_and_said():
     assert origins_sentence(origins(trials("sample", "sample"))) == origins_sentence({}) == ""
 
 
+def test_a_model_that_proposed_nothing_is_not_taken_for_the_search():
+    drawn = origins(trials("sample", "sample"))
+    said = "Of 2 candidates of the search: 2 drawn at random. Its model proposed none: the search was too short for it."
+    assert origins_sentence(drawn, None, "tpe + halving") == origins_sentence(drawn, None, "gp") == said
+    assert origins_sentence(drawn, None, "random + halving") == origins_sentence(drawn, None, "tpez") == ""
+    assert "Its model" not in origins_sentence(origins(trials("sample", "model")), None, "tpe")
+
+
 def test_what_a_prior_draws_is_not_called_random_search():
     search = {"method": "random", "prior": "none"}
     assert method_name({"search": search}) == "random"

@@ -123,6 +123,10 @@ def test_as_python_leaves_out_what_is_not_said_and_refuses_what_is_wrong(here):
     assert "autorl.run('quickstart')\n" in call("run", "quickstart", "--as-python").out
     onward = call("run", "quickstart", "--from", "earlier", "--as-python").out
     assert "autorl.run('quickstart', ['search.warm_start=earlier'])\n" in onward
+    again = call("run", "quickstart", "--from", "earlier", "search.warm_start.retrain=3", "--as-python").out
+    assert "['search.warm_start.study=earlier', 'search.warm_start.retrain=3']" in again, (
+        "what is said beside it counts"
+    )
     wrong = call("run", "quickstrat", "--as-python")
     assert (wrong.code, wrong.out) == (2, "")
     assert "Did you mean 'quickstart'?" in wrong.err

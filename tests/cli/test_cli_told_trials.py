@@ -97,6 +97,7 @@ def test_a_prior_learns_from_them(tmp_path, imported):
         ('{"score": 1}', r"line 1: expected {.candidate"),
         ('{"candidate": {"x": 1, "n": 1}, "score": null}', "line 1: score: expected a finite number"),
         ('{"candidate": {"x": 1, "n": 1}, "score": 1, "status": "won"}', "status: expected one of completed"),
+        ('{"candidate": {"x": 1, "n": 1}, "score": 1, "status": []}', r"status: expected one of completed.*got \[\]"),
         ('{"candidate": {"x": 9, "n": 1}, "score": 1}', "can be taken over: x is out of range"),
         ('{"candidate": {"x": 1, "n": 1}, "score": null, "status": "failed"}', "no trial of .* has completed"),
     ],

@@ -8,7 +8,7 @@ import autorl
 from autorl.analysis.rungs import rung_rows, rungs_table
 from autorl.engine.merit import by_merit
 from autorl.engine.paused import PausedStore
-from autorl.engine.rung_trials import block_of, completed
+from autorl.engine.rung_trials import block_of, completed, pruned
 from autorl.engine.session import Session
 from autorl.engine.winner import best_of
 from autorl.outer.protocol import Status
@@ -311,6 +311,22 @@ def test_the_report_says_how_far_trials_came(raced):
     assert rung_rows(raced.trials(), {**raced.plain_specification(), "search": {"method": "random"}}) == []
 
 
+def test_who_failed_on_the_way_did_not_reach_the_rung(raced):
+    trials, specification = list(raced.trials()), raced.plain_specification()
+    before = rung_rows(trials, specification)[0]
+    place = next(i for i, t in enumerate(trials) if t.env_steps == 128)
+    trials[place] = replace(trials[place], status=Status.DIVERGED)
+    after = rung_rows(trials, specification)[0]
+    assert (after["reached"], after["pruned"], after["failed"]) == (before["reached"] - 1, before["pruned"] - 1, 1)
+
+
+def test_who_was_stopped_before_an_update_is_said_to_have_made_none(raced):
+    session, trial = Session(raced.specification, None, None, []), raced.trials()[0]
+    assert "before its first update" not in trial.message
+    untrained = replace(trial, ledger=replace(trial.ledger, updates=0))
+    assert "of the steps, before its first update, with score" in pruned(session, untrained).message
+
+
 def test_the_winner_got_furthest_and_failures_on_further_seeds_count_as_the_worst(raced):
     tested = raced.trials("method", "test")[0]
     assert tested.source in {t.number for t in raced.trials() if t.status is Status.COMPLETED}
@@ -327,6 +343,15 @@ def test_auto_is_written_out_when_a_study_is_made(tmp_path):
     assert (found.method, found.policy.name, found.policy.settings) == ("random", "race", {"last": 3})
     assert found.settings == {"batch": 16}
     assert "auto chose drawn candidates: at most 33 trials start" in found.chosen
+    assert "begins with the learner's default configuration." in found.chosen, "the space has it"
+    narrow = {
+        "dimensions": {
+            "gamma": {"type": "float", "low": 0.5, "high": 0.9},
+            **{k: SPACE["dimensions"][k] for k in ["learning_rate"]},
+        }
+    }
+    moved = autorl.create({**BASE, "search": {"space": narrow}, "learner": learner}, root=tmp_path).specification.search
+    assert "configuration, as near as the space has it (gamma 0.9 for 0.99)." in moved.chosen
     modelled = {**BASE, "search": {**search, "settings": {"n_startup_trials": 8}}, "learner": learner}
     early = autorl.create(modelled, root=tmp_path).specification.search
     assert (early.method, early.settings) == ("gp", {"batch": 16, "n_startup_trials": 8})

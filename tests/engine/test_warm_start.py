@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import yaml
 
 import autorl
+from autorl.engine.session import Session
 from autorl.engine.translation import Translation, Untranslatable
 from autorl.errors import AutoRLError, UsageError
 from autorl.outer.protocol import Status
@@ -280,6 +282,20 @@ def test_the_best_of_another_question_are_trained_again_first(root, eight):
     assert list(study.specification.search.start) == [t.candidate for t in best]
     assert study.trials() == []
     assert study.specification.search.warm_start.taken.test_seeds == 2
+    drawn = autorl.create(BASE, {**given, "name": "onward-draws"}, root=root)
+    session = Session(drawn.specification, drawn.folder, None, [])
+    method = session.method("method")
+    asked = [session.space.to_json(p.candidate) for p in method.ask(method.init(), 6)]
+    assert asked[:2] == [t.candidate for t in best]
+    assert not [c for c in asked[2:] if c in [t.candidate for t in eight.trials()]], (
+        "it does not draw what that one drew"
+    )
+
+
+def test_the_winner_of_a_continued_study_trains_again_on_its_own_test_seeds(root, onward):
+    exported = from_mapping(yaml.safe_load(onward.export()))
+    assert seeds_of(exported, "test") == onward.trials("method", "test")[0].seeds
+    assert exported.seeds.test_start == 2
 
 
 class Killed(BaseException):

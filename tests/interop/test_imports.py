@@ -161,6 +161,8 @@ def test_below_and_above_follow_the_order_of_an_ordinal():
         ({"type": "ordinal", "sequence": ["low", "high"]}, "only numbers are ordered"),
         ({"type": "ordinal", "sequence": [1, 3, 2]}, "not that of its numbers"),
         ({"type": "constant", "value": None}, "value must be a finite number"),
+        ({"type": "categorical", "choices": ["p"], "weights": 5}, "weights must be a list of numbers, got 5"),
+        ({"type": "categorical", "choices": ["p"], "weights": [[1]]}, "weights must be a list of numbers"),
     ],
 )
 def test_what_cannot_be_represented_is_an_error(change, words):
@@ -192,6 +194,33 @@ def test_a_prefix_is_taken_off():
     data = old([{**A, "name": "hp.a"}, {**C, "name": "hp.c"}], [condition("EQ", "hp.c", "hp.a", "x")])
     space = checked(configspace.convert(data, "f", "hp."), "f")
     assert (list(space.dimensions), space.conditions["c"].parent) == (["a", "c"], "a")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"conditions": 5}, "conditions: expected a list, got 5"),
+        ({"forbiddens": 5}, "forbiddens: expected a list, got 5"),
+        (
+            {"conditions": [{"type": "AND", "child": "b", "conditions": ["x"]}]},
+            "a condition is a mapping with a type, got 'x'",
+        ),
+        ({"conditions": [{"type": "OR", "child": "b", "conditions": 5}]}, "must be a list of what it joins, got 5"),
+        (
+            {"conditions": [{"type": "LT", "child": "b", "parent": "a", "value": "x"}]},
+            "LT compares numbers, got 'x' for 'a'",
+        ),
+        (
+            {"conditions": [{"type": "GT", "child": "a", "parent": "b", "value": 1}]},
+            "GT compares numbers, got 1 for 'b'",
+        ),
+    ],
+)
+def test_what_is_of_another_type_than_it_should_be_is_named(change, words):
+    whole = {"name": "a", "type": "uniform_int", "lower": 1, "upper": 4}
+    choice = {"name": "b", "type": "categorical", "choices": ["p", "q"]}
+    with pytest.raises(UsageError, match=words):
+        configspace.convert({"hyperparameters": [whole, choice], **change}, "f.json")
 
 
 @pytest.mark.parametrize(

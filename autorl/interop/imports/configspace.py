@@ -53,7 +53,13 @@ def convert(data: Any, where: str, prefix: str = "") -> Imported:
             f"{where}: no search space of ConfigSpace: expected a mapping with a list 'hyperparameters'. "
             "Remedy: write it with ConfigurationSpace.to_json"
         )
-    wrong: list[str] = []
+    wrong = [
+        f"{key}: expected a list, got {data[key]!r}"
+        for key in ("conditions", "forbiddens")
+        if data.get(key) is not None and not isinstance(data[key], list)
+    ]
+    if wrong:
+        raise UsageError("; ".join(f"{where}: {problem}" for problem in wrong))
     dimensions: dict[str, dict[str, Any]] = {}
     sequences: dict[str, Sequence[Any]] = {}
     defaults: dict[str, Any] = {}
@@ -95,6 +101,8 @@ def _dimension(entry: Mapping[str, Any]) -> dict[str, Any]:
         return {"type": "fixed", "value": entry.get("value")}
     if kind == "categorical":
         weights = entry.get("weights") or entry.get("probabilities")
+        if weights and not (isinstance(weights, list) and all(map(is_number, weights))):
+            raise UsageError(f"weights must be a list of numbers, got {weights!r}")
         if weights and len(set(weights)) > 1:
             raise UsageError(f"choices of unequal weights ({weights}) have no counterpart; leave the weights out")
         return choices(_listed(entry, "choices"))

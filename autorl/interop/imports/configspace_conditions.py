@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from autorl.errors import UsageError
 from autorl.interop.imports.imported import MOST_STEPS
-from autorl.spaces.dimensions import same
+from autorl.spaces.dimensions import is_number, same
 
 Dimensions = Mapping[str, Mapping[str, Any]]
 _COMPARED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"LT": lambda a, b: a < b, "GT": lambda a, b: a > b}
@@ -27,11 +27,14 @@ def condition_values(
     Raises:
         UsageError: An alternative between parents, or a parent whose values cannot be listed.
     """
+    if not isinstance(condition, Mapping):
+        raise UsageError(f"a condition is a mapping with a type, got {condition!r}")
     kind = condition.get("type")
     if kind in ("AND", "OR"):
-        parts = [condition_values(part, dimensions, sequences, prefix) for part in condition.get("conditions") or ()]
-        if not parts:
-            raise UsageError("it joins nothing")
+        joined = condition.get("conditions")
+        if not isinstance(joined, list) or not joined:
+            raise UsageError(f"conditions must be a list of what it joins, got {joined!r}")
+        parts = [condition_values(part, dimensions, sequences, prefix) for part in joined]
         return _both(parts) if kind == "AND" else _either(parts)
     parent = str(condition.get("parent")).removeprefix(prefix)
     if parent not in dimensions:
@@ -47,6 +50,8 @@ def condition_values(
     if kind == "NEQ":
         kept = [v for v in possible if not same(v, value)]
     elif kind in _COMPARED:
+        if not sequences.get(parent) and not all(map(is_number, [value, *possible])):
+            raise UsageError(f"{kind} compares numbers, got {value!r} for {parent!r}, which is one of {possible}")
         order = list(sequences.get(parent) or sorted(possible))
         if value not in order and sequences.get(parent):
             raise UsageError(f"{value!r} is no value of {parent!r}")

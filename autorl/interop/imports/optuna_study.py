@@ -68,7 +68,8 @@ def load(storage: str, study: str | None = None) -> optuna.Study:
         except Exception as error:  # of any of the libraries below it
             text = " ".join(str(error).split())[:200]
             raise UsageError(
-                f"{storage!r} cannot be read as a storage of Optuna: {type(error).__name__}: {text}"
+                f"{storage!r} cannot be read as a storage of Optuna: {type(error).__name__}: {text}. "
+                "Remedy: the URL of a database, such as sqlite:///study.db, or the path of a journal file"
             ) from error
 
 

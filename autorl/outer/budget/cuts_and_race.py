@@ -240,7 +240,7 @@ def _places(policy: str, cuts: object, env_steps: int, spacing: int) -> list[int
     for cut in cuts:
         if env_steps * cut % (100 * spacing):
             raise UsageError(
-                f"budget policy {policy!r}: of {env_steps / spacing:g} checkpoints none is at {cut} % of the steps. "
+                f"budget policy {policy!r}: cuts: of {env_steps / spacing:g} checkpoints none is at {cut} % of the steps. "
                 "Remedy: other cuts, or a number of checkpoints that has one there, such as a multiple of ten."
             )
     return [env_steps * cut // 100 for cut in cuts]
