@@ -253,14 +253,13 @@ class Study:
     @property
     def result(self) -> dict[str, Any]:
         """The result: scores on test seeds with intervals, beside the baselines; what is missing if the study is not finished."""
-        from autorl.analysis.first_seeds import first_seeds_of
         from autorl.analysis.held_out import lessons_summary
         from autorl.analysis.proposals import proposals_of
         from autorl.analysis.result import summarise
 
-        specification, trials, record = self.plain_specification(), self.trials(None, None), self.folder.record
-        kept = {"proposals": proposals_of(record), **first_seeds_of(record)}
-        return {**summarise(trials, specification), **lessons_summary(self._tested(trials), specification), **kept}
+        specification, trials = self.plain_specification(), self.trials(None, None)
+        lessons = lessons_summary(self._tested(trials), specification)
+        return {**summarise(trials, specification), **lessons, "proposals": proposals_of(self.folder.record)}
 
     def _tested(self, trials: Sequence[Trial]) -> dict[Arm, list[dict[str, Any]]]:
         return {t.arm: self.lessons(t) for t in trials if t.phase == "test"}
@@ -283,13 +282,12 @@ class Study:
     def report(self) -> Path:
         """Write ``report.html`` (one self-contained file) and the Optuna storage beside the record; return the report's path."""
         from autorl.analysis.curriculum_page import readings
-        from autorl.analysis.first_seeds import first_seeds_of
         from autorl.analysis.proposals import proposals_of
         from autorl.analysis.report import write_report
         from autorl.interop import optuna_storage
 
         trials = self.trials(None, None)
-        about = {**manifest.read(self.folder.manifest), **first_seeds_of(self.folder.record)}
+        about = manifest.read(self.folder.manifest)
         with Record.open(self.folder.record, readonly=True) as record:
             compiled = record.meta(COMPILED, [])
         plain, tested = self.plain_specification(), self._tested(trials)

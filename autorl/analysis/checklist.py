@@ -164,14 +164,11 @@ def _search_seeds(listed: Sequence[int] | None, amount: int | None) -> str:
 
 
 def _used(seeds: Mapping[str, Sequence[int]], trials: Sequence[Trial]) -> dict[str, list[int]]:
-    """Return the seeds of each role, first those that its trials began with; the manifest's where there is no trial yet."""
+    """Return the seeds of each role: the manifest's, then others that trials of its phase were trained on."""
     found: dict[str, list[int]] = {}
     for role, phase in _PHASES.items():
-        own = [t.seeds for t in trials if t.phase == phase]
-        begun = [seed for seed in own[0] if all(seed in other for other in own)] if own else []
-        found[role] = list(dict.fromkeys([*begun, *sorted({seed for each in own for seed in each})])) or list(
-            seeds.get(role) or ()
-        )
+        others = sorted({seed for t in trials if t.phase == phase for seed in t.seeds})
+        found[role] = list(dict.fromkeys([*(seeds.get(role) or ()), *others]))
     return found
 
 

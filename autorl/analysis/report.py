@@ -20,7 +20,6 @@ from autorl.analysis.figures import arm_scores, importance_bars, learning_curves
 from autorl.analysis.figures_optuna import optuna_figures
 from autorl.analysis.figures_pbt import lineage, pbt_schedule
 from autorl.analysis.figures_space import contours, parallel_coordinates
-from autorl.analysis.first_seeds import first_seeds_sentence
 from autorl.analysis.held_out import held_out_table, lessons_summary
 from autorl.analysis.importance import importances
 from autorl.analysis.origins import origins_sentence
@@ -114,8 +113,7 @@ def render(
     """
     drawn = {} if drawn is None else drawn
     lessons_told = lessons_summary(lessons, specification)
-    made = {"proposals": proposals, "first_seeds": manifest.get("first_seeds")}
-    result = {**summarise(trials, specification), **lessons_told, **made}
+    result = {**summarise(trials, specification), **lessons_told, "proposals": proposals}
     searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
     body = [
         _header(result, specification),
@@ -249,11 +247,7 @@ def _search(
         return []
     source = _leader(result, searched)
     rungs = rungs_table(searched, specification)
-    said = (
-        result["chosen"],
-        first_seeds_sentence(result),
-        origins_sentence(result["origins"], result["winner"], result["method"]),
-    )
+    said = (result["chosen"], origins_sentence(result["origins"], result["winner"], result["method"]))
     parts = [page.paragraph(sentence) for sentence in said if sentence]
     order = timeline(searched, specification)
     timing = timing_caption(order)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from autorl.analysis.candidates import readable
-from autorl.analysis.first_seeds import first_seeds_sentence
 from autorl.analysis.origins import origins_sentence
 from autorl.analysis.scores import arm_name, count, interval, number, seconds
 from autorl.analysis.selection_bias import sentences
@@ -307,7 +306,6 @@ def render_result(result: Json) -> str:
             result["work"]["sentence"],
             *taught,
             origins_sentence(result["origins"], result["winner"], result["method"]),
-            first_seeds_sentence(result),
             *warm_sentences(result),
         )
         parts += [*(sentence for sentence in said if sentence), ""]

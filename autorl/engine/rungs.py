@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autorl.engine import first_seeds
 from autorl.engine.lanes import Job, Outcome
 from autorl.engine.merit import by_merit, runs_of
 from autorl.engine.methods import policy_of, result_of, trial_of
@@ -146,10 +145,7 @@ class _Search:
         assert space is not None
         if not proposals and not held:
             return {}
-        if proposals and not held:
-            first = trial_of(proposals[0], space, self.arm, self.session.seeds("search"))
-            first_seeds.choose(self.session, self.arm, first)
-        asked = [trial_of(p, space, self.arm, first_seeds.block(self.session, p.repeat)) for p in proposals]
+        asked = [trial_of(p, space, self.arm, self.session.seeds("search", p.repeat)) for p in proposals]
         return {t.number: t for t in recorded(self.session, held, asked)}
 
     def _train(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autorl.engine.first_seeds import block
 from autorl.engine.generations import GenerationStore
 from autorl.engine.hurdles import run_staged
 from autorl.engine.methods import policy_of, result_of, trial_of
@@ -38,7 +37,7 @@ def run_search(session: Session, arm: Arm, phase_name: str) -> list[Trial]:
     while not method.finished(state):
         session.stopper.check()
         proposals = method.ask(state, _batch(session, method, state))
-        batch = recorded(session, left, [trial_of(p, space, arm, block(session, p.repeat)) for p in proposals])
+        batch = recorded(session, left, [trial_of(p, space, arm, session.seeds("search", p.repeat)) for p in proposals])
         left = {}
         ended = _train(session, batch, told, store, meter)
         record.tell([(t.arm, t.phase, t.number) for t in ended])

@@ -19,9 +19,6 @@ better than random ones at 32 trainings, 300 repeats, and 0.013 +- 0.005 at 96, 
 the model in earlier, with ``drawn_fraction`` and ``prior_fraction`` beside it; ``benchmarks/learners.py`` compares such variants of
 ``auto``.)
 
-Trials share their seeds, so their initial network: where a search is cut, the engine chooses it (`autorl.engine.first_seeds`). ARLBench's
-tuning seeds have no lucky one, so the landscapes cannot show what that is worth.
-
 A cut judges by how fast a configuration learns: the one of ARLBench's space that is nearest to PPO's defaults ends at 500 on CartPole, and
 was cut at 60 % there. So what a search began with is a finalist whatever the cuts said of it (`autorl.engine.selection.with_given`).
 """

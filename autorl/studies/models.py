@@ -294,9 +294,7 @@ class Seeds(Section):
     search: Whole = Field(1, ge=1, le=MOST_SEEDS, description="Training seeds of each trial during the search.")
     tuning: Whole = Field(5, ge=1, le=MOST_SEEDS, description="Fresh seeds on which the finalists are compared.")
     test: Whole = Field(10, ge=1, le=MOST_SEEDS, description="Untouched seeds on which the winner is reported.")
-    test_start: Whole = Field(
-        0, ge=0, le=2**28, description="Test seeds passed over: earlier studies were tested on them."
-    )
+    test_start: Whole = Field(0, ge=0, le=2**28, description="Test seeds passed over: earlier studies had them.")
 
 
 class Evaluation(Section):

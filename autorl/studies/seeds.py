@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from autorl.keys import SeedRole, training_seeds
 from autorl.studies.specification import Specification
-
-FIRST_SEEDS: Final = "first seeds"
-"""Where a record keeps which block of search seeds a study begins with, and how untrained agents score on those looked at."""
 
 
 def seeds_of(specification: Specification, role: SeedRole, repeat: int = 0) -> tuple[int, ...]:
