@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autorl.cli.names import ExperimentArgument, complete_studies
 from autorl.errors import UsageError
 from autorl.studies.folder import ROOT
+
+if TYPE_CHECKING:
+    from autorl.api import Study
 
 
 def run(
@@ -65,11 +68,32 @@ def run(
     if record:
         result_path(experiment)
     study = create(experiment, overrides, name=name, root=root, to_run=True)
+    if not quiet and not json:
+        _note_unfinished(study, root)
     watch(study, quiet=quiet or json)
     announce(study, as_json=json)
     if record:
         record_result(study, experiment)
     check_outcome(study)
+
+
+def _note_unfinished(study: Study, root: Path) -> None:
+    """Say which study of the same name, the one before it, is not finished: who was interrupted may have wanted to go on with that."""
+    from autorl.api import load
+    from autorl.errors import AutoRLError
+
+    base, _, number = study.folder.name.rpartition("-")
+    if not number.isdecimal() or not base:
+        return
+    before = base if number == "2" else f"{base}-{int(number) - 1}"
+    try:
+        going = (root / before).is_dir() and not load(before, root=root).finished
+    except AutoRLError:
+        return  # what is there is none of ours, or cannot be read, which is not asked here
+    if going:
+        typer.echo(
+            f"{before} is not finished; autorl resume {before} goes on with it. This is another study.", err=True
+        )
 
 
 def _python(experiment: str, overrides: Sequence[str], name: str | None, root: Path) -> str:

@@ -49,6 +49,15 @@ def test_people_get_progress_on_one_stream_and_the_result_on_the_other(here):
     assert (here / "studies" / "myexperiment" / "report.html").stat().st_size > 1000
 
 
+def test_who_runs_again_what_was_interrupted_is_told_how_to_go_on_with_it(here):
+    autorl.create("small.yaml", name="mine", root="studies")
+    again = call("run", "small.yaml", *SHORT, "--name", "mine")
+    said = "mine is not finished; autorl resume mine goes on with it. This is another study.\n"
+    assert again.err.startswith(f"{said}study studies/mine-2\n")
+    third = call("run", "small.yaml", *SHORT, "--name", "mine")
+    assert third.err.startswith("study studies/mine-3\n"), "the one before it is finished"
+
+
 def test_quiet_shows_no_progress_but_the_result(here):
     done = call("run", "small.yaml", *SHORT, "--quiet")
     assert (done.code, done.err) == (0, "")
