@@ -275,8 +275,11 @@ def _unfair(facts: Mapping[str, Json]) -> list[str]:
             f"NOT equal work: {', '.join(guided)} followed or imitated the policy of an earlier study, whose env steps are not counted "
             "here; autorl show says how many."
         )
-    found += [f"NOT equal work: in {name}, {fact['uncounted']}." for name, fact in facts.items() if fact["uncounted"]]
-    return found + [f"{name}: {fact['published']}" for name, fact in facts.items() if fact["published"]]
+    said = {"uncounted": "NOT equal work: in {}, {}.", "published": "{}: {}"}
+    for key, words in said.items():
+        unlike = len({fact[key] for fact in facts.values()}) > 1
+        found += [words.format(name, fact[key]) for name, fact in facts.items() if unlike and fact[key]]
+    return found
 
 
 def _difference(facts: Mapping[str, Json], key: str, text: str, show: Any) -> list[str]:

@@ -33,10 +33,8 @@ def origins_sentence(found: Mapping[str, int], winner: Mapping[str, Any] | None 
 
     Nothing where there is one origin, the method's own; but where a ``method`` has a model that proposed nothing, that is said.
     """
-    if method.partition(" ")[0] in MODELS and found and not found.get("model"):
-        drawn = " Its model proposed none: the search was too short for it."
-    else:
-        drawn = ""
+    modelled = method.partition(" ")[0] in MODELS and bool(found)
+    drawn = " Its model proposed none." if modelled and not found.get("model") else ""
     if len(found) < 2 and not drawn:
         return ""
     kept = (

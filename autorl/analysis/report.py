@@ -52,6 +52,7 @@ from autorl.engine.winner import searches_graphs
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.files import write_text_atomic
+from autorl.studies.seeds import test_start_of
 from autorl.studies.trial import Arm, Json, Trial
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
         experiment["learner"] |= {"objective": objective} if objective else {}
     experiment |= {"teacher": teacher} if teacher else {}
     experiment["budget"] = {"env_steps": (specification.get("budget") or {}).get("env_steps")}
-    experiment["seeds"] = {k: v for k, v in (specification.get("seeds") or {}).items() if k in ("study", "test")}
+    seeds = specification.get("seeds") or {}
+    experiment["seeds"] = {k: v for k, v in seeds.items() if k in ("study", "test")} | test_start_of(specification)
     experiment["evaluation"] = dict(specification.get("evaluation") or {})
     return yaml.safe_dump(_builtin(experiment), sort_keys=False, allow_unicode=True)
 

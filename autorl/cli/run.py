@@ -49,9 +49,9 @@ def run(
     from autorl.studies.comparison import is_comparison
 
     overrides = [*(overrides or ()), *([f"log=[{', '.join(log)}]"] if log else [])]
-    if earlier is not None:  # before what else is said of it, which would be taken for the whole otherwise
-        beside = any(one.startswith("search.warm_start.") for one in overrides)
-        overrides.insert(0, f"search.warm_start{'.study' if beside else ''}={earlier}")
+    if earlier is not None:  # last, so that it counts, and beside what else is said of the warm start
+        beside = any(one.startswith(("search.warm_start.", "search.warm_start={")) for one in overrides)
+        overrides = [*overrides, f"search.warm_start{'.study' if beside else ''}={earlier}"]
     if is_comparison(experiment):
         from autorl.cli.comparison import run_comparison
 

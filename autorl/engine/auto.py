@@ -12,6 +12,7 @@ from autorl.outer.prior_files import to_mapping as to_plain
 from autorl.outer.priors import Prior
 from autorl.spaces import Space, load_space, resolve_space
 from autorl.spaces.dimensions import is_number
+from autorl.spaces.plain_values import plain_values
 from autorl.spaces.screening import as_found
 from autorl.studies.policy_references import DEFAULT, chosen
 from autorl.studies.prior_references import AUTO, NONE
@@ -69,7 +70,7 @@ def _moved(specification: Specification, space: Space) -> str:
     (start,) = starts_of(from_mapping(specification, {"search.start": [DEFAULT]}, references=False), space)
     other = [
         f"{name} {shown(value)} for {shown(own[name])}"
-        for name, value in start.items()
+        for name, value in plain_values(space, start).items()
         if _differs(value, own.get(name))
     ]
     return f", as near as the space has it ({', '.join(other)})" if other else ""

@@ -35,6 +35,7 @@ from autorl.studies.folder import StudyFolder
 from autorl.studies.models import Search, TakenOver, WarmStart
 from autorl.studies.problems import shown
 from autorl.studies.record import Record
+from autorl.studies.seeds import first_test_seed
 from autorl.studies.specification import Specification, load, to_mapping
 from autorl.studies.trial import Trial
 
@@ -305,7 +306,5 @@ def _lost(earlier: Earlier) -> int:
 
 def _test_seeds(earlier: Earlier) -> int:
     """Return how many test seeds the earlier study, and those before it, have used."""
-    taken = _taken(earlier)
     tested = any(t.phase == "test" for t in earlier.trials)
-    seeds = earlier.specification.seeds
-    return seeds.test_start + (taken.test_seeds if taken else 0) + seeds.test * tested
+    return first_test_seed(earlier.specification) + earlier.specification.seeds.test * tested

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from autorl.keys import SeedRole, training_seeds
@@ -23,7 +24,14 @@ def first_test_seed(specification: Specification) -> int:
     """Return the place of the first test seed of a study: those before it were used by earlier ones."""
     search = specification.search
     taken = search and search.warm_start and search.warm_start.taken
-    return specification.seeds.test_start + (taken.test_seeds if taken else 0)
+    return max(specification.seeds.test_start, taken.test_seeds if taken else 0)
+
+
+def test_start_of(specification: Mapping[str, Any]) -> dict[str, int]:
+    """Return ``{"test_start": place}`` of a study's plain specification, as its winner's experiment has it; empty where it is 0."""
+    taken = ((specification.get("search") or {}).get("warm_start") or {}).get("taken") or {}
+    place = max((specification.get("seeds") or {}).get("test_start") or 0, taken.get("test_seeds") or 0)
+    return {"test_start": int(place)} if place else {}
 
 
 def seed_roles(specification: Specification) -> dict[str, Any]:

@@ -35,8 +35,22 @@ def to_yaml(specification: Specification) -> str:
 
 
 def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return the sections in which two experiments differ, both as `to_mapping` returns them, by name."""
-    return sorted(key for key in {**one, **other} if one.get(key) != other.get(key))
+    """Return the sections in which two experiments differ, both as `to_mapping` returns them, by name.
+
+    What a search says of itself in words, and the seed that a warm start draws afresh by, follow from the rest, as this version writes
+    them: where an earlier one wrote others, the experiments are the same.
+    """
+    first, second = _without_words(one), _without_words(other)
+    return sorted(key for key in {**first, **second} if first.get(key) != second.get(key))
+
+
+def _without_words(plain: Mapping[str, Any]) -> dict[str, Any]:
+    search = dict(plain.get("search") or {})
+    start = dict(search.get("warm_start") or {})
+    search.pop("chosen", None)
+    if start.get("taken"):
+        search["warm_start"] = {**start, "taken": {k: v for k, v in start["taken"].items() if k != "seed"}}
+    return {**plain, "search": search} if search else dict(plain)
 
 
 def _mapping(section: BaseModel) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def test_each_origin_is_counted_and_said():
 
 def test_a_model_that_proposed_nothing_is_not_taken_for_the_search():
     drawn = origins(trials("sample", "sample"))
-    said = "Of 2 candidates of the search: 2 drawn at random. Its model proposed none: the search was too short for it."
+    said = "Of 2 candidates of the search: 2 drawn at random. Its model proposed none."
     assert origins_sentence(drawn, None, "tpe + halving") == origins_sentence(drawn, None, "gp") == said
     assert origins_sentence(drawn, None, "random + halving") == origins_sentence(drawn, None, "tpez") == ""
     assert "Its model" not in origins_sentence(origins(trials("sample", "model")), None, "tpe")

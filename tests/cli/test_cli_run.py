@@ -133,8 +133,16 @@ def test_as_python_leaves_out_what_is_not_said_and_refuses_what_is_wrong(here):
     onward = call("run", "quickstart", "--from", "earlier", "--as-python").out
     assert "autorl.run('quickstart', ['search.warm_start=earlier'])\n" in onward
     again = call("run", "quickstart", "--from", "earlier", "search.warm_start.retrain=3", "--as-python").out
-    assert "['search.warm_start.study=earlier', 'search.warm_start.retrain=3']" in again, (
+    assert "['search.warm_start.retrain=3', 'search.warm_start.study=earlier']" in again, (
         "what is said beside it counts"
+    )
+    whole = ("search={space: ppo_continuous}", "search.warm_start=other")
+    last = call("run", "quickstart", *whole, "--from", "earlier", "--as-python").out
+    assert "'search.warm_start=other', 'search.warm_start=earlier']" in last, "and it counts, whatever is said before"
+    mapping = ("search.warm_start={retrain: 3}", "--from", "earlier", "--as-python")
+    assert (
+        "'search.warm_start={retrain: 3}', 'search.warm_start.study=earlier']"
+        in call("run", "quickstart", *mapping).out
     )
     wrong = call("run", "quickstrat", "--as-python")
     assert (wrong.code, wrong.out) == (2, "")

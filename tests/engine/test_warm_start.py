@@ -6,12 +6,13 @@ import pytest
 import yaml
 
 import autorl
+from autorl.analysis.report import winner_yaml
 from autorl.engine.session import Session
 from autorl.engine.translation import Translation, Untranslatable
 from autorl.errors import AutoRLError, UsageError
 from autorl.outer.protocol import Status
 from autorl.studies.record import Record
-from autorl.studies.seeds import seeds_of
+from autorl.studies.seeds import first_test_seed, seeds_of
 from autorl.studies.specification import from_mapping
 
 X = {"type": "float", "low": -5, "high": 5}
@@ -296,6 +297,12 @@ def test_the_winner_of_a_continued_study_trains_again_on_its_own_test_seeds(root
     exported = from_mapping(yaml.safe_load(onward.export()))
     assert seeds_of(exported, "test") == onward.trials("method", "test")[0].seeds
     assert exported.seeds.test_start == 2
+    copied = yaml.safe_load(winner_yaml(onward.result, onward.plain_specification()))
+    assert seeds_of(from_mapping(copied), "test") == seeds_of(exported, "test"), "the report's is the same"
+    passed = {"search.warm_start": "eight", "budget.trainings": 13, "seeds.test_start": 1}
+    assert first_test_seed(autorl.create(BASE, passed, root=root).specification) == 2, (
+        "those passed over are not counted twice"
+    )
 
 
 class Killed(BaseException):
@@ -358,6 +365,7 @@ def test_under_a_policy_what_was_cut_stays_cut_and_what_was_not_may_race_on(race
         ({"search.policy": "race"}, "search.policy is .* here and nothing there"),
         ({"budget.trainings": 8}, r"budget.trainings: expected at least 9, got 8: the trials of 'eight' count"),
         ({"search.method": "random", "search.settings": {}}, "random search learns nothing from the trials of tpe"),
+        ({"search.method": "sobol", "search.settings": {}}, "sobol search learns nothing from the trials of tpe"),
         (
             {"search.method": "es", "search.settings": {}},
             "'es' draws whole populations.*Methods that can: random, sobol",

@@ -72,7 +72,7 @@ def convert(data: Any, where: str, prefix: str = "") -> Imported:
             if short in dimensions:
                 raise UsageError("there is another one of this name")
             dimensions[short] = _dimension(entry)
-            sequences[short] = entry.get("sequence") or ()
+            sequences[short] = entry["sequence"] if entry.get("type") == "ordinal" else ()
             default = entry.get("default_value", entry.get("default"))
             defaults |= {} if default is None else {short: default}
         except UsageError as error:
