@@ -52,7 +52,7 @@ from autorl.engine.winner import searches_graphs
 from autorl.spaces import Space, load_space
 from autorl.spaces.plain_values import OBJECTIVE, TEACHER, plain_values, with_teacher
 from autorl.studies.files import write_text_atomic
-from autorl.studies.seeds import test_start_of
+from autorl.studies.seeds import first_test_seed
 from autorl.studies.trial import Arm, Json, Trial
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ def winner_yaml(result: Json, specification: Mapping[str, Any]) -> str:
     experiment |= {"teacher": teacher} if teacher else {}
     experiment["budget"] = {"env_steps": (specification.get("budget") or {}).get("env_steps")}
     seeds = specification.get("seeds") or {}
-    experiment["seeds"] = {k: v for k, v in seeds.items() if k in ("study", "test")} | test_start_of(specification)
+    experiment["seeds"] = {k: v for k, v in seeds.items() if k in ("study", "test")}
+    start = first_test_seed(specification)
+    experiment["seeds"] |= {"test_start": start} if start else {}
     experiment["evaluation"] = dict(specification.get("evaluation") or {})
     return yaml.safe_dump(_builtin(experiment), sort_keys=False, allow_unicode=True)
 

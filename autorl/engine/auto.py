@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from autorl.engine.methods import learner_defaults, policy_of, starts_of
+from autorl.engine.methods import default_candidate, learner_defaults, policy_of, starts_of
 from autorl.outer.methods import can_start, draws
 from autorl.outer.prior_files import load_prior, shipped_prior
 from autorl.outer.prior_files import to_mapping as to_plain
@@ -67,7 +67,7 @@ def _moved(specification: Specification, space: Space) -> str:
     """Return which of the learner's defaults the space has not, and what stands for them there, in words; nothing if it has them all."""
     assert specification.learner is not None
     own = {**learner_defaults(specification.learner.algorithm), **specification.learner.hyperparameters}
-    (start,) = starts_of(from_mapping(specification, {"search.start": [DEFAULT]}, references=False), space)
+    start = default_candidate(specification, space)
     other = [
         f"{name} {shown(value)} for {shown(own[name])}"
         for name, value in plain_values(space, start).items()

@@ -61,7 +61,7 @@ def starts_of(specification: Specification, space: Space) -> list[dict[str, Any]
     """Return the configurations that a search begins with, that of the learner written out."""
     search = specification.search
     given = search.start if search is not None else ()
-    return [_default(specification, space) if isinstance(start, str) else start for start in given]
+    return [default_candidate(specification, space) if isinstance(start, str) else start for start in given]
 
 
 def learner_defaults(algorithm: str) -> dict[str, Any]:
@@ -71,7 +71,8 @@ def learner_defaults(algorithm: str) -> dict[str, Any]:
     return {field.name: field.default for field in dataclasses.fields(ALGORITHMS.load(algorithm).Hyperparameters)}
 
 
-def _default(specification: Specification, space: Space) -> dict[str, Any]:
+def default_candidate(specification: Specification, space: Space) -> dict[str, Any]:
+    """Return the learner's default configuration, as near as ``space`` has it, as `Space.to_json` writes it."""
     assert specification.learner is not None
     fixed = {**learner_defaults(specification.learner.algorithm), **specification.learner.hyperparameters}
     return space.to_json(nearest_candidate(space, {**fixed, **_default_teaching(specification, space)}))

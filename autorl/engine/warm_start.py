@@ -307,4 +307,4 @@ def _lost(earlier: Earlier) -> int:
 def _test_seeds(earlier: Earlier) -> int:
     """Return how many test seeds the earlier study, and those before it, have used."""
     tested = any(t.phase == "test" for t in earlier.trials)
-    return first_test_seed(earlier.specification) + earlier.specification.seeds.test * tested
+    return first_test_seed(to_mapping(earlier.specification)) + earlier.specification.seeds.test * tested

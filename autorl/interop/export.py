@@ -51,6 +51,7 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
     stages = best_schedule(best, trials)
     number = best.number if best.source is None else best.source
     plain = to_mapping(specification)
+    plain["seeds"] |= {"test_start": first_test_seed(plain)}
     plain |= {
         "name": f"{specification.name}-best"[:64],
         "description": f"Best of study {specification.name!r} (trial {number}).",
@@ -69,7 +70,6 @@ def experiment_of(specification: Specification, best: Trial | None, trials: Sequ
     searched = {} if stages is not None else winner_values(specification, best.candidate)
     found = with_teacher(searched, teacher_of(specification))
     plain["teacher"] = found.pop(TEACHER, None)
-    plain["seeds"] |= {"test_start": first_test_seed(specification)}
     plain.pop("log", None)
     plain["learner"] = {
         "algorithm": learner.algorithm,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autorl.keys import SeedRole, training_seeds
-from autorl.studies.specification import Specification
+from autorl.studies.specification import Specification, to_mapping
 
 
 def seeds_of(specification: Specification, role: SeedRole, repeat: int = 0) -> tuple[int, ...]:
@@ -16,22 +16,14 @@ def seeds_of(specification: Specification, role: SeedRole, repeat: int = 0) -> t
     """
     seeds = specification.seeds
     count = getattr(seeds, role)
-    used = first_test_seed(specification) if role == "test" else 0
+    used = first_test_seed(to_mapping(specification)) if role == "test" else 0
     return training_seeds(seeds.study, role, count, used + count * repeat)
 
 
-def first_test_seed(specification: Specification) -> int:
-    """Return the place of the first test seed of a study: those before it were used by earlier ones."""
-    search = specification.search
-    taken = search and search.warm_start and search.warm_start.taken
-    return max(specification.seeds.test_start, taken.test_seeds if taken else 0)
-
-
-def test_start_of(specification: Mapping[str, Any]) -> dict[str, int]:
-    """Return ``{"test_start": place}`` of a study's plain specification, as its winner's experiment has it; empty where it is 0."""
+def first_test_seed(specification: Mapping[str, Any]) -> int:
+    """Return the place of the first test seed of a study, of its plain specification: those before it were used by earlier ones."""
     taken = ((specification.get("search") or {}).get("warm_start") or {}).get("taken") or {}
-    place = max((specification.get("seeds") or {}).get("test_start") or 0, taken.get("test_seeds") or 0)
-    return {"test_start": int(place)} if place else {}
+    return int(max((specification.get("seeds") or {}).get("test_start") or 0, taken.get("test_seeds") or 0))
 
 
 def seed_roles(specification: Specification) -> dict[str, Any]:
