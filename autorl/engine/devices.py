@@ -11,11 +11,18 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-XLA_FLAGS = ("--xla_cpu_prefer_vector_width=512", "--xla_cpu_multi_thread_eigen=false")
-"""Wider vectors, and no threads inside a device: the cores are devices already. Both measured faster; neither relaxes arithmetic."""
+LOOPS_FLAG = (
+    "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000000,"
+    "xla_force_enable_experimental_llvm_ir_gemm=true"
+)
+"""What `in_one_piece` needs: every loop counts as small, whatever it holds, and every matrix product can be emitted among other code."""
+XLA_FLAGS = ("--xla_cpu_prefer_vector_width=512", "--xla_cpu_multi_thread_eigen=false", LOOPS_FLAG)
+"""Wider vectors, no threads inside a device (the cores are devices already), loops in one piece: all measured faster; none relaxes
+arithmetic."""
 
 
 def cores() -> int:
@@ -28,7 +35,7 @@ def cores() -> int:
 def cache_folder() -> Path | None:
     """Return the folder of compiled programs (``$AUTORL_CACHE``, else the user's cache), or None where nothing can be written."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    # another name than before `unsplit`: what was compiled without it would be found under the same keys
+    # the name tells of `unsplit`: what was compiled without it would be found under the same keys
     folder = Path(os.environ.get("AUTORL_CACHE") or os.path.join(home, "autorl")) / "xla-unsplit"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,6 +92,20 @@ def unsplit() -> Iterator[None]:
                 os.sched_setaffinity(thread, before.get(thread, ours))
 
 
+def in_one_piece() -> dict[str, str]:
+    """Return the compiler options by which XLA's CPU backend makes one function of a loop; none where it cannot.
+
+    Otherwise it runs the body of a loop operation by operation, matrix products by a library: for networks as small as an agent's, going
+    from one to the next costs about as much as the arithmetic. Sorts, scatters and calls of libraries cannot be part of such a function;
+    a loop that holds one is left as it was, but for its products, which are slower then. ``benchmarks/one_piece.py`` measures both.
+
+    Needs the flags of `start` from before jax started, and a jaxlib that knows the option.
+    """
+    if LOOPS_FLAG not in os.environ.get("XLA_FLAGS", "") or not version("jaxlib").startswith("0.10."):
+        return {}
+    return {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+
 def _threads(tasks: Path) -> list[int]:
     return [int(entry.name) for entry in tasks.iterdir()]
 
@@ -106,11 +127,13 @@ def start(count: int | None = None) -> list[Any]:
     import jax
 
     stands = re.search(r"--xla_force_host_platform_device_count=(\d+)", flags)
-    if count is not None or stands is None or int(stands[1]) < 2:
-        with contextlib.suppress(
-            RuntimeError
-        ):  # jax has started (a notebook, a test): its devices are used as they are
-            jax.config.update("jax_num_cpu_devices", max(2, count or cores()))
+    asked = count or (int(stands[1]) if stands and int(stands[1]) > 1 else cores())
+    try:
+        jax.config.update("jax_num_cpu_devices", max(2, asked))
+    except (
+        RuntimeError
+    ):  # jax has started (a notebook, a test): its devices are used as they are, and the flags came too late
+        os.environ["XLA_FLAGS"] = flags
     folder = cache_folder()
     if folder is not None and not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from autorl.engine.devices import mended_cache, unsplit
+from autorl.engine.devices import in_one_piece, mended_cache, unsplit
 from autorl.inner.acting import ActingLearner
 from autorl.inner.protocol import Evaluation, Learner, LearnerState
 from autorl.objectives.protocol import Fused
@@ -30,6 +30,13 @@ MEMORY_SHARE = 0.8
 """Part of an accelerator's memory that one chunk of lanes may take."""
 WIDE = 1 << 14
 """Parameters from which training is compiled unsplit (`autorl.engine.devices.unsplit`): smaller networks would mostly compile longer."""
+FEW = 1 << 5
+"""Samples of an update up to which PPO is trained by loops in one piece (`in_one_piece`): with more, too little is gained for what XLA
+then takes longer to compile, as it shares one function among no cores; from 256 on it would be slower."""
+
+
+QUICK = {"xla_backend_optimization_level": "0"}
+"""To compile soon what runs seldom."""
 
 
 def lanes_for(need: int, devices: int) -> int:
@@ -133,27 +140,57 @@ class PopulationProgram:
         self, name: str, function: Callable[..., Tree], arguments: tuple[Tree, ...], donate: tuple[int, ...]
     ) -> Any:
         """Compile ahead of time: a compiled program never retraces, it refuses arguments of another shape."""
-        chunk = self.lanes // len(self.devices)
+        chunk, options = self.lanes // len(self.devices), self._options(name, arguments)
         while True:
             with mended_cache(), self._splitting(name, arguments):
-                compiled = self._jit(name, function, chunk, donate).lower(*arguments).compile()
+                compiled = self._jit(name, function, chunk, donate).lower(*arguments).compile(options)
             self.traces[name] = self.traces.get(name, 0) + 1
             if self.vectorise == "map" or chunk == 1 or _fits(compiled, self.devices[0]):
                 return compiled
             chunk //= 2  # the lane count is a power of two, so every chunk divides it
+
+    def _options(self, name: str, arguments: tuple[Tree, ...]) -> dict[str, str]:
+        """Return the options a function is compiled with on a CPU.
+
+        Narrow networks are evaluated, and by PPO trained on few samples at a time, by loops in one piece. Not the updates of DQN and SAC,
+        which take longer so, without the scatters of their replay, too; nor those of fused losses: hundreds of them in one function would
+        compile long. Networks are drawn once for each training, so that is compiled in half the time rather than well, unless a teacher
+        has more to do then.
+        """
+        if name == "init":
+            plain = isinstance(self.learner, ActingLearner) and getattr(arguments[1], "teacher", None) is None
+            return QUICK if plain and self.devices[0].platform == "cpu" else {}
+        size = self._network_size(name, arguments)
+        if self.vectorise != "map" or size is None or size >= WIDE:
+            return {}
+        few: int = getattr(arguments[1], "minibatch_size", FEW + 1)
+        if name == "train" and (few > FEW or isinstance(getattr(arguments[1], "objective", None), Fused)):
+            return {}
+        return in_one_piece()
 
     def _splitting(self, name: str, arguments: tuple[Tree, ...]) -> contextlib.AbstractContextManager[None]:
         """Return what a function is compiled within: on a CPU, the training of wide networks is not split among threads.
 
         Nor is that of fused losses, which are chosen where trainings are long: it is some 5 % faster, whatever the network.
         """
-        learner, states = self.learner, arguments[0]
-        if name != "train" or self.devices[0].platform != "cpu" or not isinstance(learner, ActingLearner):
+        size = self._network_size(name, arguments)
+        if name != "train" or size is None:
             return contextlib.nullcontext()
-        if isinstance(getattr(arguments[1], "objective", None), Fused):
-            return unsplit()
-        parameters = jax.eval_shape(lambda states: learner.acting(states).parameters, states)
-        return unsplit() if parameters.size // self.lanes >= WIDE else contextlib.nullcontext()
+        fused = isinstance(getattr(arguments[1], "objective", None), Fused)
+        return unsplit() if fused or size >= WIDE else contextlib.nullcontext()
+
+    def _network_size(self, name: str, arguments: tuple[Tree, ...]) -> int | None:
+        """Return the parameters of a lane's networks, where a function trains or evaluates them on a CPU."""
+        learner = self.learner
+        if (
+            name not in ("train", "evaluate")
+            or self.devices[0].platform != "cpu"
+            or not isinstance(learner, ActingLearner)
+        ):
+            return None
+        parameters = jax.eval_shape(lambda states: learner.acting(states).parameters, arguments[0])
+        size: int = parameters.size // self.lanes
+        return size
 
     def _jit(self, name: str, function: Callable[..., Tree], chunk: int, donate: tuple[int, ...]) -> Any:
         def over_lanes(*arguments: Tree) -> Tree:

@@ -59,7 +59,11 @@ def _matmul_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array
         kernel_gradient = lax.optimization_barrier(rows.T) @ columns
     else:
         kernel_gradient = lax.optimization_barrier(lax.optimization_barrier(columns.T) @ rows).T
-    return gradient @ kernel.T, kernel_gradient
+    if len(rows) >= min(kernel.shape):
+        return gradient @ kernel.T, kernel_gradient
+    # few samples: rather transpose them, twice, than the kernel
+    few = lax.optimization_barrier(kernel @ lax.optimization_barrier(columns.T)).T
+    return few.reshape(x.shape), kernel_gradient
 
 
 matmul.defvjp(_matmul_forward, _matmul_backward)

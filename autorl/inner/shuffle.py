@@ -20,12 +20,23 @@ def permutation(key: Array, n: int) -> Array:
     For powers of two from 256 on: a Feistel network over the bits of the index, each round keyed with its own random
     word and mixed by MurmurHash3's finaliser (Mitchell et al., 2022, "Bandwidth-Optimal Random Shuffling for GPUs").
     Not every permutation can come out, but all positions, pairs and minibatches are equally likely (see the tests).
-    Otherwise: one random word for each index, sorted.
+    Otherwise: one random word for each index, sorted; few of them by comparing all pairs, which gives the same order and leaves a loop
+    without a sort (`autorl.engine.devices.in_one_piece`).
     """
     if n >= _SHORTEST and n & (n - 1) == 0:
         return _bijection(jax.random.bits(key, (ROUNDS,), jnp.uint32), n)
     words = jax.random.bits(key, (n,), jnp.uint32)
+    if n < _SHORTEST:
+        return _order(words)
     return lax.sort((words, lax.iota(jnp.int32, n)), num_keys=1)[1]
+
+
+def _order(words: Array) -> Array:
+    """Return the indices of ``words`` [n] in ascending order, equal ones as they stand, int32 [n]."""
+    index = lax.iota(jnp.int32, len(words))
+    equal_before = (words[None] == words[:, None]) & (index[None] < index[:, None])
+    rank = jnp.sum((words[None] < words[:, None]) | equal_before, axis=1, dtype=jnp.int32)
+    return jnp.sum(jnp.where(rank[None] == index[:, None], index[None], 0), axis=1, dtype=jnp.int32)
 
 
 def _bijection(keys: Array, n: int) -> Array:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 WORST = 0.1
 """Share of the tasks that the conditional value at risk is the mean of."""
@@ -18,7 +17,9 @@ Array = NDArray[np.float64]
 
 def iqm(values: ArrayLike) -> float:
     """Return the mean of the middle half of ``values`` [N] (Agarwal et al., 2021): a quarter, rounded down, is cut from each end."""
-    return float(stats.trim_mean(np.asarray(values, np.float64), 0.25))
+    from scipy.stats import trim_mean  # half a second: not before somebody asks for it
+
+    return float(trim_mean(np.asarray(values, np.float64), 0.25))
 
 
 def cvar(values: Array, share: float = WORST) -> float:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
 from autorl.errors import UsageError
 from autorl.outer.priors import Prior, PriorTask, Ruler, features
@@ -41,6 +40,8 @@ class Tried:
 
 def normal_scores(merits: Sequence[float]) -> NDArray[np.float64]:
     """Return the normal quantiles of the ranks, float64 [C]; equal merits share a rank."""
+    from scipy.stats import norm, rankdata  # half a second: not before a prior is fitted
+
     made: NDArray[np.float64] = norm.ppf((rankdata(merits) - 0.5) / len(merits))
     return made
 

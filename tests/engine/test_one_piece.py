@@ -1,0 +1,100 @@
+"""Loops over narrow networks are compiled in one piece, and compute what they did."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from autorl.engine import devices, population
+from autorl.engine.devices import in_one_piece, start
+from autorl.engine.lanes import Job
+from autorl.engine.trainer import Trainer
+from autorl.environments.registry import make_environment
+from autorl.environments.tasks import make_task
+from autorl.inner.algorithms import ALGORITHMS
+from autorl.objectives.graphs.compiled import FusedLoss
+from autorl.objectives.loader import load_objective
+from autorl.studies.trial import Stage
+
+HORIZON = 256
+ACROBOT = make_environment("gymnax:Acrobot-v1")
+
+
+def options(algorithm, values, functions=("init", "train", "evaluate"), vectorise="map"):
+    """Return what a program of two lanes is compiled with, function by function."""
+    program = population.PopulationProgram(ALGORITHMS.load(algorithm)(ACROBOT), 2, start()[:2], 1, vectorise)
+    hp = program.learner.prepare({"n_steps": 16} | values if algorithm == "ppo" else values, 10_000, {})
+    state = jax.eval_shape(program.learner.init, jax.random.key(0), hp, make_task(ACROBOT, {}))
+    states = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), state)
+    given = {"init": (np.zeros(2, np.uint32), hp), "train": (states, hp), "evaluate": (states, hp)}
+    return [program._options(name, given[name]) for name in functions]
+
+
+def test_what_is_compiled_in_one_piece():
+    start()
+    one = in_one_piece()
+    assert one
+    assert options("ppo", {"minibatch_size": 8}) == [population.QUICK, one, one]
+    assert options("ppo", {"minibatch_size": 32})[1:] == [one, one]
+    assert options("ppo", {"minibatch_size": 64}) == [population.QUICK, {}, one]
+    assert options("ppo", {"minibatch_size": 8, "hidden_size": 256}) == [population.QUICK, {}, {}]
+    assert options("ppo", {"minibatch_size": 8}, vectorise="vmap") == [population.QUICK, {}, {}]
+    assert options("dqn", {"buffer_batch_size": 16}) == [population.QUICK, {}, one]
+    fused = FusedLoss.batch([load_objective("ppo_clip").graph])[0]
+    assert options("ppo", {"minibatch_size": 8, "objective": fused})[1:] == [{}, one]
+
+
+def test_without_its_flag_or_with_another_xla_nothing_is_asked_of_the_compiler(monkeypatch):
+    start()
+    assert in_one_piece()
+    with monkeypatch.context() as other:
+        other.setattr(devices, "version", lambda name: "0.11.1")
+        assert in_one_piece() == {}
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    assert in_one_piece() == {}
+
+
+def test_flags_that_come_after_jax_has_started_are_not_counted_on():
+    code = (
+        "import os; os.environ.pop('XLA_FLAGS', None); import jax; jax.devices()\n"
+        "from autorl.engine.devices import in_one_piece, start\n"
+        "start(); assert in_one_piece() == {}, in_one_piece(); assert 'extra' not in os.environ.get('XLA_FLAGS', '')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def trained(monkeypatch, one_piece):
+    """Return the outcome of a short training of PPO, and the text of its compiled train and evaluate."""
+    with monkeypatch.context() as chosen:
+        if not one_piece:
+            chosen.setattr(population, "in_one_piece", dict)
+        trainer = Trainer([ALGORITHMS.load("ppo")(ACROBOT)], [make_task(ACROBOT, {})], [HORIZON], 2, {}, start()[:2])
+        values = {"n_envs": 4, "n_steps": 16, "minibatch_size": 8, "update_epochs": 2}
+        outcome = trainer.run([Job(0, 0, 3, (Stage(HORIZON, values),), (HORIZON,), horizon=HORIZON)], keep_states=True)
+    (program,) = trainer.programs.values()
+    return outcome[0], [program._compiled[name].as_text() for name in ("train", "evaluate")]
+
+
+def test_a_training_in_one_piece_is_the_same_training(monkeypatch):
+    one, texts = trained(monkeypatch, one_piece=True)
+    apart, others = trained(monkeypatch, one_piece=False)
+    for text, other in zip(texts, others, strict=True):
+        assert 'xla_cpu_small_call="true"' in text  # the loops that hold products are functions of their own
+        assert "__ynn_fusion" not in text
+        assert "__ynn_fusion" in other  # if a library made no products, there would be nothing to choose
+    assert one.updates == apart.updates == HORIZON * 2 // 8
+    got, expected = one.state.adam.parameters, apart.state.adam.parameters
+    np.testing.assert_allclose(got, expected, atol=2e-4)
+    assert np.abs(expected - np.mean(expected)).max() > 0.1
+    assert one.returns == pytest.approx(apart.returns, abs=25.0)  # sums in another order: an action here and there
+
+
+@pytest.mark.parametrize("n", [1, 2, 8, 200])
+def test_few_words_are_ordered_as_a_stable_sort_orders_them(n):
+    from autorl.inner.shuffle import _order
+
+    words = np.random.default_rng(n).integers(0, max(2, n // 3), n).astype(np.uint32)
+    np.testing.assert_array_equal(_order(jnp.asarray(words)), np.argsort(words, kind="stable"))
