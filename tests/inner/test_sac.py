@@ -290,6 +290,7 @@ def test_segments_change_no_bit():
     assert not np.asarray(whole[1].moments.mean).any()
 
 
+@pytest.mark.bits  # what is stored twice is compared bit by bit
 def test_time_limits_are_no_ends_and_actions_reach_the_environment_scaled():
     hp = settings(learning_starts=HORIZON)
     observation, following, action, reward, terminated = rows_of(go(start(hp), hp, HORIZON))
