@@ -184,7 +184,9 @@ def own_graphs(worker: int) -> list[Any]:
 
 def setup_alone() -> tuple[Run, dict[str, Any]]:
     """Train some candidates one after the other, on one core; say what compiling the training of one took."""
-    os.environ["XLA_FLAGS"] = "--xla_cpu_prefer_vector_width=512 --xla_cpu_multi_thread_eigen=false"
+    from autorl.engine.devices import xla_flags
+
+    os.environ["XLA_FLAGS"] = " ".join(xla_flags())
     import jax
     import numpy as np
 

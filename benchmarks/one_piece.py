@@ -2,9 +2,10 @@
 
     python benchmarks/one_piece.py [--json] [--repeats 5] [NAME ...]
 
-Four trainings on two host devices and their evaluation, compiled once with matrix products by XLA's library, which leaves loops in
-operations, once in one piece. The two take turns; medians over the turns. Products are summed in another order, so returns are not the
-same number by number. The engine's own choice is the last column: not every program is compiled so (`PopulationProgram`).
+Four trainings on two host devices and the evaluation of the same agents, compiled once with matrix products by XLA's library, by which
+loops that hold them run operation by operation, once in one piece; both with the flags of `autorl.engine.devices.start`, so loops without
+products are functions of their own in both. The two take turns; medians over the turns. Compiling is that of training and evaluating, each
+contestant after one of its kind that is thrown away. The engine's own choice is the last column: not every program is compiled so.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ PROBLEMS = {
     "ppo_128_samples": Problem("ppo", "CartPole-v1", 20_480, 8, _ppo(32, 128)),
     "ppo_256_samples": Problem("ppo", "CartPole-v1", 20_480, 8, _ppo(32, 256)),
     "ppo_64_samples_256_units": Problem("ppo", "CartPole-v1", 5_120, 8, _ppo(32, 64, hidden_size=256)),
+    "sac_64_units": Problem("sac", "Pendulum-v1", 2_048, 16, {"buffer_size": 10_000, "hidden_size": 64}),
     "dqn_64_samples": Problem("dqn", "CartPole-v1", 10_240, 128, {"buffer_size": 10_000, "buffer_batch_size": 64}),
 }
 
@@ -88,23 +90,32 @@ class Contestant:
         hp = learner.prepare(problem.values, problem.env_steps, {})
         self._hp, self._tasks = (self._stacked(tree) for tree in (hp, environment.default_task()))
         self._until = np.full(LANES, problem.env_steps, np.int32)
-        self.turn()
-        self.compile_seconds = self.program.compile_seconds
+        self._begin()
+        before = self.program.compile_seconds
+        self.agents = self.train()[1]
+        self.evaluate(self.agents)
+        self.compile_seconds = self.program.compile_seconds - before
 
     @staticmethod
     def _stacked(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * LANES), tree)
 
-    def turn(self) -> dict[str, float]:
-        """Train and evaluate anew; return the seconds of each, those of an evaluation for a million env steps."""
-        seeds, active = np.arange(LANES, dtype=np.uint32), np.ones(LANES, np.bool_)
-        states = jax.block_until_ready(self.program.init(seeds, self._hp, self._tasks))
+    def _begin(self) -> Any:
+        return jax.block_until_ready(self.program.init(np.arange(LANES, dtype=np.uint32), self._hp, self._tasks))
+
+    def train(self) -> tuple[float, Any]:
+        """Train anew; return the seconds, and the agents."""
+        states = self._begin()
         began = time.perf_counter()
         states = jax.block_until_ready(self.program.train(states, self._hp, self._tasks, self._until, self._until))
-        trained = time.perf_counter()
-        result = jax.block_until_ready(self.program.evaluate(states, self._hp, self._tasks, seeds, active))
-        seconds = time.perf_counter() - trained
-        return {"train": trained - began, "evaluate": seconds / float(np.sum(result.env_steps)) * 1e6}
+        return time.perf_counter() - began, states
+
+    def evaluate(self, states: Any) -> float:
+        """Evaluate agents; return the seconds."""
+        seeds, active = np.arange(LANES, dtype=np.uint32), np.ones(LANES, np.bool_)
+        began = time.perf_counter()
+        jax.block_until_ready(self.program.evaluate(states, self._hp, self._tasks, seeds, active))
+        return time.perf_counter() - began
 
     def chosen(self) -> list[str]:
         """Return the functions that the engine itself would compile in one piece."""
@@ -115,15 +126,17 @@ class Contestant:
 
 def measured(name: str, repeats: int) -> dict[str, Any]:
     """Return by how much one piece is faster in training, evaluating and compiling, and what the engine chooses."""
-    contestants = {
-        kind: Contestant(PROBLEMS[name], options)
-        for kind, options in zip(CONTESTANTS, ({}, in_one_piece()), strict=True)
-    }
+    kinds = dict(zip(CONTESTANTS, ({}, in_one_piece()), strict=True))
+    for options in kinds.values():
+        Contestant(PROBLEMS[name], options)  # what is compiled first takes longer
+    contestants = {kind: Contestant(PROBLEMS[name], options) for kind, options in kinds.items()}
+    agents = contestants["apart"].agents
     turns: dict[str, list[float]] = {function: [] for function in FUNCTIONS}
     for _ in range(repeats):
-        seconds = {kind: contestant.turn() for kind, contestant in contestants.items()}
-        for function in FUNCTIONS:
-            turns[function].append(seconds["apart"][function] / seconds["one_piece"][function])
+        trained = {kind: contestant.train()[0] for kind, contestant in contestants.items()}
+        evaluated = {kind: contestant.evaluate(agents) for kind, contestant in contestants.items()}
+        for function, seconds in zip(FUNCTIONS, (trained, evaluated), strict=True):
+            turns[function].append(seconds["apart"] / seconds["one_piece"])
     ratios = {
         function: {"ratio": statistics.median(values), "low": min(values), "high": max(values)}
         for function, values in turns.items()

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import hypothesis
 import pytest
 
-from autorl.engine.devices import XLA_FLAGS
+from autorl.engine.devices import xla_flags
 
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
 LEVEL_FLAG = "--xla_backend_optimization_level"
@@ -27,7 +27,7 @@ def _set_up_jax() -> str:
     wanted = {DEVICES_FLAG: "4", LEVEL_FLAG: "0"}
     if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know ends the process
         wanted[EMITTERS_FLAG] = "false"
-    for flag, value in [*wanted.items(), *(flag.split("=", 1) for flag in XLA_FLAGS)]:
+    for flag, value in [*wanted.items(), *(flag.split("=", 1) for flag in xla_flags())]:
         if flag not in flags:
             flags = f"{flags} {flag}={value}"
     os.environ["XLA_FLAGS"] = flags.strip()

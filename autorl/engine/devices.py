@@ -20,9 +20,20 @@ LOOPS_FLAG = (
     "xla_force_enable_experimental_llvm_ir_gemm=true"
 )
 """What `in_one_piece` needs: every loop counts as small, whatever it holds, and every matrix product can be emitted among other code."""
-XLA_FLAGS = ("--xla_cpu_prefer_vector_width=512", "--xla_cpu_multi_thread_eigen=false", LOOPS_FLAG)
-"""Wider vectors, no threads inside a device (the cores are devices already), loops in one piece: all measured faster; none relaxes
-arithmetic."""
+NO_LIBRARY = "xla_cpu_experimental_ynn_fusion_type"
+"""Empty, no product is left to XLA's library. What the user set stands."""
+ONE_THREAD_FLAG = "--xla_cpu_multi_thread_eigen=false"
+
+
+def xla_flags() -> tuple[str, ...]:
+    """Return the flags that `start` gives XLA, each only where the user has not set it.
+
+    Wider vectors; no threads inside a device, as the cores are devices already; and with the jaxlib that it was measured with, what
+    `in_one_piece` needs, by which loops without a library's product, a sort or a scatter are functions of their own in every program. None
+    relaxes arithmetic.
+    """
+    always = ("--xla_cpu_prefer_vector_width=512", ONE_THREAD_FLAG)
+    return (*always, LOOPS_FLAG) if version("jaxlib").startswith("0.10.") else always
 
 
 def cores() -> int:
@@ -99,11 +110,12 @@ def in_one_piece() -> dict[str, str]:
     from one to the next costs about as much as the arithmetic. Sorts, scatters and calls of libraries cannot be part of such a function;
     a loop that holds one is left as it was, but for its products, which are slower then. ``benchmarks/one_piece.py`` measures both.
 
-    Needs the flags of `start` from before jax started, and a jaxlib that knows the option.
+    Needs `xla_flags` from before jax started; without threads, too: with them products among other code are plain loops, far slower.
     """
-    if LOOPS_FLAG not in os.environ.get("XLA_FLAGS", "") or not version("jaxlib").startswith("0.10."):
+    flags = os.environ.get("XLA_FLAGS", "")
+    if LOOPS_FLAG not in flags or ONE_THREAD_FLAG not in flags or NO_LIBRARY in flags:
         return {}
-    return {"xla_cpu_experimental_ynn_fusion_type": ""}
+    return {NO_LIBRARY: ""}
 
 
 def _threads(tasks: Path) -> list[int]:
@@ -122,14 +134,16 @@ def start(count: int | None = None) -> list[Any]:
         The devices, a power of two of them (lanes are padded to powers of two, so a third device would idle).
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    wanted = [flag for flag in XLA_FLAGS if flag.split("=")[0] not in flags]  # what the user set stands
+    wanted = [flag for flag in xla_flags() if flag.split("=")[0] not in flags]  # what the user set stands
     os.environ["XLA_FLAGS"] = " ".join([flags, *wanted]).strip()
     import jax
 
     stands = re.search(r"--xla_force_host_platform_device_count=(\d+)", flags)
     asked = count or (int(stands[1]) if stands and int(stands[1]) > 1 else cores())
     try:
-        jax.config.update("jax_num_cpu_devices", max(2, asked))
+        # one of the two is another number than it has, and a change is refused once jax has started
+        for number in (max(2, asked) + 1, max(2, asked)):
+            jax.config.update("jax_num_cpu_devices", number)
     except (
         RuntimeError
     ):  # jax has started (a notebook, a test): its devices are used as they are, and the flags came too late

@@ -32,11 +32,11 @@ WIDE = 1 << 14
 """Parameters from which training is compiled unsplit (`autorl.engine.devices.unsplit`): smaller networks would mostly compile longer."""
 FEW = 1 << 5
 """Samples of an update up to which PPO is trained by loops in one piece (`in_one_piece`): with more, too little is gained for what XLA
-then takes longer to compile, as it shares one function among no cores; from 256 on it would be slower."""
+then takes longer to compile, as one function is compiled by one core; from 256 on it would be slower."""
 
 
 QUICK = {"xla_backend_optimization_level": "0"}
-"""To compile soon what runs seldom."""
+"""LLVM's level 0: to compile soon what runs seldom (``init`` on a CPU)."""
 
 
 def lanes_for(need: int, devices: int) -> int:
@@ -140,10 +140,14 @@ class PopulationProgram:
         self, name: str, function: Callable[..., Tree], arguments: tuple[Tree, ...], donate: tuple[int, ...]
     ) -> Any:
         """Compile ahead of time: a compiled program never retraces, it refuses arguments of another shape."""
-        chunk, options = self.lanes // len(self.devices), self._options(name, arguments)
+        chunk = self.lanes // len(self.devices)
         while True:
             with mended_cache(), self._splitting(name, arguments):
-                compiled = self._jit(name, function, chunk, donate).lower(*arguments).compile(options)
+                lowered = self._jit(name, function, chunk, donate).lower(*arguments)
+                options = self._options(name, arguments)
+                if name == "evaluate" and options and _has_library_calls(lowered.as_text()):
+                    options = {}
+                compiled = lowered.compile(options)
             self.traces[name] = self.traces.get(name, 0) + 1
             if self.vectorise == "map" or chunk == 1 or _fits(compiled, self.devices[0]):
                 return compiled
@@ -152,10 +156,10 @@ class PopulationProgram:
     def _options(self, name: str, arguments: tuple[Tree, ...]) -> dict[str, str]:
         """Return the options a function is compiled with on a CPU.
 
-        Narrow networks are evaluated, and by PPO trained on few samples at a time, by loops in one piece. Not the updates of DQN and SAC,
-        which take longer so, without the scatters of their replay, too; nor those of fused losses: hundreds of them in one function would
-        compile long. Networks are drawn once for each training, so that is compiled in half the time rather than well, unless a teacher
-        has more to do then.
+        Narrow networks are evaluated, and by PPO trained on few samples at a time, by loops in one piece. Not the updates of DQN, measured
+        slower so, even with the scatters of its replay replaced; nor those of fused losses: hundreds of them in one function would
+        compile long. Networks are drawn and environments reset once for each training, so that is compiled in half the time rather than
+        well, unless a teacher has more to do then.
         """
         if name == "init":
             plain = isinstance(self.learner, ActingLearner) and getattr(arguments[1], "teacher", None) is None
@@ -207,6 +211,11 @@ class PopulationProgram:
 def _chosen(state: Tree, fresh: Tree, new: Any) -> Tree:
     """Return one lane's state: ``fresh`` where ``new``."""
     return jax.tree.map(lambda old, made: jnp.where(new, made, old), state, fresh)
+
+
+def _has_library_calls(text: str) -> bool:
+    """Return whether a program holds what cannot be part of one function: then its loops might stay as they are, with slower products."""
+    return any(operation in text for operation in ("stablehlo.sort", "stablehlo.scatter", "top_k"))
 
 
 def _is_key(x: Any) -> bool:

@@ -43,6 +43,8 @@ def matmul(x: Array, kernel: Array) -> Array:
 
     The gradient of the kernel contracts over the batch, the leading axis of both its operands. XLA's CPU backend has no
     fast kernel for that (measured: three times the time of the other two products); transposing one operand first gives it one.
+    The gradient of ``x`` multiplies by the transposed kernel; where ``x`` has fewer rows than the kernel has rows or columns, the
+    gradient of the product and the result are transposed instead, which are smaller.
     """
     return x @ kernel
 

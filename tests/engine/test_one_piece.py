@@ -20,6 +20,8 @@ from autorl.objectives.loader import load_objective
 from autorl.studies.trial import Stage
 
 HORIZON = 256
+FUNCTION = 'xla_cpu_small_call="true"'
+known = pytest.mark.skipif(not devices.xla_flags()[2:], reason="measured with jaxlib 0.10 alone")
 ACROBOT = make_environment("gymnax:Acrobot-v1")
 
 
@@ -33,6 +35,7 @@ def options(algorithm, values, functions=("init", "train", "evaluate"), vectoris
     return [program._options(name, given[name]) for name in functions]
 
 
+@known
 def test_what_is_compiled_in_one_piece():
     start()
     one = in_one_piece()
@@ -47,19 +50,29 @@ def test_what_is_compiled_in_one_piece():
     assert options("ppo", {"minibatch_size": 8, "objective": fused})[1:] == [{}, one]
 
 
+@known
 def test_without_its_flag_or_with_another_xla_nothing_is_asked_of_the_compiler(monkeypatch):
     start()
     assert in_one_piece()
     with monkeypatch.context() as other:
         other.setattr(devices, "version", lambda name: "0.11.1")
+        assert devices.LOOPS_FLAG not in devices.xla_flags()
+    ours = devices.xla_flags()
+    for flags in (
+        ours[:2],
+        ("--xla_cpu_multi_thread_eigen=true", devices.LOOPS_FLAG),
+        (*ours, "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_DOT"),
+    ):
+        monkeypatch.setenv("XLA_FLAGS", " ".join(flags))
         assert in_one_piece() == {}
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    assert in_one_piece() == {}
+    monkeypatch.setenv("XLA_FLAGS", " ".join(ours))
+    assert in_one_piece()
 
 
-def test_flags_that_come_after_jax_has_started_are_not_counted_on():
+@pytest.mark.parametrize("count", ["", "jax.config.update('jax_num_cpu_devices', max(2, os.cpu_count())); "])
+def test_flags_that_come_after_jax_has_started_are_not_counted_on(count):
     code = (
-        "import os; os.environ.pop('XLA_FLAGS', None); import jax; jax.devices()\n"
+        f"import os; os.environ.pop('XLA_FLAGS', None); import jax; {count}jax.devices()\n"
         "from autorl.engine.devices import in_one_piece, start\n"
         "start(); assert in_one_piece() == {}, in_one_piece(); assert 'extra' not in os.environ.get('XLA_FLAGS', '')"
     )
@@ -67,29 +80,41 @@ def test_flags_that_come_after_jax_has_started_are_not_counted_on():
 
 
 def trained(monkeypatch, one_piece):
-    """Return the outcome of a short training of PPO, and the text of its compiled train and evaluate."""
+    """Return the outcome of a short training of PPO, of one that learns nothing, and the texts of train and evaluate."""
     with monkeypatch.context() as chosen:
         if not one_piece:
             chosen.setattr(population, "in_one_piece", dict)
         trainer = Trainer([ALGORITHMS.load("ppo")(ACROBOT)], [make_task(ACROBOT, {})], [HORIZON], 2, {}, start()[:2])
         values = {"n_envs": 4, "n_steps": 16, "minibatch_size": 8, "update_epochs": 2}
-        outcome = trainer.run([Job(0, 0, 3, (Stage(HORIZON, values),), (HORIZON,), horizon=HORIZON)], keep_states=True)
+        jobs = [
+            Job(trial, 0, 3, (Stage(HORIZON, values | {"learning_rate": rate}),), (HORIZON,), horizon=HORIZON)
+            for trial, rate in enumerate((3e-4, 1e-30))  # the second stays as it began
+        ]
+        outcomes = trainer.run(jobs, keep_states=True)
     (program,) = trainer.programs.values()
-    return outcome[0], [program._compiled[name].as_text() for name in ("train", "evaluate")]
+    return outcomes, [program._compiled[name].as_text() for name in ("train", "evaluate")]
 
 
+@known
 def test_a_training_in_one_piece_is_the_same_training(monkeypatch):
-    one, texts = trained(monkeypatch, one_piece=True)
-    apart, others = trained(monkeypatch, one_piece=False)
+    (one, _), texts = trained(monkeypatch, one_piece=True)
+    (apart, begun), others = trained(monkeypatch, one_piece=False)
     for text, other in zip(texts, others, strict=True):
-        assert 'xla_cpu_small_call="true"' in text  # the loops that hold products are functions of their own
+        assert text.count(FUNCTION) > other.count(FUNCTION)  # of loops that hold products, too
         assert "__ynn_fusion" not in text
         assert "__ynn_fusion" in other  # if a library made no products, there would be nothing to choose
     assert one.updates == apart.updates == HORIZON * 2 // 8
     got, expected = one.state.adam.parameters, apart.state.adam.parameters
     np.testing.assert_allclose(got, expected, atol=2e-4)
-    assert np.abs(expected - np.mean(expected)).max() > 0.1
+    assert np.abs(expected - begun.state.adam.parameters).max() > 3e-3
     assert one.returns == pytest.approx(apart.returns, abs=25.0)  # sums in another order: an action here and there
+
+
+@known
+def test_evaluations_that_sort_are_left_to_the_library():
+    assert not population._has_library_calls(jax.jit(jnp.tanh).lower(jnp.ones(4)).as_text())
+    for function in (jnp.sort, lambda x: x.at[x.astype(int)].add(1.0), lambda x: jax.lax.top_k(x, 2)):
+        assert population._has_library_calls(jax.jit(function).lower(jnp.ones(4)).as_text())
 
 
 @pytest.mark.parametrize("n", [1, 2, 8, 200])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from functools import partial
 
 import jax
 import numpy as np
@@ -53,17 +54,23 @@ def same_state(a, b):
 
 
 @pytest.mark.bits
-@pytest.mark.parametrize("learner", [PPO, *(pytest.param(other, marks=pytest.mark.slow) for other in (DQN, SAC))])
-def test_a_lane_depends_on_nothing_but_itself(learner):
+@pytest.mark.parametrize(
+    ("learner", "values"),
+    [
+        (PPO, {}),
+        (PPO, {"minibatch_size": 16}),  # compiled in one piece
+        *(pytest.param(other, {}, marks=pytest.mark.slow) for other in (DQN, SAC)),
+    ],
+)
+def test_a_lane_depends_on_nothing_but_itself(learner, values):
+    one = partial(job, learner=learner, **values)
     environment = "probe:continuous_truncation" if learner is SAC else "gymnax:CartPole-v1"
     two = make_trainer(learner, environment)
-    alone = two.run([job(0, seed=11, learner=learner)], keep_states=True)[0]
-    crowd = [job(i, seed=100 + i, learner=learner, learning_rate=10.0 ** -(1 + i % 4)) for i in range(5)]
-    crowd.insert(3, job(9, seed=11, learner=learner))
+    alone = two.run([one(0, seed=11)], keep_states=True)[0]
+    crowd = [one(i, seed=100 + i, learning_rate=10.0 ** -(1 + i % 4)) for i in range(5)]
+    crowd.insert(3, one(9, seed=11))
     amid = two.run(crowd, keep_states=True)[3]
-    four = make_trainer(learner, environment, devices=jax.devices()[:4]).run(
-        [job(0, seed=11, learner=learner)], keep_states=True
-    )[0]
+    four = make_trainer(learner, environment, devices=jax.devices()[:4]).run([one(0, seed=11)], keep_states=True)[0]
     assert alone.status is Status.COMPLETED
     assert numbers(alone) == numbers(amid) == numbers(four)
     assert same_state(alone.state, amid.state)

@@ -45,7 +45,7 @@ def test_layout_packs_and_unpacks():
     jax.tree.map(np.testing.assert_array_equal, layout.unpack(layout.pack(tree)), tree)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(5, 3), (3, 5), (4, 4), (6, 1)])
+@pytest.mark.parametrize(("rows", "columns"), [(5, 3), (3, 5), (4, 4), (6, 1), (9, 8), (8, 12)])
 @pytest.mark.parametrize("lead", [(7,), (2, 3), ()])
 def test_matmul_has_the_gradient_of_a_product(rows, columns, lead):
     draw = np.random.default_rng(1)
