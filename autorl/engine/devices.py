@@ -144,9 +144,8 @@ def start(count: int | None = None) -> list[Any]:
         # one of the two is another number than it has, and a change is refused once jax has started
         for number in (max(2, asked) + 1, max(2, asked)):
             jax.config.update("jax_num_cpu_devices", number)
-    except (
-        RuntimeError
-    ):  # jax has started (a notebook, a test): its devices are used as they are, and the flags came too late
+    except RuntimeError:
+        # jax has started (a notebook, a test): its devices are used as they are, and the flags came too late
         os.environ["XLA_FLAGS"] = flags
     folder = cache_folder()
     if folder is not None and not jax.config.values["jax_compilation_cache_dir"]:
