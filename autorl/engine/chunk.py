@@ -109,6 +109,7 @@ class Chunk:
         for job, held in self._held.items():
             self._behind[job], self.outcomes[job] = held.segments, held.outcome
         begun = self.seat()
+        self.program.prepare(self._hp(), self._tasks, self._exams, refilled=bool(self.waiting))
         states = self._begun(begun)
         self._account(states, begun, stepped)
         return states

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -19,23 +20,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from autorl.engine.devices import in_one_piece, mended_cache, unsplit
+from autorl.engine.devices import LEVEL, in_one_piece, mended_cache, unsplit
 from autorl.inner.acting import ActingLearner
+from autorl.inner.one_piece import FEW, WIDE, one_piece_pays
 from autorl.inner.protocol import Evaluation, Learner, LearnerState
 from autorl.objectives.protocol import Fused
 
 Tree = Any
+Call = tuple[Callable[..., Tree], tuple[Tree, ...], tuple[int, ...]]
+"""A function of one lane, its arguments (or their shapes) for all lanes, and which of them are donated."""
 Vectorise = Literal["map", "vmap"]
 MEMORY_SHARE = 0.8
 """Part of an accelerator's memory that one chunk of lanes may take."""
-WIDE = 1 << 14
-"""Parameters from which training is compiled unsplit (`autorl.engine.devices.unsplit`): smaller networks would mostly compile longer."""
-FEW = 1 << 5
-"""Samples of an update up to which PPO is trained by loops in one piece (`in_one_piece`): with more, too little is gained for what XLA
-then takes longer to compile, as one function is compiled by one core; from 256 on it would be slower."""
-
-
-QUICK = {"xla_backend_optimization_level": "0"}
+QUICK = {LEVEL: "0"}
 """LLVM's level 0: to compile soon what runs seldom (``init`` on a CPU)."""
 
 
@@ -79,6 +76,46 @@ class PopulationProgram:
     def __post_init__(self) -> None:
         self._mesh = Mesh(np.asarray(self.devices), ("lanes",))
         self.sharding = NamedSharding(self._mesh, PartitionSpec("lanes"))
+
+    def prepare(self, hp: Tree, tasks: Tree, exams: Tree, *, refilled: bool) -> None:
+        """Compile at once all that a training calls, each function by a core of its own, if nothing was compiled yet.
+
+        Only on a CPU, and not where one of them is compiled within `unsplit`, which holds for the whole process: what is not compiled
+        here is when it is first called.
+
+        Args:
+            hp: Hyperparameters with a leading lane axis, as all that follows.
+            tasks: Tasks of training.
+            exams: Tasks of evaluations.
+            refilled: Whether lanes are given to others as they become free (`replace`).
+        """
+        if self._compiled or self.vectorise != "map" or self.devices[0].platform != "cpu":
+            return
+        calls = self._calls(hp, tasks, exams)
+        if any(self._needs_one_core(name, arguments) for name, (_, arguments, _) in calls.items()):
+            return
+        if not refilled:
+            del calls["replace"]
+        started, chunk = time.perf_counter(), self.lanes // len(self.devices)
+        with mended_cache(), ThreadPoolExecutor(len(calls)) as pool:
+            compiling = {}
+            for name, call in calls.items():  # tracing is Python, which one thread runs at a time: here
+                lowered, options = self._lowered(name, call, chunk)
+                compiling[name] = pool.submit(lowered.compile, options)
+            self._compiled |= {name: future.result() for name, future in compiling.items()}
+        self.compile_seconds += time.perf_counter() - started
+
+    def _calls(self, hp: Tree, tasks: Tree, exams: Tree) -> dict[str, Call]:
+        """Return all that a training calls, by name, with shapes for arguments; what takes longest to compile first."""
+        numbers, marks = np.zeros(self.lanes, np.int32), np.zeros(self.lanes, np.bool_)
+        seeds = numbers.astype(np.uint32)
+        states = jax.eval_shape(jax.vmap(self._init), seeds, hp, tasks)
+        return {
+            "train": (self.learner.train, (states, hp, tasks, numbers, numbers), (0,)),
+            "evaluate": (self._evaluate, (states, hp, exams, seeds, marks), ()),
+            "init": (self._init, (seeds, hp, tasks), ()),
+            "replace": (_chosen, (states, states, marks), (0,)),
+        }
 
     def init(self, seeds: np.ndarray, hp: Tree, tasks: Tree) -> LearnerState:
         """Return fresh states. ``seeds`` is uint32 [lanes]; every leaf of ``hp`` and ``tasks`` has a leading lane axis."""
@@ -132,34 +169,37 @@ class PopulationProgram:
     ) -> Tree:
         if name not in self._compiled:
             started = time.perf_counter()
-            self._compiled[name] = self._compile(name, function, arguments, donate)
+            self._compiled[name] = self._compile(name, (function, arguments, donate))
             self.compile_seconds += time.perf_counter() - started
         return self._compiled[name](*arguments)
 
-    def _compile(
-        self, name: str, function: Callable[..., Tree], arguments: tuple[Tree, ...], donate: tuple[int, ...]
-    ) -> Any:
+    def _compile(self, name: str, call: Call) -> Any:
         """Compile ahead of time: a compiled program never retraces, it refuses arguments of another shape."""
         chunk = self.lanes // len(self.devices)
         while True:
-            with mended_cache(), self._splitting(name, arguments):
-                lowered = self._jit(name, function, chunk, donate).lower(*arguments)
-                options = self._options(name, arguments)
-                if name == "evaluate" and options and _has_library_calls(lowered.as_text()):
-                    options = {}
+            alone = unsplit() if self._needs_one_core(name, call[1]) else contextlib.nullcontext()
+            with mended_cache(), alone:
+                lowered, options = self._lowered(name, call, chunk)
                 compiled = lowered.compile(options)
-            self.traces[name] = self.traces.get(name, 0) + 1
             if self.vectorise == "map" or chunk == 1 or _fits(compiled, self.devices[0]):
                 return compiled
             chunk //= 2  # the lane count is a power of two, so every chunk divides it
+
+    def _lowered(self, name: str, call: Call, chunk: int) -> tuple[Any, dict[str, str]]:
+        """Return what XLA compiles for a call, and the options to compile it with."""
+        function, arguments, donate = call
+        lowered, options = self._jit(name, function, chunk, donate).lower(*arguments), self._options(name, arguments)
+        self.traces[name] = self.traces.get(name, 0) + 1
+        if name == "evaluate" and options and _has_library_calls(lowered.as_text()):
+            options = {}
+        return lowered, options
 
     def _options(self, name: str, arguments: tuple[Tree, ...]) -> dict[str, str]:
         """Return the options a function is compiled with on a CPU.
 
         Narrow networks are evaluated, and by PPO trained on few samples at a time, by loops in one piece. Not the updates of DQN, measured
-        slower so, even with the scatters of its replay replaced; nor those of fused losses: hundreds of them in one function would
-        compile long. Networks are drawn and environments reset once for each training, so that is compiled in half the time rather than
-        well, unless a teacher has more to do then.
+        slower so, even with the scatters of its replay replaced. Networks are drawn and environments reset once for each training, so
+        that is compiled in half the time rather than well, unless a teacher has more to do then.
         """
         if name == "init":
             plain = isinstance(self.learner, ActingLearner) and getattr(arguments[1], "teacher", None) is None
@@ -167,21 +207,18 @@ class PopulationProgram:
         size = self._network_size(name, arguments)
         if self.vectorise != "map" or size is None or size >= WIDE:
             return {}
-        few: int = getattr(arguments[1], "minibatch_size", FEW + 1)
-        if name == "train" and (few > FEW or isinstance(getattr(arguments[1], "objective", None), Fused)):
-            return {}
-        return in_one_piece()
+        samples, objective = getattr(arguments[1], "minibatch_size", FEW + 1), getattr(arguments[1], "objective", None)
+        return in_one_piece() if name == "evaluate" or one_piece_pays(samples, size, objective) else {}
 
-    def _splitting(self, name: str, arguments: tuple[Tree, ...]) -> contextlib.AbstractContextManager[None]:
-        """Return what a function is compiled within: on a CPU, the training of wide networks is not split among threads.
+    def _needs_one_core(self, name: str, arguments: tuple[Tree, ...]) -> bool:
+        """Return whether a function is compiled within `unsplit`: on a CPU, the training of wide networks is not split among threads.
 
         Nor is that of fused losses, which are chosen where trainings are long: it is some 5 % faster, whatever the network.
         """
         size = self._network_size(name, arguments)
         if name != "train" or size is None:
-            return contextlib.nullcontext()
-        fused = isinstance(getattr(arguments[1], "objective", None), Fused)
-        return unsplit() if fused or size >= WIDE else contextlib.nullcontext()
+            return False
+        return size >= WIDE or isinstance(getattr(arguments[1], "objective", None), Fused)
 
     def _network_size(self, name: str, arguments: tuple[Tree, ...]) -> int | None:
         """Return the parameters of a lane's networks, where a function trains or evaluates them on a CPU."""

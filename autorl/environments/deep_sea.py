@@ -6,9 +6,8 @@ Behaviour Suite for Reinforcement Learning, where N goes from 10 to 50). At rand
 
 from __future__ import annotations
 
-from gymnax.environments.bsuite.deep_sea import DeepSea
-
 from autorl.environments.gymnax_adapter import adapt
+from autorl.environments.light_gymnax import DeepSea
 from autorl.environments.protocol import Environment
 
 

@@ -21,14 +21,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.environments import spaces
 from jax import Array
 
 from autorl.environments.check import action_struct, check_environment
+from autorl.environments.light_gymnax import gymnax, spaces
 from autorl.environments.protocol import Box, Discrete, State, Step, Task
 from autorl.environments.tasks import override_task
 from autorl.errors import UsageError

@@ -30,6 +30,7 @@ from autorl.inner.evaluation import evaluate_policy
 from autorl.inner.gae import advantages, next_values
 from autorl.inner.networks import ActorCritic, action_outputs, flatten_observations
 from autorl.inner.normalisation import Moments, initial_moments, merge, normaliser
+from autorl.inner.one_piece import one_piece_pays
 from autorl.inner.optimiser import Adam, Layout, adam_step, clip_factor, initial_adam
 from autorl.inner.own_code import with_own_code
 from autorl.inner.policies import Gaussian, Policy, make_policy
@@ -308,6 +309,7 @@ class PPO:
         packed = jnp.concatenate([batch.observation, *columns, jnp.stack(given, axis=1)], axis=1)
         first = layers + width * len(columns)
         imitation = coefficient(hp.distill_coef, hp.distill_share, done)
+        in_one_piece = one_piece_pays(size, layout.size, hp.objective)
 
         def loss(tree: Any, rows: Array, objective: Objective | None) -> tuple[Array, tuple[Array, ...]]:
             observation, action = rows[:, :layers], rows[:, layers : layers + width]
@@ -331,7 +333,7 @@ class PPO:
             slopes = partial(jax.grad(loss, has_aux=True), layout.unpack(adam.parameters), packed[rows])
             gradient_tree, parts = slopes(None) if hp.objective is None else with_own_code(hp.objective, slopes)
             gradient = layout.pack(gradient_tree)
-            factor = clip_factor(gradient, hp.max_grad_norm)
+            factor = clip_factor(gradient, hp.max_grad_norm, in_one_piece=in_one_piece)
             stepped = adam_step(adam, gradient * factor, learning_rate, hp.adam_eps)
             after = (stepped, sums + jnp.stack([*parts, (factor < 1.0).astype(jnp.float32)]))
             if hp.teacher is None:

@@ -41,8 +41,8 @@ def test_what_is_compiled_in_one_piece():
     one = in_one_piece()
     assert one
     assert options("ppo", {"minibatch_size": 8}) == [population.QUICK, one, one]
-    assert options("ppo", {"minibatch_size": 32})[1:] == [one, one]
-    assert options("ppo", {"minibatch_size": 64}) == [population.QUICK, {}, one]
+    assert options("ppo", {"minibatch_size": 64})[1:] == [one, one]
+    assert options("ppo", {"minibatch_size": 65}) == [population.QUICK, {}, one]
     assert options("ppo", {"minibatch_size": 8, "hidden_size": 256}) == [population.QUICK, {}, {}]
     assert options("ppo", {"minibatch_size": 8}, vectorise="vmap") == [population.QUICK, {}, {}]
     assert options("dqn", {"buffer_batch_size": 16}) == [population.QUICK, {}, one]
@@ -66,7 +66,9 @@ def test_without_its_flag_or_with_another_xla_nothing_is_asked_of_the_compiler(m
         monkeypatch.setenv("XLA_FLAGS", " ".join(flags))
         assert in_one_piece() == {}
     monkeypatch.setenv("XLA_FLAGS", " ".join(ours))
-    assert in_one_piece()
+    assert in_one_piece() == {devices.NO_LIBRARY: "", devices.LEVEL: "1"}
+    monkeypatch.setenv("XLA_FLAGS", " ".join((*ours, "--xla_backend_optimization_level=0")))  # what the user set stands
+    assert in_one_piece() == {devices.NO_LIBRARY: ""}
 
 
 @pytest.mark.parametrize("count", ["", "jax.config.update('jax_num_cpu_devices', max(2, os.cpu_count())); "])

@@ -38,6 +38,16 @@ def test_gradients_are_clipped_to_the_norm_and_small_ones_left_alone():
     assert jnp.isnan(clip_factor(jnp.array([jnp.nan, 1.0]), jnp.float32(0.5)))
 
 
+@pytest.mark.parametrize("size", [1, 3, 63, 64, 67, 1023, 8835])
+def test_a_norm_that_is_folded_is_the_norm(size):
+    gradient = np.random.default_rng(size).normal(size=size).astype(np.float32)
+    factor = clip_factor(jnp.asarray(gradient), jnp.float32(0.5), in_one_piece=True)
+    assert factor == pytest.approx(min(1.0, 0.5 / (np.linalg.norm(gradient.astype(np.float64)) + 1e-6)), rel=2e-6)
+    assert clip_factor(jnp.asarray(gradient), jnp.float32(1e6), in_one_piece=True) == 1.0
+    gradient[size // 2] = np.nan
+    assert jnp.isnan(clip_factor(jnp.asarray(gradient), jnp.float32(0.5), in_one_piece=True))
+
+
 def test_layout_packs_and_unpacks():
     tree = {"a": jnp.arange(6.0).reshape(2, 3), "b": {"c": jnp.array(7.0), "d": jnp.zeros((0,))}}
     layout = Layout.of(tree)
