@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from autorl.errors import MissingDependencyError
@@ -78,7 +79,8 @@ class GaussianProcess(FullTrainings):
             return self._drawn(number)
         if self._still_drawn(number):
             return self._drawn(number)
-        return self._model.propose(history, self._shown(history), number, pending, self._sampler), "model"
+        with _one_torch_thread():
+            return self._model.propose(history, self._shown(history), number, pending, self._sampler), "model"
 
     def _shown(self, history: History) -> Sequence[int]:
         """Return the indices of the results to fit: all, or the best and the latest."""
@@ -95,3 +97,16 @@ class GaussianProcess(FullTrainings):
         from optuna.samplers import GPSampler
 
         return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False, warn_independent_sampling=False)
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Let torch compute by one thread within: of matrices as small as these, several only wait for each other, long on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -124,6 +124,26 @@ def test_the_world_is_left_as_it_was(name: str, capfd: pytest.CaptureFixture[str
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_gaussian_process_is_fitted_by_one_torch_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    seen, whole, before = [], optuna.samplers.GPSampler.sample_relative, torch.get_num_threads()
+
+    def told_threads(*arguments: object) -> object:
+        seen.append(torch.get_num_threads())
+        return whole(*arguments)
+
+    monkeypatch.setattr(optuna.samplers.GPSampler, "sample_relative", told_threads)
+    torch.set_num_threads(2)
+    try:
+        method = make_method("gp", CONDITIONAL, Budget(40, 10), 0)
+        method.ask(method.tell(method.init(), told(method, CONDITIONAL, 12)), 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
+
+
 @pytest.mark.parametrize("name", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_every_process_proposes_the_same(name: str) -> None:
     """String hashing differs between processes; Optuna keeps sets of names."""
