@@ -12,8 +12,8 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
-# XLA's own level and emitters; tests compile otherwise where nothing is said, which is quicker.
-AS_USERS := XLA_FLAGS="--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true"
+# With the flags that studies have; tests compile otherwise where nothing is said, which is quicker.
+AS_USERS := AUTORL_TESTS=as-users
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 INPUTS := pyproject.toml constraints.txt
 

@@ -24,9 +24,11 @@ def _set_up_jax() -> str:
     # Compiling is most of what tests do: without LLVM's passes it takes two thirds of the time, and with XLA's older way to emit loops
     # two thirds of that. What is about the bits of compiled programs (the mark `bits`) `make test` runs as users compile, and
     # `make test-all` everything.
-    wanted = {DEVICES_FLAG: "4", LEVEL_FLAG: "0"}
-    if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know ends the process
-        wanted[EMITTERS_FLAG] = "false"
+    wanted = {DEVICES_FLAG: "4"}
+    if os.environ.get("AUTORL_TESTS") != "as-users":
+        wanted[LEVEL_FLAG] = "0"
+        if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know ends the process
+            wanted[EMITTERS_FLAG] = "false"
     for flag, value in [*wanted.items(), *(flag.split("=", 1) for flag in xla_flags())]:
         if flag not in flags:
             flags = f"{flags} {flag}={value}"

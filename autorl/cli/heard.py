@@ -1,8 +1,8 @@
 """Ctrl-C is heard at once, also while the compiler works, which lets no handler of Python's run for up to a minute.
 
 A study stops between two segments (`autorl.engine.session.Stopper`), and at once when asked a second time. Both wait for the main thread,
-and compiling holds it. Here a thread of its own hears of the signal as it comes: it says that the stop is on its way, and ends the process
-if a second one goes unheeded. Nothing is lost by that: a study survives SIGKILL.
+and compiling may hold it. Here a thread of its own hears of the signal as it comes: it says that the stop is on its way, and ends the
+process if a second one goes unheeded. Nothing is lost by that: a study survives SIGKILL.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def in_one_piece() -> dict[str, str]:
     Otherwise it runs the body of a loop operation by operation, matrix products by a library: for networks as small as an agent's, going
     from one to the next costs about as much as the arithmetic. Sorts, scatters and calls of libraries cannot be part of such a function;
     a loop that holds one is left as it was, but for its products, which are slower then. ``benchmarks/one_piece.py`` measures both.
-    LLVM's first level compiles such a function sooner than its third, and what it makes is no slower: 5 to 14 % faster.
+    LLVM's first level compiles such a function sooner than its third, and what it makes is no slower.
 
     Needs `xla_flags` from before jax started; without threads, too: with them products among other code are plain loops, far slower.
     """

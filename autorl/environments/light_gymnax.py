@@ -19,6 +19,8 @@ class _Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # `inspect` asks every module for its file
             raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:  # used at once, within the block
+            del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
 
 
@@ -31,7 +33,8 @@ def deferred(*names: str) -> Iterator[None]:
         yield
     finally:
         for name in put_off:
-            del sys.modules[name]
+            if isinstance(sys.modules.get(name), _Deferred):
+                del sys.modules[name]
 
 
 with deferred("matplotlib.pyplot", "seaborn"):

@@ -80,8 +80,8 @@ def clip_factor(gradient: Array, max_norm: Array, *, in_one_piece: bool = False)
     """Return the scalar by which to multiply ``gradient`` [size] so that its norm is at most ``max_norm``.
 
     ``max_norm / (norm + 1e-6)``, at most 1 (PyTorch's ``clip_grad_norm_``): defined for a zero gradient, and 0 for a
-    ``max_norm`` of 0. Not a number where the gradient is not, so that nothing hides a divergence. ``in_one_piece`` says how the
-    training is compiled (`autorl.inner.one_piece`), and so how the squares are best added up.
+    ``max_norm`` of 0. Not a number where the gradient is not, so that nothing hides a divergence. ``in_one_piece`` says that the
+    training is of a size to be compiled so (`autorl.inner.one_piece`), and so how the squares are best added up.
     """
     norm = jnp.sqrt(_folded_squares(gradient) if in_one_piece else jnp.vdot(gradient, gradient))
     factor = max_norm / (norm + 1e-6)
@@ -91,8 +91,9 @@ def clip_factor(gradient: Array, max_norm: Array, *, in_one_piece: bool = False)
 def _folded_squares(vector: Array) -> Array:
     """Return the sum of the squares of ``vector`` [size], added up by folding it in four until little is left.
 
-    In a function of its own XLA adds up one number after the other, as it may not change their order; parts of a vector it adds side by
-    side. With XLA's library the plain product is faster.
+    In a function that is one piece XLA adds up one number after the other, as it may not change their order; parts of a vector it adds
+    side by side. Where it is not made one piece after all (an accelerator, another jaxlib), the plain product would be faster: on a CPU
+    an update of 8 samples takes a fifth longer so, of 64 no longer.
     """
     rest, left = jnp.square(vector), []
     while (length := rest.shape[0] // _FOLDS) >= _SHORT:

@@ -112,6 +112,30 @@ def test_a_training_in_one_piece_is_the_same_training(monkeypatch):
     assert one.returns == pytest.approx(apart.returns, abs=25.0)  # sums in another order: an action here and there
 
 
+@pytest.mark.bits
+@known
+def test_it_is_compiled_by_the_first_level_of_llvm(monkeypatch):
+    asked, whole = [], jax.stages.Lowered.compile
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, *o: asked.append(o[0]) or whole(self, *o))
+    trained(monkeypatch, one_piece=True)
+    assert asked.count({devices.NO_LIBRARY: "", devices.LEVEL: "1"}) == 2  # train and evaluate
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize(("samples", "whole"), [(64, False), (65, True)])
+def test_learner_and_engine_go_by_the_same_sizes(samples, whole):
+    learner = ALGORITHMS.load("ppo")(ACROBOT)
+    hp = learner.prepare({"n_steps": 16, "minibatch_size": samples}, 10_000, {})
+    state = jax.eval_shape(learner.init, jax.random.key(0), hp, make_task(ACROBOT, {}))
+    program = population.PopulationProgram(learner, 2, start()[:2], 1, "map")
+    states = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), state)
+    size = learner.layout(hp).size
+    assert program._network_size("train", (states, hp)) == size
+    steps = jax.ShapeDtypeStruct((), jnp.int32)
+    text = jax.jit(learner.train).lower(state, hp, make_task(ACROBOT, {}), steps, steps).as_text()
+    assert (f"(tensor<{size}xf32>, tensor<{size}xf32>) -> tensor<f32>" in text) is whole  # the norm as one product
+
+
 @known
 def test_evaluations_that_sort_are_left_to_the_library():
     assert not population._has_library_calls(jax.jit(jnp.tanh).lower(jnp.ones(4)).as_text())

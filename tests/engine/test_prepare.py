@@ -1,5 +1,6 @@
 """A training's functions are compiled side by side before it begins, and are the same that would be compiled when first called."""
 
+import contextlib
 import threading
 
 import jax
@@ -83,14 +84,25 @@ def test_evaluations_are_compiled_for_the_tasks_that_they_have():
 
 
 def test_what_is_compiled_unsplit_is_compiled_when_it_is_called(monkeypatch):
-    names = []
+    events = []
     whole = population.PopulationProgram._compile
-    monkeypatch.setattr(
-        population.PopulationProgram, "_compile", lambda self, name, call: names.append(name) or whole(self, name, call)
-    )
+
+    @contextlib.contextmanager
+    def unsplit():
+        events.append("unsplit")
+        yield
+        events.append("split again")
+
+    def told(self, name, call):
+        made = whole(self, name, call)
+        events.append(name)
+        return made
+
+    monkeypatch.setattr(population.PopulationProgram, "_compile", told)
+    monkeypatch.setattr(population, "unsplit", unsplit)
     monkeypatch.setattr(population, "WIDE", 100)
     trainer().run(jobs(1))
-    assert names == ["init", "train", "evaluate"]
+    assert events == ["init", "unsplit", "split again", "train", "evaluate"]
 
 
 def test_an_environment_that_fails_while_it_is_traced_fails_its_trainings_alone(monkeypatch):
@@ -99,6 +111,10 @@ def test_an_environment_that_fails_while_it_is_traced_fails_its_trainings_alone(
 
     learner = type(trainer().learners[0])
     monkeypatch.setattr(learner, "evaluate", broken)
-    (outcome,) = trainer().run(jobs(1))
-    assert outcome.status.value == "crashed"
-    assert outcome.message == "ValueError: no such state"
+    broken_there = trainer()
+    for _ in range(2):  # what was compiled before it failed is kept
+        (outcome,) = broken_there.run(jobs(1))
+        assert outcome.status.value == "crashed"
+        assert outcome.message == "ValueError: no such state"
+        assert broken_there.trace_counts()[0]["train"] == 1
+    assert broken_there.compile_seconds > 0.0

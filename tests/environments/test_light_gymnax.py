@@ -22,6 +22,16 @@ def test_libraries_that_draw_are_imported_when_they_are_used(then):
     subprocess.run([sys.executable, "-c", IMPORTED + then], check=True)
 
 
+def test_a_library_that_is_used_at_once_is_imported_at_once():
+    code = (
+        "import sys\nfrom autorl.environments.light_gymnax import deferred\n"
+        "with deferred('seaborn', 'matplotlib.pyplot'):\n    from matplotlib.pyplot import figure\n"
+        "    import seaborn as s; s.color_palette\n"
+        "assert callable(figure) and 'matplotlib.pyplot' in sys.modules and type(sys.modules['seaborn']) is type(sys)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_library_that_is_loaded_already_is_left_as_it_is():
     import matplotlib.pyplot
 
