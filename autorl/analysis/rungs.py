@@ -49,5 +49,8 @@ def rungs_table(trials: Sequence[Trial], specification: Mapping[str, Any]) -> Ta
         if raced
         else ""
     )
+    searched = [t for t in trials if (t.arm, t.phase) == ("method", "search")]
+    if not raced and all(map(finished, searched)) and not any(row["pruned"] for row in rows):
+        note = "The policy changed nothing: no trial was stopped, and none trained on further seeds. The budget may be too small for it."
     title = f"Budget policy {policy_name(specification)}: how far trials came"
     return Table(title, tuple(Column(name) for name in names), cells, note=note)

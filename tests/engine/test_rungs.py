@@ -311,6 +311,15 @@ def test_the_report_says_how_far_trials_came(raced):
     assert rung_rows(raced.trials(), {**raced.plain_specification(), "search": {"method": "random"}}) == []
 
 
+def test_a_policy_that_changed_nothing_is_said_to_have(raced):
+    trials, specification = raced.trials(), raced.plain_specification()
+    whole = [replace(t, seeds=t.seeds[:1]) for t in trials if t.status is Status.COMPLETED]
+    assert rungs_table(whole, specification).note.startswith("The policy changed nothing: no trial was stopped")
+    going = [*whole, replace(whole[0], number=99, status=Status.RUNNING, scores=())]
+    assert rungs_table(going, specification).note == ""
+    assert rungs_table([*whole, next(t for t in trials if t.status is Status.PRUNED)], specification).note == ""
+
+
 def test_who_failed_on_the_way_did_not_reach_the_rung(raced):
     trials, specification = list(raced.trials()), raced.plain_specification()
     before = rung_rows(trials, specification)[0]
